@@ -1,0 +1,88 @@
+"""The autograd engine: ``Tensor``, the differentiable operations, and the gradient check.
+
+``from scratchgpt import autograd as ag`` and then ``ag.softmax(x)``; most operations are methods too.
+"""
+
+from scratchgpt.autograd.elementwise import (
+    add,
+    clip,
+    div,
+    dropout,
+    exp,
+    gelu,
+    log,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    pow,
+    relu,
+    sigmoid,
+    sqrt,
+    sub,
+    tanh,
+    where,
+)
+from scratchgpt.autograd.gradcheck import GradientError, gradcheck
+from scratchgpt.autograd.layers import (
+    IGNORE_INDEX,
+    causal_attention,
+    cross_entropy,
+    embedding,
+    layernorm,
+    linear,
+    linear_cross_entropy,
+    matmul,
+    token_losses,
+)
+from scratchgpt.autograd.reductions import log_softmax, logsumexp, max, mean, softmax, sum
+from scratchgpt.autograd.shaping import concatenate, getitem, reshape, transpose
+from scratchgpt.autograd.tensor import OPERATIONS, ShapeError, Tensor, is_grad_enabled, no_grad, operation
+
+__all__ = [
+    "IGNORE_INDEX",
+    "OPERATIONS",
+    "GradientError",
+    "ShapeError",
+    "Tensor",
+    "add",
+    "causal_attention",
+    "clip",
+    "concatenate",
+    "cross_entropy",
+    "div",
+    "dropout",
+    "embedding",
+    "exp",
+    "gelu",
+    "getitem",
+    "gradcheck",
+    "is_grad_enabled",
+    "layernorm",
+    "linear",
+    "linear_cross_entropy",
+    "log",
+    "log_softmax",
+    "logsumexp",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "minimum",
+    "mul",
+    "neg",
+    "no_grad",
+    "operation",
+    "pow",
+    "relu",
+    "reshape",
+    "sigmoid",
+    "softmax",
+    "sqrt",
+    "sub",
+    "sum",
+    "tanh",
+    "token_losses",
+    "transpose",
+    "where",
+]

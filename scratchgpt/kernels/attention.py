@@ -1,0 +1,491 @@
+"""Causal multi-head attention without a (T, T) matrix (Dao et al. 2022; Dao 2023). For every head
+
+    S = Q K^T / sqrt(D), key j hidden from query i if j > i;   P = softmax of the rows of S;   O = P V
+
+Forward goes through the keys in blocks and keeps, for every query, the maximum m and the sum l of the
+exponentials so far (online softmax, Milakov & Gimelshein 2018); when the maximum grows, what was
+summed is multiplied by exp(old m - new m). It saves one number a query, L = m + log l. Backward
+computes the probabilities again, P = exp(S - L), block by block:
+
+    dV = P^T dO,   dP = dO V^T,   dS = P * (dP - delta),   delta_i = sum_d dO_id O_id,
+    dQ = dS K / sqrt(D),   dK = dS^T Q / sqrt(D)
+
+Layout as in GPT-2: qkv (B, T, 3C) holds q, k, v one after the other, each of them H heads of D channels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numba import prange
+
+from scratchgpt.kernels.dispatch import compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.register_tile import TILE_ROWS, multiply, round_up, tile_columns, transpose
+from scratchgpt.kernels.vector_math import exp, maximum
+
+QUERY_BLOCK = 32
+KEY_BLOCK = 64
+HIDDEN = -1e30  # score of a hidden key: finite, so that differences of scores are never inf - inf
+
+
+def _split_heads(qkv: np.ndarray, num_heads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    batch, time, three_channels = qkv.shape
+    heads = qkv.reshape(batch, time, 3, num_heads, three_channels // (3 * num_heads))
+    q, k, v = heads.transpose(2, 0, 3, 1, 4)  # each (B, H, T, D)
+    return q, k, v
+
+
+def _scores(q: np.ndarray, k: np.ndarray) -> np.ndarray:
+    scores = q @ k.swapaxes(-1, -2) * q.dtype.type(1 / math.sqrt(q.shape[-1]))
+    hidden = np.triu(np.ones(scores.shape[-2:], bool), 1)
+    return np.where(hidden, q.dtype.type(-np.inf), scores)
+
+
+def attention_forward_reference(qkv: np.ndarray, num_heads: int) -> tuple[np.ndarray, np.ndarray]:
+    """The equations above in NumPy, with the (T, T) matrices; see `attention_forward`."""
+    batch, time, three_channels = qkv.shape
+    q, k, v = _split_heads(qkv, num_heads)
+    scores = _scores(q, k)
+    top = scores.max(axis=-1, keepdims=True)
+    weights = np.exp(scores - top)
+    total = weights.sum(axis=-1, keepdims=True)
+    out = (weights / total) @ v
+    logsumexp = (top + np.log(total))[..., 0]
+    return out.transpose(0, 2, 1, 3).reshape(batch, time, three_channels // 3), logsumexp
+
+
+def attention_backward_reference(
+    grad_out: np.ndarray, qkv: np.ndarray, out: np.ndarray, logsumexp: np.ndarray, num_heads: int
+) -> np.ndarray:
+    """The equations above in NumPy, with the (T, T) matrices; see `attention_backward`."""
+    batch, time, channels = grad_out.shape
+    q, k, v = _split_heads(qkv, num_heads)
+    scale = q.dtype.type(1 / math.sqrt(q.shape[-1]))
+    probabilities = np.exp(_scores(q, k) - logsumexp[..., None])
+    grad = grad_out.reshape(batch, time, num_heads, -1).transpose(0, 2, 1, 3)
+    delta = (grad_out * out).reshape(batch, time, num_heads, -1).sum(axis=-1).transpose(0, 2, 1)
+    grad_v = probabilities.swapaxes(-1, -2) @ grad
+    grad_scores = probabilities * (grad @ v.swapaxes(-1, -2) - delta[..., None]) * scale
+    grad_q = grad_scores @ k
+    grad_k = grad_scores.swapaxes(-1, -2) @ q
+    stacked = np.stack((grad_q, grad_k, grad_v))  # (3, B, H, T, D)
+    return stacked.transpose(1, 3, 0, 2, 4).reshape(batch, time, 3 * channels)
+
+
+def attention_decode_reference(
+    q: np.ndarray, keys: np.ndarray, values: np.ndarray, lengths: np.ndarray, num_heads: int
+) -> np.ndarray:
+    """One row after the other in NumPy; see `attention_decode`."""
+    out = np.empty_like(q)
+    head_size = q.shape[1] // num_heads
+    for b, length in enumerate(lengths):
+        k = keys[b, :length].reshape(length, num_heads, head_size)
+        v = values[b, :length].reshape(length, num_heads, head_size)
+        scores = np.einsum("hd,shd->hs", q[b].reshape(num_heads, head_size), k)
+        scores *= q.dtype.type(1 / math.sqrt(head_size))
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        weights /= weights.sum(axis=1, keepdims=True)
+        out[b] = np.einsum("hs,shd->hd", weights, v).reshape(-1)
+    return out
+
+
+# Why this is fast:
+# - The scores are held transposed, one key a row and one query a vector lane. Maximum, exponential and sum
+#   over the keys then work on whole vectors, nothing is ever summed across lanes.
+# - All five products are register tiles (register_tile.py). The operand that is broadcast may be strided, so
+#   only Q and dO are transposed, once for every block of queries.
+# - Blocks of 32 queries and 64 keys: all that a block touches stays in the first-level cache. Key blocks
+#   beyond the diagonal are never visited.
+# - Keys and values of a head are copied once, out of rows 3C apart, into dense rows: cache lines and pages
+#   that the products go through again and again lie side by side.
+
+
+@loop
+def _copy_rows(source, offset, stride, count, scale, columns, target):
+    """target[i, :columns] = scale * source row i; zeros beyond `columns` and from row `count` on."""
+    for i in range(count):
+        row = target[i]
+        part = source[offset + i * stride : offset + i * stride + columns]
+        for d in range(columns):
+            row[d] = part[d] * scale
+        for d in range(columns, row.size):
+            row[d] = 0
+    target[count:] = 0
+
+
+@loop
+def _hide(scores, first_key, keys, first_query):
+    """Set the scores of keys that come after the query; lanes are queries, rows are keys."""
+    for j in range(max(0, first_query - first_key), keys):
+        row = scores[j]
+        for i in range(min(first_key + j - first_query, row.size)):
+            row[i] = HIDDEN
+
+
+@loop
+def _online_softmax(scores, keys, top, total, decay):
+    """Turn a block of scores into exponentials, bring top and total up to date, and say in `decay` by how much
+    what was summed before has to shrink. Taking four keys a step (their number is a multiple of TILE_ROWS)
+    saves three of four loads and stores of top and total."""
+    lanes = top.size
+    for i in range(lanes):
+        decay[i] = top[i]
+    for j in range(0, keys, 4):
+        s0, s1, s2, s3 = scores[j], scores[j + 1], scores[j + 2], scores[j + 3]
+        for i in range(lanes):
+            top[i] = maximum(maximum(top[i], s0[i]), maximum(maximum(s1[i], s2[i]), s3[i]))
+    for j in range(keys):
+        row = scores[j]
+        for i in range(lanes):
+            row[i] = exp(row[i] - top[i])
+    for i in range(lanes):
+        decay[i] = exp(decay[i] - top[i])
+        total[i] *= decay[i]
+    for j in range(0, keys, 4):
+        s0, s1, s2, s3 = scores[j], scores[j + 1], scores[j + 2], scores[j + 3]
+        for i in range(lanes):
+            total[i] += (s0[i] + s1[i]) + (s2[i] + s3[i])
+
+
+@loop
+def _scale_rows(rows, factors):
+    for i in range(factors.size):
+        row = rows[i]
+        for d in range(row.size):
+            row[d] *= factors[i]
+
+
+@loop
+def _forward_head(qkv, offset, time, channels, head_size, part, parts, out, out_offset, logsumexp):
+    """Every `parts`-th block of queries of one head, from block `part` on."""
+    dtype = qkv.dtype
+    stride = 3 * channels
+    one = dtype.type(1)
+    scale = dtype.type(1 / math.sqrt(head_size))
+    width = round_up(head_size, tile_columns(qkv))
+    lanes = round_up(QUERY_BLOCK, tile_columns(qkv))
+    padded_time = round_up(time, TILE_ROWS)
+    keys = np.empty((padded_time, width), dtype)
+    values = np.empty((padded_time, width), dtype)
+    query = np.empty((lanes, width), dtype)
+    query_t = np.empty(width * lanes, dtype)
+    scores = np.empty((KEY_BLOCK, lanes), dtype)
+    sums = np.empty((lanes, width), dtype)
+    top = np.empty(lanes, dtype)
+    total = np.empty(lanes, dtype)
+    decay = np.empty(lanes, dtype)
+    flat_keys, flat_values, flat_query = keys.reshape(-1), values.reshape(-1), query.reshape(-1)
+    flat_scores, flat_sums = scores.reshape(-1), sums.reshape(-1)
+    _copy_rows(qkv, offset + channels, stride, time, one, head_size, keys)
+    _copy_rows(qkv, offset + 2 * channels, stride, time, one, head_size, values)
+    for first_query in range(part * lanes, time, parts * lanes):
+        count = min(lanes, time - first_query)
+        _copy_rows(qkv, offset + first_query * stride, stride, count, scale, head_size, query)
+        transpose(flat_query, 0, width, query_t, 0, lanes, lanes, width)
+        top[:] = HIDDEN
+        total[:] = 0
+        for first_key in range(0, first_query + count, KEY_BLOCK):
+            block = min(KEY_BLOCK, first_query + count - first_key)
+            block_rows = round_up(block, TILE_ROWS)
+            start = first_key * width
+            multiply(
+                flat_scores, 0, lanes, flat_keys, start, width, 1, query_t, 0, lanes,
+                block_rows, lanes, head_size, False,
+            )  # fmt: skip
+            _hide(scores, first_key, block_rows, first_query)
+            _online_softmax(scores, block_rows, top, total, decay)
+            if first_key > 0:
+                _scale_rows(sums, decay)
+            multiply(
+                flat_sums, 0, width, flat_scores, 0, 1, lanes, flat_values, start, width,
+                lanes, width, block, first_key > 0,
+            )  # fmt: skip
+        for i in range(count):
+            start = out_offset + (first_query + i) * channels
+            row = out[start : start + head_size]
+            source = sums[i]
+            inverse = one / total[i]
+            for d in range(head_size):
+                row[d] = source[d] * inverse
+            logsumexp[first_query + i] = top[i] + np.log(total[i])
+
+
+@parallel_loop
+def _forward(qkv, batch, time, channels, num_heads, parts, out, logsumexp):
+    head_size = channels // num_heads
+    for task in prange(batch * num_heads * parts):
+        head, part = divmod(np.int64(task), parts)
+        b, h = divmod(np.int64(head), num_heads)
+        row = b * time
+        _forward_head(
+            qkv, row * 3 * channels + h * head_size, time, channels, head_size, part, parts,
+            out, row * channels + h * head_size, logsumexp[head],
+        )  # fmt: skip
+
+
+@loop
+def _probabilities(scores, grad_scores, keys, logsumexp, delta):
+    """scores -> P and grad_scores (holding dP) -> dS, in place."""
+    for j in range(keys):
+        row = scores[j]
+        grad = grad_scores[j]
+        for i in range(row.size):
+            row[i] = exp(row[i] - logsumexp[i])
+            grad[i] = row[i] * (grad[i] - delta[i])
+
+
+@loop
+def _backward_head(
+    grad_out, qkv, out, offset, out_offset, time, channels, head_size, part, parts, logsumexp,
+    grad_qkv, grad_keys, grad_values,
+):  # fmt: skip
+    """Every `parts`-th block of queries of one head: writes dQ, adds to grad_keys and grad_values (T', D')."""
+    dtype = qkv.dtype
+    stride = 3 * channels
+    one = dtype.type(1)
+    scale = dtype.type(1 / math.sqrt(head_size))
+    padded_time, width = grad_keys.shape
+    lanes = round_up(QUERY_BLOCK, tile_columns(qkv))
+    keys = np.empty((padded_time, width), dtype)
+    values = np.empty((padded_time, width), dtype)
+    query = np.empty((lanes, width), dtype)
+    grad = np.empty((lanes, width), dtype)
+    query_t = np.empty(width * lanes, dtype)
+    grad_t = np.empty(width * lanes, dtype)
+    scores = np.empty((KEY_BLOCK, lanes), dtype)
+    grad_scores = np.empty((KEY_BLOCK, lanes), dtype)
+    grad_query = np.empty((lanes, width), dtype)
+    saved = np.zeros(lanes, dtype)
+    delta = np.zeros(lanes, dtype)
+    flat_keys, flat_values, flat_query, flat_grad = (
+        keys.reshape(-1), values.reshape(-1), query.reshape(-1), grad.reshape(-1),
+    )  # fmt: skip
+    flat_scores, flat_grad_scores, flat_grad_query = (
+        scores.reshape(-1), grad_scores.reshape(-1), grad_query.reshape(-1),
+    )  # fmt: skip
+    flat_grad_keys, flat_grad_values = grad_keys.reshape(-1), grad_values.reshape(-1)
+    _copy_rows(qkv, offset + channels, stride, time, one, head_size, keys)
+    _copy_rows(qkv, offset + 2 * channels, stride, time, one, head_size, values)
+    for first_query in range(part * lanes, time, parts * lanes):
+        count = min(lanes, time - first_query)
+        first_row = out_offset + first_query * channels
+        _copy_rows(qkv, offset + first_query * stride, stride, count, scale, head_size, query)
+        _copy_rows(grad_out, first_row, channels, count, one, head_size, grad)
+        transpose(flat_query, 0, width, query_t, 0, lanes, lanes, width)
+        transpose(flat_grad, 0, width, grad_t, 0, lanes, lanes, width)
+        for i in range(count):
+            saved[i] = logsumexp[first_query + i]
+            row = out[first_row + i * channels : first_row + i * channels + head_size]
+            grad_row = grad[i]
+            product = dtype.type(0)
+            for d in range(head_size):
+                product += row[d] * grad_row[d]
+            delta[i] = product
+        for first_key in range(0, first_query + count, KEY_BLOCK):
+            block = min(KEY_BLOCK, first_query + count - first_key)
+            block_rows = round_up(block, TILE_ROWS)
+            start = first_key * width
+            multiply(
+                flat_scores, 0, lanes, flat_keys, start, width, 1, query_t, 0, lanes,
+                block_rows, lanes, head_size, False,
+            )  # fmt: skip
+            multiply(
+                flat_grad_scores, 0, lanes, flat_values, start, width, 1, grad_t, 0, lanes,
+                block_rows, lanes, head_size, False,
+            )  # fmt: skip
+            _hide(scores, first_key, block_rows, first_query)
+            _probabilities(scores, grad_scores, block_rows, saved, delta)
+            multiply(
+                flat_grad_values, start, width, flat_scores, 0, lanes, 1, flat_grad, 0, width,
+                block_rows, width, count, True,
+            )  # fmt: skip
+            multiply(
+                flat_grad_keys, start, width, flat_grad_scores, 0, lanes, 1, flat_query, 0, width,
+                block_rows, width, count, True,
+            )  # fmt: skip
+            multiply(
+                flat_grad_query, 0, width, flat_grad_scores, 0, 1, lanes, flat_keys, start, width,
+                lanes, width, block, first_key > 0,
+            )  # fmt: skip
+        for i in range(count):
+            start = offset + (first_query + i) * stride
+            row = grad_qkv[start : start + head_size]
+            source = grad_query[i]
+            for d in range(head_size):
+                row[d] = source[d] * scale
+
+
+@loop
+def _write_rows(source, target, offset, stride, rows, columns):
+    for i in range(rows):
+        row = target[offset + i * stride : offset + i * stride + columns]
+        part = source[i]
+        for d in range(columns):
+            row[d] = part[d]
+
+
+@parallel_loop
+def _backward(grad_out, qkv, out, batch, time, channels, num_heads, logsumexp, grad_qkv):
+    """A task is a head: it alone writes that head's gradients."""
+    head_size = channels // num_heads
+    shape = (2, round_up(time, TILE_ROWS), round_up(head_size, tile_columns(qkv)))
+    for head in prange(batch * num_heads):
+        b, h = divmod(np.int64(head), num_heads)
+        offset = b * time * 3 * channels + h * head_size
+        grads = np.zeros(shape, qkv.dtype)
+        _backward_head(
+            grad_out, qkv, out, offset, b * time * channels + h * head_size, time, channels, head_size, 0, 1,
+            logsumexp[head], grad_qkv, grads[0], grads[1],
+        )  # fmt: skip
+        _write_rows(grads[0], grad_qkv, offset + channels, 3 * channels, time, head_size)
+        _write_rows(grads[1], grad_qkv, offset + 2 * channels, 3 * channels, time, head_size)
+
+
+@parallel_loop
+def _backward_split(grad_out, qkv, out, batch, time, channels, num_heads, parts, logsumexp, grad_qkv):
+    """Heads too few for the threads: a task is a part of a head's queries, with its own sums of dK and dV."""
+    head_size = channels // num_heads
+    padded_time, width = round_up(time, TILE_ROWS), round_up(head_size, tile_columns(qkv))
+    grads = np.zeros((batch * num_heads, parts, 2, padded_time, width), qkv.dtype)
+    for task in prange(batch * num_heads * parts):
+        head, part = divmod(np.int64(task), parts)
+        b, h = divmod(np.int64(head), num_heads)
+        _backward_head(
+            grad_out, qkv, out, b * time * 3 * channels + h * head_size, b * time * channels + h * head_size,
+            time, channels, head_size, part, parts, logsumexp[head], grad_qkv, grads[head, part, 0], grads[head, part, 1],
+        )  # fmt: skip
+    for task in prange(batch * num_heads * 2):
+        head, which = divmod(np.int64(task), 2)
+        b, h = divmod(np.int64(head), num_heads)
+        total = grads[head, 0, which]
+        for part in range(1, parts):
+            total += grads[head, part, which]
+        offset = b * time * 3 * channels + (1 + which) * channels + h * head_size
+        _write_rows(total, grad_qkv, offset, 3 * channels, time, head_size)
+
+
+@loop
+def _decode_head(q, keys, values, length, out, scores):
+    """One head of one row: q (D,), keys and values (S, D) with rows a stride apart."""
+    head_size = q.size
+    scale = q.dtype.type(1 / math.sqrt(head_size))
+    top = q.dtype.type(HIDDEN)
+    for s in range(length):
+        key = keys[s]
+        score = q.dtype.type(0)
+        for d in range(head_size):
+            score += q[d] * key[d]
+        scores[s] = score * scale
+        top = max(top, scores[s])
+    total = q.dtype.type(0)
+    for s in range(length):
+        scores[s] = exp(scores[s] - top)
+        total += scores[s]
+    for d in range(head_size):
+        out[d] = 0
+    for s in range(length):
+        value = values[s]
+        weight = scores[s] / total
+        for d in range(head_size):
+            out[d] += weight * value[d]
+
+
+@loop
+def _decode_row(q, keys, values, length, num_heads, out):
+    head_size = q.size // num_heads
+    scores = np.empty(length, q.dtype)
+    for h in range(num_heads):
+        part = slice(h * head_size, (h + 1) * head_size)
+        _decode_head(q[part], keys[:, part], values[:, part], length, out[part], scores)
+
+
+@loop
+def _decode_serial(q, keys, values, lengths, num_heads, out):
+    for b in range(q.shape[0]):
+        _decode_row(q[b], keys[b], values[b], lengths[b], num_heads, out[b])
+
+
+@parallel_loop
+def _decode_parallel(q, keys, values, lengths, num_heads, out):
+    for b in prange(q.shape[0]):
+        _decode_row(q[b], keys[b], values[b], lengths[b], num_heads, out[b])
+
+
+PARALLEL_DECODE = 1 << 17  # numbers to read, below which starting the threads costs more than it saves
+
+
+def _check_qkv(qkv: np.ndarray, num_heads: int) -> None:
+    require(
+        qkv.ndim == 3 and num_heads > 0 and qkv.shape[2] > 0 and qkv.shape[2] % (3 * num_heads) == 0,
+        f"attention: qkv {qkv.shape} must be (B, T, 3C) with C divisible by num_heads {num_heads}",
+    )
+
+
+def _parts(tasks: int) -> int:
+    """In how many parts to cut every head so that all threads have the same number of tasks."""
+    threads = numba.get_num_threads()
+    return threads if tasks % threads and tasks < 4 * threads else 1
+
+
+@compiled(reference=attention_forward_reference)
+def attention_forward(qkv: np.ndarray, num_heads: int) -> tuple[np.ndarray, np.ndarray]:
+    """Causal attention of qkv (B, T, 3C): the output (B, T, C) and logsumexp (B, H, T), which backward needs.
+
+    Memory grows linearly with T. Raises ValueError if qkv does not have that shape."""
+    _check_qkv(qkv, num_heads)
+    batch, time, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+    out = np.empty((batch, time, channels), qkv.dtype)
+    logsumexp = np.empty((batch, num_heads, time), qkv.dtype)
+    parts = _parts(batch * num_heads)
+    flat = dense(qkv).reshape(-1)
+    _forward(flat, batch, time, channels, num_heads, parts, out.reshape(-1), logsumexp.reshape(-1, time))
+    return out, logsumexp
+
+
+@compiled(reference=attention_backward_reference)
+def attention_backward(
+    grad_out: np.ndarray, qkv: np.ndarray, out: np.ndarray, logsumexp: np.ndarray, num_heads: int
+) -> np.ndarray:
+    """The gradient (B, T, 3C) of `attention_forward` from grad_out (B, T, C) and what it took and returned.
+
+    Raises ValueError on shapes that do not fit."""
+    _check_qkv(qkv, num_heads)
+    batch, time, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+    require(
+        grad_out.shape == out.shape == (batch, time, channels) and logsumexp.shape == (batch, num_heads, time),
+        f"attention: qkv {qkv.shape}, grad {grad_out.shape}, out {out.shape}, logsumexp {logsumexp.shape}",
+    )
+    grad_qkv = np.empty_like(qkv, order="C")
+    arrays = (dense(grad_out).reshape(-1), dense(qkv).reshape(-1), dense(out).reshape(-1))
+    saved = dense(logsumexp).reshape(-1, time)
+    parts = _parts(batch * num_heads)
+    if parts == 1:
+        _backward(*arrays, batch, time, channels, num_heads, saved, grad_qkv.reshape(-1))
+    else:
+        _backward_split(*arrays, batch, time, channels, num_heads, parts, saved, grad_qkv.reshape(-1))
+    return grad_qkv
+
+
+@compiled(reference=attention_decode_reference)
+def attention_decode(
+    q: np.ndarray, keys: np.ndarray, values: np.ndarray, lengths: np.ndarray, num_heads: int
+) -> np.ndarray:
+    """One new token a row: q (B, C) against the first lengths[b] of the cached keys and values (B, S, C).
+
+    Returns (B, C). Raises ValueError on shapes that do not fit and on lengths outside 1 .. S."""
+    require(
+        q.ndim == 2 and keys.ndim == 3 and keys.shape == values.shape and (q.shape[0], q.shape[1]) == keys.shape[::2],
+        f"attention: q {q.shape}, keys {keys.shape}, values {values.shape}; expected (B, C) and (B, S, C)",
+    )
+    require(num_heads > 0 and q.shape[1] % num_heads == 0, f"attention: {q.shape[1]} channels, {num_heads} heads")
+    require(lengths.shape == q.shape[:1], f"attention: lengths {lengths.shape} for {q.shape[0]} rows")
+    if lengths.size and not (1 <= lengths.min() and lengths.max() <= keys.shape[1]):
+        raise ValueError(f"attention: lengths must lie in 1..{keys.shape[1]}")
+    out = np.empty_like(q, order="C")
+    large = len(q) > 1 and int(lengths.sum()) * q.shape[1] > PARALLEL_DECODE
+    decode = _decode_parallel if large else _decode_serial
+    lengths = dense(lengths.astype(np.int64, copy=False))
+    decode(dense(q), dense(keys), dense(values), lengths, num_heads, out)
+    return out

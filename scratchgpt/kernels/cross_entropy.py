@@ -1,0 +1,112 @@
+"""Cross-entropy of a softmax, each row of V logits on its own:
+
+    loss_i = logsumexp_i - logits[i, target_i],    logsumexp_i = log sum_v exp(logits[i, v])
+    grad_logits[i, v] = grad_loss_i * (exp(logits[i, v] - logsumexp_i) - [v == target_i])
+
+Rows whose target is `ignore_index` have loss 0 and gradient 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from scratchgpt.kernels.dispatch import compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.vector_math import exp, maximum
+
+
+def cross_entropy_forward_reference(
+    logits: np.ndarray, targets: np.ndarray, ignore_index: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The equation above in NumPy; see `cross_entropy_forward`."""
+    top = logits.max(axis=1)
+    logsumexp = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    counted = targets != ignore_index
+    picked = logits[np.arange(len(targets)), np.where(counted, targets, 0)]
+    return np.where(counted, logsumexp - picked, 0).astype(logits.dtype), logsumexp
+
+
+def cross_entropy_backward_reference(
+    grad_losses: np.ndarray, logits: np.ndarray, targets: np.ndarray, logsumexp: np.ndarray, ignore_index: int
+) -> np.ndarray:
+    """The equation above in NumPy; see `cross_entropy_backward`."""
+    counted = targets != ignore_index
+    grad = np.exp(logits - logsumexp[:, None])
+    grad[np.arange(len(targets)), np.where(counted, targets, 0)] -= 1
+    return grad * np.where(counted, grad_losses, 0).astype(logits.dtype)[:, None]
+
+
+# Why this is fast: maximum and sum of exponentials are vectorised loops over a row that is in cache, and
+# the probabilities are never stored: backward computes them again from the one number logsumexp.
+
+
+@loop
+def _logsumexp(row):
+    top = row[0]
+    for v in range(row.size):
+        top = maximum(top, row[v])
+    total = row.dtype.type(0)
+    for v in range(row.size):
+        total += exp(row[v] - top)
+    return top + np.log(total)
+
+
+@loop
+def _gradient_row(row, target, logsumexp, grad_loss, grad):
+    for v in range(row.size):
+        grad[v] = grad_loss * exp(row[v] - logsumexp)
+    grad[target] -= grad_loss
+
+
+@parallel_loop
+def _forward(logits, targets, ignore_index, losses, logsumexp):
+    for i in prange(logits.shape[0]):
+        logsumexp[i] = _logsumexp(logits[i])
+        losses[i] = logits.dtype.type(0) if targets[i] == ignore_index else logsumexp[i] - logits[i, targets[i]]
+
+
+@parallel_loop
+def _backward(grad_losses, logits, targets, logsumexp, ignore_index, grad_logits):
+    for i in prange(logits.shape[0]):
+        if targets[i] == ignore_index:
+            grad_logits[i, :] = 0
+        else:
+            _gradient_row(logits[i], targets[i], logsumexp[i], grad_losses[i], grad_logits[i])
+
+
+def _check(logits: np.ndarray, targets: np.ndarray, ignore_index: int) -> None:
+    require(
+        logits.ndim == 2 and targets.shape == logits.shape[:1] and logits.shape[1] > 0,
+        f"cross_entropy: logits {logits.shape} and targets {targets.shape}; expected (N, V) and (N,)",
+    )
+    counted = targets[targets != ignore_index]
+    if counted.size and not (0 <= counted.min() and counted.max() < logits.shape[1]):
+        raise ValueError(f"cross_entropy: targets must lie in 0..{logits.shape[1] - 1} or be {ignore_index}")
+
+
+@compiled(reference=cross_entropy_forward_reference)
+def cross_entropy_forward(
+    logits: np.ndarray, targets: np.ndarray, ignore_index: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Losses (N,) and logsumexp (N,) of logits (N, V) against integer targets (N,).
+
+    Raises ValueError on shapes that do not fit and on a target outside the vocabulary."""
+    _check(logits, targets, ignore_index)
+    losses = np.empty(logits.shape[0], logits.dtype)
+    logsumexp = np.empty(logits.shape[0], logits.dtype)
+    _forward(dense(logits), dense(targets.astype(np.int64, copy=False)), ignore_index, losses, logsumexp)
+    return losses, logsumexp
+
+
+@compiled(reference=cross_entropy_backward_reference)
+def cross_entropy_backward(
+    grad_losses: np.ndarray, logits: np.ndarray, targets: np.ndarray, logsumexp: np.ndarray, ignore_index: int
+) -> np.ndarray:
+    """The gradient (N, V) of `cross_entropy_forward` for grad_losses (N,); raises as it does."""
+    _check(logits, targets, ignore_index)
+    require(grad_losses.shape == logsumexp.shape == targets.shape, "cross_entropy: one gradient and logsumexp a row")
+    grad_logits = np.empty_like(logits, order="C")
+    targets = dense(targets.astype(np.int64, copy=False))
+    grad_losses = dense(grad_losses.astype(logits.dtype, copy=False))
+    _backward(grad_losses, dense(logits), targets, dense(logsumexp), ignore_index, grad_logits)
+    return grad_logits

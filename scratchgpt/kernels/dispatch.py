@@ -1,0 +1,122 @@
+"""Which implementation runs: the compiled kernel or its plain NumPy reference.
+
+A kernel module holds three things: the reference (the mathematics in NumPy), the inner loops (`@loop` or
+`@parallel_loop`, compiled by Numba) and the public function, a few lines of Python that check shapes,
+allocate the result and call the loops. `@compiled(reference=...)` joins the three.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import numba
+import numpy as np
+from numba.core import event
+
+from scratchgpt.errors import UserError
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+BACKENDS = ("numba", "numpy")
+# Sums may be reordered and multiply-adds fused, which is what lets LLVM vectorise a reduction; NaN and
+# infinity keep their meaning, so that a diverged run is still seen.
+FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+
+_OPTIONS: dict[str, Any] = {"cache": True, "fastmath": FASTMATH, "nogil": True, "error_model": "numpy"}
+
+loop = numba.njit(**_OPTIONS)
+"""Compile a function of arrays and scalars that runs on one thread."""
+
+
+def parallel_loop(function: Callable[..., Any]) -> Any:
+    """Compile a function whose `numba.prange` loop is shared out to the threads.
+
+    Only prange is made parallel: Numba's rewriting of array expressions into loops would double the compile time.
+    """
+    rewrites = ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion")
+    return numba.njit(parallel={**dict.fromkeys(rewrites, False), "prange": True}, **_OPTIONS)(function)
+
+
+def _checked(name: str) -> str:
+    if name not in BACKENDS:
+        raise UserError(f"kernels: no backend {name!r}; choose one of {', '.join(BACKENDS)}")
+    return name
+
+
+_backend: str | None = None
+
+
+def use(backend: str) -> None:
+    """Run every kernel on `"numba"` (compiled) or on `"numpy"` (the references) from now on.
+
+    Raises UserError for any other name."""
+    global _backend
+    _backend = _checked(backend)
+
+
+def backend() -> str:
+    """The backend in use, `"numba"` or `"numpy"`; at first what the variable SCRATCHGPT_KERNELS says."""
+    global _backend
+    if _backend is None:
+        _backend = _checked(os.environ.get("SCRATCHGPT_KERNELS", "numba"))
+    return _backend
+
+
+def compiled(
+    reference: Callable[Parameters, Result],
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """Make a public kernel out of the function below it and its NumPy `reference`.
+
+    The result calls one or the other, as `backend()` says; both stay reachable as its attributes
+    `.compiled` and `.reference`."""
+
+    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        @functools.wraps(function)
+        def kernel(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+            chosen = function if backend() == "numba" else reference
+            return chosen(*args, **kwargs)
+
+        kernel.compiled = function  # type: ignore[attr-defined]
+        kernel.reference = reference  # type: ignore[attr-defined]
+        return kernel
+
+    return decorate
+
+
+def dense(array: np.ndarray) -> np.ndarray:
+    """`array` itself if it is C-contiguous and writeable, otherwise a copy that is.
+
+    Numba compiles once for every combination of dtype, layout and writeability that it meets; after this
+    call only the dtype is left."""
+    if array.flags.c_contiguous and array.flags.writeable:
+        return array
+    return np.array(array, order="C")
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ValueError(message) unless `condition` holds. Compiled loops do not check bounds: check here."""
+    if not condition:
+        raise ValueError(message)
+
+
+class _Announcement(event.Listener):
+    """Prints one line when Numba really compiles one of our functions; loading from the cache is silent."""
+
+    done = False
+
+    def on_start(self, event: event.Event) -> None:
+        function = event.data["dispatcher"].py_func
+        if not self.done and function.__module__.startswith("scratchgpt."):
+            _Announcement.done = True
+            print("compiling kernels, first start only, about 20 s …", file=sys.stderr, flush=True)
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+event.register("numba:compile", _Announcement())

@@ -1,0 +1,54 @@
+"""What Numba and OpenBLAS must be told before they are imported. `scratchgpt.kernels` imports this file first.
+
+Every variable is only a default: a value that the user has already set in the environment wins.
+`docs/performance.md` and `bench/attention.py` show what each of them is worth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+import llvmlite.binding as llvm
+
+
+def host_features() -> dict[str, bool]:
+    """The instruction sets of this CPU as LLVM names them, {"avx2": True, ...}; empty where LLVM cannot tell."""
+    try:
+        return dict(llvm.get_host_cpu_features())
+    except RuntimeError:
+        return {}
+
+
+def source_fingerprint() -> str:
+    """A short hash of all kernel sources. Numba alone watches only the file of the function it caches, so
+    that an edit of `vector_math.py` would leave a stale attention kernel in use; a cache directory named by
+    this hash cannot be stale."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def set_defaults() -> None:
+    """Fill in the environment variables that are not set. Has no effect on libraries already imported."""
+    # Two pools take turns: NumPy's BLAS and Numba's. Threads that spin after their work is done steal the
+    # cores from the other pool, so both are told to go to sleep soon.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+
+    # LLVM tunes for 256-bit vectors on Intel's AVX-512 CPUs; these kernels are long enough to gain from 512.
+    features = host_features()
+    chosen = "NUMBA_CPU_NAME" in os.environ or "NUMBA_CPU_FEATURES" in os.environ
+    if features.get("avx512f") and platform.machine() in ("x86_64", "AMD64") and not chosen:
+        flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
+        os.environ["NUMBA_CPU_FEATURES"] = flags + ",-prefer-256-bit"
+
+    cache = Path(__file__).parent / "__pycache__"
+    if os.access(cache if cache.is_dir() else cache.parent, os.W_OK):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(cache / f"numba-{source_fingerprint()}"))
+
+
+set_defaults()

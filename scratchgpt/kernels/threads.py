@@ -1,0 +1,47 @@
+"""How many threads work: one number for both pools, Numba's and the one of NumPy's BLAS."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from scratchgpt.errors import UserError
+
+
+@functools.cache
+def _blas_setter() -> Callable[[int], object] | None:
+    """OpenBLAS's own function, taken from the library inside NumPy's wheel; None with another BLAS."""
+    package = Path(np.__file__).parent
+    folders = (package.parent / "numpy.libs", package / ".dylibs")
+    for path in (path for folder in folders for path in sorted(folder.glob("*openblas*"))):
+        try:
+            library = ctypes.CDLL(str(path))
+        except OSError:
+            continue
+        for name in ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads"):
+            if hasattr(library, name):
+                return getattr(library, name)
+    return None
+
+
+def set_threads(count: int) -> None:
+    """Let the kernels and NumPy's matrix products use `count` threads.
+
+    Raises UserError unless 1 <= count <= the number of threads Numba was started with (NUMBA_NUM_THREADS,
+    by default the CPUs this process may use)."""
+    most = numba.config.NUMBA_NUM_THREADS
+    if not 1 <= count <= most:
+        raise UserError(f"threads: {count} is out of range; this process can use 1 to {most}")
+    numba.set_num_threads(count)
+    if (set_blas := _blas_setter()) is not None:
+        set_blas(count)
+
+
+def num_threads() -> int:
+    """The number of threads the kernels use."""
+    return numba.get_num_threads()
