@@ -1,0 +1,219 @@
+"""The GPT against transformers' GPT-2: the same weights give the same logits, loss, gradients and update."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratchgpt.autograd import Tensor, no_grad
+from scratchgpt.config import GPTConfig, get_mini_config
+from scratchgpt.errors import UserError
+from scratchgpt.model import GPT
+from scratchgpt.optim import AdamW, cosine_schedule, linear_schedule
+
+CONFIG = GPTConfig(vocab_size=97, emb_dim=48, num_heads=3, num_layers=2, context_size=40, dropout=0.0)
+
+
+@pytest.fixture
+def batch() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    ids, targets = rng.integers(0, 97, (3, 37)), rng.integers(0, 97, (3, 37))
+    targets[0, :9] = -100
+    return ids, targets
+
+
+def test_logits_loss_gradients_and_one_clipped_adamw_step_equal_pytorch(
+    tmp_path: Path, batch: tuple[np.ndarray, np.ndarray]
+) -> None:
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    ids, targets = batch
+    ours = GPT(CONFIG, seed=3)
+    for i, parameter in enumerate(ours.parameters()):  # biases and scales away from their initial 0 and 1
+        parameter.data += np.random.default_rng(i).normal(0, 0.05, parameter.shape).astype(np.float32)
+    ours.save_pretrained(tmp_path)
+    theirs = transformers.GPT2LMHeadModel.from_pretrained(tmp_path).train()
+
+    logits, loss = ours(ids, targets)
+    expected = theirs(torch.from_numpy(ids)).logits
+    expected_loss = torch.nn.functional.cross_entropy(
+        expected.flatten(0, 1), torch.from_numpy(targets).flatten(), ignore_index=-100
+    )
+    assert np.abs(logits.data - expected.detach().numpy()).max() < 1e-4
+    assert loss.item() == pytest.approx(expected_loss.item(), rel=1e-5)
+    assert ours.loss(ids, targets).item() == pytest.approx(loss.item(), rel=1e-6)
+
+    ours.loss(ids, targets).backward()
+    expected_loss.backward()
+    reference = dict(theirs.named_parameters())
+    assert {name for name, _ in ours.named_parameters()} == reference.keys()
+    for name, parameter in ours.named_parameters():
+        gradient = reference[name].grad.numpy()
+        assert np.abs(parameter.grad - gradient).max() < 1e-3 * np.abs(gradient).max(), name
+
+    optimizer = AdamW(ours.named_parameters(), lr=1e-2, weight_decay=0.1)
+    norm = optimizer.step(max_norm=0.5)
+    decayed = [p for p in theirs.parameters() if p.ndim > 1]
+    others = [p for p in theirs.parameters() if p.ndim == 1]
+    groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
+    peer = torch.optim.AdamW(groups, lr=1e-2, betas=(0.9, 0.95), eps=1e-8)
+    assert norm > 0.5  # so that clipping takes part
+    assert norm == pytest.approx(torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.5).item(), rel=1e-4)
+    peer.step()
+    for name, parameter in ours.named_parameters():
+        # Adam's first step is lr * sign(gradient): where a gradient is tiny, rounding may change it visibly.
+        clear = np.abs(reference[name].grad.numpy()) > 1e-6
+        np.testing.assert_allclose(
+            parameter.data[clear], reference[name].detach().numpy()[clear], rtol=1e-3, atol=2e-5, err_msg=name
+        )
+
+
+def test_a_gpt2_directory_saved_by_transformers_loads(tmp_path: Path, batch: tuple[np.ndarray, np.ndarray]) -> None:
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(
+        vocab_size=97, n_embd=48, n_head=3, n_layer=2, n_positions=40, bos_token_id=2, eos_token_id=3
+    )
+    for architecture in (transformers.GPT2LMHeadModel, transformers.GPT2Model):
+        theirs = architecture(config).eval()
+        theirs.save_pretrained(tmp_path)
+        ours = GPT.from_pretrained(tmp_path).eval()
+        with torch.no_grad(), no_grad():
+            expected = (theirs if architecture is transformers.GPT2Model else theirs.transformer)(
+                torch.from_numpy(batch[0])
+            ).last_hidden_state
+            np.testing.assert_allclose(ours.hidden_states(batch[0]).data, expected.numpy(), atol=1e-4)
+
+
+def test_save_and_load_keep_every_weight_and_the_config(tmp_path: Path) -> None:
+    model = GPT(GPTConfig(vocab_size=11, emb_dim=8, num_heads=2, num_layers=1, context_size=4, dropout=0.25))
+    model.save_pretrained(tmp_path)
+    again = GPT.from_pretrained(tmp_path)
+    assert again.config.dropout == 0.25 and again.config.initial_std == pytest.approx(model.config.initial_std)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, again.state_dict()[name])
+
+
+def test_initial_scale_and_size() -> None:
+    model = GPT(get_mini_config())
+    assert model.num_parameters() == 6400 * 256 + 256 * 256 + 4 * (12 * 256**2 + 13 * 256) + 2 * 256
+    assert model.transformer.wte.weight.data.std() == pytest.approx(1 / 16, rel=0.02)
+    assert model.transformer.h[0].mlp.c_proj.weight.data.std() == pytest.approx(1 / 16 / 8**0.5, rel=0.02)
+    assert GPTConfig(init_std=0.02).initial_std == 0.02
+
+
+def test_no_position_sees_a_later_one() -> None:
+    model = GPT(CONFIG, seed=0).eval()
+    ids = np.random.default_rng(0).integers(0, 97, (1, 20))
+    changed = ids.copy()
+    changed[0, 12:] += 1
+    changed %= 97
+    with no_grad():
+        a, b = model(ids)[0].data, model(changed)[0].data
+    np.testing.assert_allclose(a[:, :12], b[:, :12], atol=1e-6)
+    assert np.abs(a[:, 12:] - b[:, 12:]).max() > 0.01
+
+
+def test_dropout_is_a_function_of_the_seed_and_off_in_evaluation(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    model = GPT(GPTConfig(vocab_size=97, emb_dim=48, num_heads=3, num_layers=2, context_size=40, dropout=0.3))
+    losses = []
+    for entropy in ((1, 2), (1, 2), (1, 3)):
+        model.reseed(*entropy)
+        losses.append(model.loss(*batch).item())
+    assert losses[0] == losses[1] != losses[2]
+    model.eval()
+    assert model.loss(*batch).item() == model.loss(*batch).item()
+
+
+def test_weights_of_the_loss_pick_tokens(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    model = GPT(CONFIG).eval()
+    ids, targets = batch
+    weights = np.zeros(ids.shape)
+    weights[1, 5] = 3.0
+    alone = np.full_like(targets, -100)
+    alone[1, 5] = targets[1, 5]
+    assert model.loss(ids, targets, weights).item() == pytest.approx(model.loss(ids, alone).item(), rel=1e-5)
+
+
+def test_a_few_steps_lower_the_loss(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    model = GPT(CONFIG)
+    optimizer = AdamW(model.named_parameters(), lr=3e-3)
+    losses = []
+    for _ in range(30):
+        loss = model.loss(*batch)
+        loss.backward()
+        optimizer.step(1.0)
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_diverged_gradient_leaves_the_weights_alone() -> None:
+    model = GPT(CONFIG)
+    before = model.state_dict()
+    for parameter in model.parameters():
+        parameter.grad = np.full_like(parameter.data, np.nan)
+    with pytest.raises(FloatingPointError, match="learning rate"):
+        AdamW(model.named_parameters()).step(1.0)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_schedules() -> None:
+    assert cosine_schedule(0, 100, 1.0, warmup=10) == pytest.approx(0.1)
+    assert cosine_schedule(9, 100, 1.0, warmup=10) == cosine_schedule(10, 100, 1.0, warmup=10) == 1.0
+    assert cosine_schedule(55, 100, 1.0, warmup=10) == pytest.approx(0.55)
+    assert cosine_schedule(100, 100, 1.0, warmup=10) == pytest.approx(0.1)
+    assert linear_schedule(55, 100, 1.0, warmup=10) == pytest.approx(0.55)
+    assert linear_schedule(200, 100, 1.0, warmup=10) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"emb_dim": 100, "num_heads": 3}, "divisible by num_heads"),
+        ({"vocab_size": 0}, "vocab_size"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"init_std": -1.0}, "init_std"),
+    ],
+)
+def test_a_config_out_of_range_says_which_field(arguments: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        GPTConfig(**arguments)
+
+
+def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no model here"):
+        GPT.from_pretrained(tmp_path)
+    GPT(CONFIG).save_pretrained(tmp_path)
+    fields = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**fields, "vocab_size": 98}))
+    with pytest.raises(UserError, match=r"wte.weight.*\(97, 48\).*\(98, 48\)"):
+        GPT.from_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="not a GPT-2 configuration"):
+        GPT.from_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    (tmp_path / "model.safetensors").write_bytes(b"junk")
+    with pytest.raises(UserError, match="damaged"):
+        GPT.from_pretrained(tmp_path)
+    with pytest.raises(UserError, match="context of 40"):
+        GPT(CONFIG)(np.zeros((1, 41), int))
+
+
+def test_gradients_accumulate_over_backward_calls(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    model = GPT(CONFIG).eval()
+    ids, targets = batch
+    for row in range(3):
+        (model.loss(ids[row : row + 1], targets[row : row + 1]) * (1 / 3)).backward()
+    apart = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    total = Tensor(np.float32(0))
+    for row in range(3):
+        total = total + model.loss(ids[row : row + 1], targets[row : row + 1]) * (1 / 3)
+    total.backward()
+    for name, parameter in model.named_parameters():
+        np.testing.assert_allclose(parameter.grad, apart[name], atol=1e-6)
