@@ -1,0 +1,108 @@
+"""Directories and files appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratchgpt import checkpoint
+from scratchgpt.checkpoint import (
+    is_finished,
+    load_model,
+    most_advanced_stage,
+    read_arrays,
+    replacing,
+    stage_directory,
+    write_arrays,
+)
+from scratchgpt.config import GPTConfig
+from scratchgpt.errors import UserError
+from scratchgpt.model import GPT
+from scratchgpt.tokenizer import CharTokenizer
+
+
+def save(out: Path, stage: str, config: GPTConfig, tokenizer: CharTokenizer) -> None:
+    with replacing(stage_directory(out, stage)) as directory:
+        GPT(config).save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+
+
+def test_a_failure_while_writing_leaves_the_old_directory(tmp_path: Path) -> None:
+    target = tmp_path / "sft"
+    with replacing(target) as directory:
+        (directory / "a").write_text("old")
+    with pytest.raises(ZeroDivisionError), replacing(target) as directory:
+        (directory / "a").write_text("new")
+        raise ZeroDivisionError
+    assert (target / "a").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["sft"]
+    with replacing(target) as directory:
+        (directory / "b").write_text("new")
+    assert [p.name for p in target.iterdir()] == ["b"]
+
+
+def test_a_full_disk_is_one_line_and_changes_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "sft"
+    target.mkdir()
+    (target / "a").write_text("old")
+    with pytest.raises(UserError, match=r"sft: cannot be written .*unchanged"), replacing(target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert (target / "a").read_text() == "old"
+    with pytest.raises(IsADirectoryError), replacing(target):  # other errors are ours and stay visible
+        raise OSError(errno.EISDIR, "Is a directory")
+
+
+def test_an_interruption_between_the_two_renames_is_repaired(tmp_path: Path) -> None:
+    (tmp_path / "sft.previous").mkdir()
+    (tmp_path / "sft.previous" / "model.safetensors").write_text("old")
+    assert is_finished(tmp_path, "sft")
+    assert (tmp_path / "sft" / "model.safetensors").read_text() == "old"
+
+
+def test_arrays_round_trip_and_a_failed_write_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.safetensors"
+    write_arrays(path, {"a": np.arange(6.0).reshape(2, 3).T}, {"step": "7"})
+    arrays, metadata = read_arrays(path)
+    np.testing.assert_array_equal(arrays["a"], np.arange(6.0).reshape(2, 3).T)
+    assert metadata["step"] == "7"
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "replace", full)
+    with pytest.raises(UserError, match="No space left"):
+        write_arrays(path, {"a": np.zeros(1)}, {})
+    assert read_arrays(path)[1]["step"] == "7"
+    assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]
+
+
+def test_a_damaged_state_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(b"junk")
+    with pytest.raises(UserError, match="damaged"):
+        read_arrays(path)
+
+
+def test_the_most_advanced_stage_that_can_talk(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    with pytest.raises(UserError, match=r"python train.py --stage all"):
+        most_advanced_stage(tmp_path)
+    for stage in ("pretrain", "sft", "reward"):
+        save(tmp_path, stage, tiny_config, char_tokenizer)
+    assert most_advanced_stage(tmp_path) == "sft"
+    model, tokenizer = load_model(tmp_path, "sft")
+    assert model.config.emb_dim == 16 and tokenizer.encode("你好") == char_tokenizer.encode("你好")
+    with pytest.raises(UserError, match=r"python train.py --stage rlvf"):
+        load_model(tmp_path, "rlvf")
+
+
+def test_a_model_that_does_not_fit_its_tokenizer_is_refused(tmp_path: Path, char_tokenizer: CharTokenizer) -> None:
+    save(tmp_path, "sft", GPTConfig(vocab_size=9, emb_dim=8, num_heads=2, num_layers=1, context_size=8), char_tokenizer)
+    with pytest.raises(UserError, match="the model 9"):
+        load_model(tmp_path, "sft")

@@ -1,0 +1,100 @@
+"""The training loop: log, measurements, interruption, and resuming to the bit."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from scratchgpt.checkpoint import partial_file
+from scratchgpt.config import GPTConfig, PretrainConfig
+from scratchgpt.errors import UserError
+from scratchgpt.model import GPT
+from scratchgpt.stages.pretrain import Pretrainer
+from scratchgpt.tokenizer import CharTokenizer
+from scratchgpt.trainer import Interrupted, Metrics, read_history, run_stage, total_steps
+
+TEXT = ["天空是蓝色的。小鸟在唱歌。", "猫吃鱼。今天星期三。", "你好呀。等于二。"] * 32
+
+
+def make(config: GPTConfig, tokenizer: CharTokenizer, **settings: object) -> Pretrainer:
+    stage = PretrainConfig(**{"epochs": 3, "batch_size": 2, "evaluate_every": 4, "warmup_steps": 2, **settings})
+    run = Pretrainer(GPT(config, 1), tokenizer, config, stage, TEXT, TEXT[:3], seed=1)
+    run.fingerprint = repr(stage)
+    return run
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO())
+
+
+def test_a_run_logs_every_step_measures_and_learns(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    run = make(tiny_config, char_tokenizer, lr=1e-2)
+    history = run_stage(run, tmp_path, quiet())
+    assert [r["step"] for r in history.steps] == list(range(1, run.total_steps + 1))
+    assert [r["step"] for r in history.evaluations] == sorted({0, *range(4, run.total_steps, 4), run.total_steps})
+    assert history.evaluations[-1]["bits_per_character"] < 0.8 * history.evaluations[0]["bits_per_character"]
+    assert history.tokens == run.total_steps * 2 * 64 and history.tokens_per_second > 0
+    lines = (tmp_path / "logs" / "pretrain.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["kind"] for line in lines} == {"step", "evaluation", "sample"}
+    assert read_history(tmp_path / "logs" / "pretrain.jsonl") == history
+
+
+def test_ctrl_c_saves_and_resuming_ends_at_the_same_weights(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    straight = make(tiny_config, char_tokenizer)
+    run_stage(straight, tmp_path / "straight", quiet())
+
+    class Stopped(Pretrainer):
+        def step(self, index: int) -> Metrics:
+            if index == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().step(index)
+
+    stopped = make(tiny_config, char_tokenizer)
+    stopped.__class__ = Stopped
+    out = tmp_path / "stopped"
+    with pytest.raises(Interrupted) as caught:
+        run_stage(stopped, out, quiet())
+    assert caught.value.step == 5 and partial_file(out, "pretrain").is_file()
+
+    resumed = make(tiny_config, char_tokenizer)
+    history = run_stage(resumed, out, quiet(), resume=True)
+    assert [r["step"] for r in history.steps] == list(range(1, straight.total_steps + 1))
+    for name, array in straight.model.state_dict().items():
+        np.testing.assert_array_equal(array, resumed.model.state_dict()[name], err_msg=name)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_resuming_with_other_settings_is_refused(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    run = make(tiny_config, char_tokenizer)
+    run_stage(run, tmp_path, quiet(), save_every_seconds=0)
+    with pytest.raises(UserError, match="other settings"):
+        run_stage(make(tiny_config, char_tokenizer, lr=5e-4), tmp_path, quiet(), resume=True)
+
+
+def test_a_diverged_run_is_one_line(tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer) -> None:
+    class Diverged(Pretrainer):
+        def step(self, index: int) -> Metrics:
+            self.model.transformer.wte.weight.data[:] = np.inf
+            return super().step(index)
+
+    run = make(tiny_config, char_tokenizer)
+    run.__class__ = Diverged
+    with pytest.raises(UserError, match=r"pretrain, step 1: .*learning rate"), np.errstate(all="ignore"):
+        run_stage(run, tmp_path, quiet())
+
+
+def test_steps_for_epochs() -> None:
+    assert total_steps(0.5, 7) == 4 and total_steps(0.001, 7) == 1 and total_steps(2, 7) == 14
