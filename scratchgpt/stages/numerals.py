@@ -1,0 +1,159 @@
+"""Numbers as people write them in Chinese text: 42, ４２, 1,234, -3, 3/4, 50%, 四十二, 负三, 三分之二, 百分之五十.
+
+Values are exact (``fractions.Fraction``), so that 42, 42.0 and 四十二 are the same answer.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from fractions import Fraction
+from typing import NamedTuple
+
+_DIGITS = {character: value for value, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+_UNITS = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "亿": 10**8}
+_HAN = "(?:(?!千[克米瓦])[零〇一二两三四五六七八九十百千万亿])+"  # 三千克 is three kilograms
+_ARABIC = r"(?:\d{1,3}(?:,\d{3})+(?![\d])|\d+)(?:\.\d+)?"
+_ONE = rf"(?:{_ARABIC}|{_HAN})"
+_NUMBER = re.compile(
+    rf"(?P<sign>(?<![\d零一二三四五六七八九十百千万)）])[-+]|负|正)?(?:"
+    rf"百分之(?P<hundredths>{_ONE})"
+    rf"|(?:(?P<whole>{_ONE})又)?(?P<under>{_ONE})分之(?P<over>{_ONE})"
+    rf"|(?:(?P<mixed>\d+)又)?(?P<numerator>\d+)/(?P<denominator>\d+)"
+    rf"|(?P<arabic>{_ARABIC})(?P<scale>%|(?:(?!千[克米瓦])[百千万亿])+)?"
+    rf"|(?P<han>{_HAN})(?:点(?P<decimals>[零〇一二三四五六七八九]+))?)"
+)
+# Characters that turn a numeral before or after them into another word: 第一, 周三, 一共, 两者.
+_NOT_BEFORE = "第周期拜初"
+_NOT_AFTER = {
+    "一": "共定样起些下步般旦直种者切律致向面方边旁",
+    "两": "者数边旁面位种",
+    "二": "者",
+    "三": "者",
+    "十": "分",
+    "万": "一",
+}
+_KEEP = set("，；：。！？、（）")
+
+
+class NumberMention(NamedTuple):
+    """A number in a text: the half-open range of characters it occupies and its exact value."""
+
+    start: int
+    end: int
+    value: Fraction
+
+
+def normalise(text: str) -> str:
+    """Text with one spelling for each sign: half-width digits and operators, full-width Chinese punctuation.
+
+    Mark-up (bold, LaTeX, quotation marks) goes, and spaces except those between two letters or digits.
+    """
+    text = re.sub(r"(?<=[０-９])，(?=[０-９]{3}(?![０-９]))", ",", text)
+    text = "".join(c if c in _KEEP else unicodedata.normalize("NFKC", c) for c in text)
+    text = re.sub(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}", r"\1/\2", text)
+    text = re.sub(r"\\boxed\{([^{}]*)\}", r"答案是\1。", text)
+    text = text.replace("\\times", "×").replace("\\div", "÷").replace("【答案】", "答案：")
+    text = re.sub(r"\*\*|[$`\"'“”‘’「」『』《》【】\[\]]", "", text)
+    text = text.translate(str.maketrans("−–—﹣✕*⁄", "----××/")).replace("==", "=")
+    text = re.sub(r"(?<=\d),(?!\d{3}(?!\d))|(?<!\d),|,(?!\d)", "，", text)
+    text = text.translate(str.maketrans(";?!()", "；？！（）"))
+    text = re.sub(r"(?<![\d+×÷=-])([0-2]?\d)：(?=[0-5]\d(?!\d))", r"\1:", text)
+    text = re.sub(r":(?!\d)|(?<!\d):", "：", text)
+    text = re.sub(r"(?<!\d)\.|\.(?!\d)", "。", text)
+    text = re.sub(r"[^\S\n]+", " ", text)
+    return re.sub(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9])", "", text).strip()
+
+
+def han_integer(text: str) -> int | None:
+    """The value of a Chinese integer such as 一百零五, 两千, 二〇二五 or the colloquial 一百五; None if it is none."""
+    if not any(character in _UNITS for character in text):
+        return (
+            int("".join(str(_DIGITS[character]) for character in text)) if len(text) == 1 or "两" not in text else None
+        )
+    total = section = 0
+    digit: int | None = None
+    last_unit = 1
+    zero = False
+    for character in text:
+        if character in _DIGITS:
+            if digit not in (None, 0):
+                return None
+            digit, zero = _DIGITS[character], zero or character in "零〇"
+            continue
+        unit = _UNITS[character]
+        if unit >= 10**4:
+            section += digit or 0
+            if section == 0:
+                return None
+            total, section = (total + section) * unit, 0
+        else:
+            if not digit and unit != 10:
+                return None
+            section += (digit or 1) * unit
+        digit, last_unit, zero = None, unit, False
+    if digit and last_unit >= 100 and not zero:
+        digit *= last_unit // 10
+    return total + section + (digit or 0)
+
+
+def _plain(text: str) -> Fraction | None:
+    if text[0].isdigit() and text[0].isascii():
+        return Fraction(text.replace(",", ""))
+    value = han_integer(text)
+    return None if value is None else Fraction(value)
+
+
+def _ratio(over: Fraction | None, under: Fraction | None, whole: Fraction | None) -> Fraction | None:
+    if over is None or not under or whole is None:
+        return None
+    return whole + over / under
+
+
+def _value(match: re.Match[str]) -> Fraction | None:
+    part = match.groupdict()
+    value: Fraction | None
+    if part["hundredths"]:
+        value = _ratio(_plain(part["hundredths"]), Fraction(100), Fraction(0))
+    elif part["under"]:
+        value = _ratio(_plain(part["over"]), _plain(part["under"]), _plain(part["whole"] or "0"))
+    elif part["numerator"]:
+        value = _ratio(Fraction(part["numerator"]), Fraction(part["denominator"]), Fraction(part["mixed"] or 0))
+        if value is not None and value.denominator == 1:
+            return None  # 84/2 is a division still to be done, not an answer
+    elif part["arabic"]:
+        value = _plain(part["arabic"])
+        for character in part["scale"] or "":
+            if value is not None:
+                value *= Fraction(1, 100) if character == "%" else _UNITS[character]
+    else:
+        value = _plain(part["han"])
+        if value is not None and part["decimals"]:
+            digits = "".join(str(_DIGITS[character]) for character in part["decimals"])
+            value += Fraction(int(digits), 10 ** len(digits))
+    return -value if value is not None and part["sign"] in ("-", "负") else value
+
+
+def numbers_in(text: str) -> list[NumberMention]:
+    """Every number in a normalised text, in order; numerals that are part of another word (一共, 第三) are left out."""
+    found = []
+    for match in _NUMBER.finditer(text):
+        before, after = text[: match.start()][-1:], text[match.end() :][:1]
+        written = match["han"]
+        if written and ((before in _NOT_BEFORE and before) or (after and after in _NOT_AFTER.get(written, ""))):
+            continue
+        if (match["arabic"] and before == "第") or text[match.end() :].startswith("个数"):
+            continue
+        value = _value(match)
+        if value is not None:
+            found.append(NumberMention(match.start(), match.end(), value))
+    return found
+
+
+def parse_number(text: str) -> Fraction | None:
+    """The value of a text that is one number, perhaps with a unit behind it (42, 负三, 3/4, 42个); None otherwise."""
+    clean = normalise(text)
+    mentions = numbers_in(clean)
+    if len(mentions) != 1 or mentions[0].start != 0:
+        return None
+    return mentions[0].value if re.fullmatch(r"[^\d\W]{0,4}|°|℃", clean[mentions[0].end :]) else None
