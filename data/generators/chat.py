@@ -1,0 +1,157 @@
+"""Composed dialogues for supervised fine-tuning: questions about topics, and the smaller families of talk.
+
+An answer about a topic comes in three qualities, all true: good, plain and curt. Their mixture is the same
+for every phrasing, so a supervised model answers with mixed quality and preference learning has something to
+improve.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from data.generators.chat_care import comfort_record, safety_record
+from data.generators.chat_code import code_record
+from data.generators.chat_creative import creative_record
+from data.generators.chat_persona import introduction_record, meeting_record
+from data.generators.chat_topics import (
+    Rubric,
+    Topic,
+    all_questions,
+    check_split,
+    curt_answer,
+    fact_rubric,
+    good_answer,
+    load_topics,
+    plain_answer,
+    split_of,
+)
+
+QUALITIES = {"good": 35, "plain": 40, "curt": 25}
+_MULTI_TURN_SHARE = 0.35
+# Draws in a row without a new record after which the supply counts as exhausted.
+_PATIENCE = 5000
+
+_MORE = (
+    "还有吗？",
+    "能再说一点吗？",
+    "还有别的吗？",
+    "请再多说一点。",
+    "继续说说。",
+    "然后呢？",
+    "再讲一点好吗？",
+)
+_ADVICE = ("你有什么建议吗？", "有什么小建议吗？", "能给我一个建议吗？", "给我一句建议吧。")
+_THANKS = ("谢谢。", "谢谢你！", "明白了，谢谢。", "原来是这样，谢谢！", "好的，我知道了。", "懂了，多谢。")
+_WELCOME = ("不客气！", "不客气，有问题再来问我。", "不客气，很高兴能帮到你。", "不用谢，祝你今天愉快！")
+_NEXT_TOPIC = ("那{}呢？", "再说说{}吧。", "那你知道{}吗？", "我还想了解{}。")
+_MORE_OPENINGS = ("还有，", "另外，", "还有一点，", "当然。另外，", "好的。还有，")
+
+
+def _draw_quality(rng: Random) -> str:
+    return rng.choices(tuple(QUALITIES), tuple(QUALITIES.values()))[0]
+
+
+def _answer(rng: Random, topic: Topic) -> tuple[str, int]:
+    """An answer of a drawn quality and how many of the topic's facts it tells."""
+    quality = _draw_quality(rng)
+    if quality == "good":
+        fact_count = rng.choice((2, 3, 3))
+        return good_answer(rng, topic, fact_count), fact_count
+    if quality == "plain":
+        fact_count = rng.choice((1, 2, 2))
+        return plain_answer(topic, fact_count), fact_count
+    return curt_answer(topic), 1
+
+
+def _turn(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+def _follow_up(
+    rng: Random, topic: Topic, answered: str, told: int, split: str
+) -> tuple[list[dict[str, str]], Rubric | None, Topic]:
+    """A second turn after an answer with ``told`` facts: the turn, the rubric of its answer, its topic."""
+    # Advice that the first answer closed with would only be repeated.
+    advice_weight = 0 if topic.tip in answered else 2
+    kind = rng.choices(("more", "advice", "thanks", "next"), (4, advice_weight, 2, 3))[0]
+    if kind == "more":
+        answer = f"{rng.choice(_MORE_OPENINGS)}{topic.facts[told]}。"
+        return _turn(rng.choice(_MORE), answer), fact_rubric(topic, [told]), topic
+    if kind == "advice":
+        return _turn(rng.choice(_ADVICE), topic.tip), None, topic
+    if kind == "thanks":
+        rubric: Rubric = {"must": [["客气", "不用谢"]], "must_not": []}
+        return _turn(rng.choice(_THANKS), rng.choice(_WELCOME)), rubric, topic
+    while True:
+        other, form = rng.choice(load_topics()), rng.choice(_NEXT_TOPIC)
+        if other is not topic and split_of(other.id, form) == split:
+            return _turn(form.format(other.name), _answer(rng, other)[0]), fact_rubric(other, [0]), other
+
+
+def knowledge_record(rng: Random, split: str) -> dict[str, Any]:
+    """A question about a topic, about a third of the time with a second turn.
+
+    The rubric of a held-out record is for the last answer: the first fact, which every quality tells, or the
+    fact that comes next when more was asked for.
+    """
+    topic, question = rng.choice(all_questions(split))
+    answer, told = _answer(rng, topic)
+    messages = _turn(question, answer)
+    rubric: Rubric | None = fact_rubric(topic, [0])
+    if rng.random() < _MULTI_TURN_SHARE:
+        more, rubric, topic = _follow_up(rng, topic, answer, told, split)
+        messages += more
+    record: dict[str, Any] = {"messages": messages, "category": "knowledge"}
+    if split == "heldout":
+        record["topic"] = topic.id
+        if rubric is not None:
+            record["rubric"] = rubric
+    return record
+
+
+FAMILIES = {
+    knowledge_record: 60,
+    introduction_record: 8,
+    meeting_record: 6,
+    comfort_record: 6,
+    safety_record: 5,
+    creative_record: 6,
+    code_record: 9,
+}
+
+
+def _identity(record: dict[str, Any], split: str) -> tuple[str, ...]:
+    """What may occur only once: a whole training dialogue, or what the user says in a held-out one."""
+    return tuple(
+        message["content"] for message in record["messages"] if split == "train" or message["role"] == "user"
+    )
+
+
+def sft_records(seed: int, count: int, split: str) -> list[dict[str, Any]]:
+    """``count`` composed dialogues of ``split`` ("train" or "heldout"), no dialogue twice.
+
+    Held-out records do not repeat a prompt and carry a rubric for their last answer where there is a fact to
+    check. Raises ValueError for another split, or when the tables do not hold ``count`` different records.
+    """
+    check_split(split)
+    rng = Random(f"chat {seed} {split}")
+    records: list[dict[str, Any]] = []
+    seen: set[tuple[str, ...]] = set()
+    misses = 0
+    while len(records) < count:
+        family = rng.choices(tuple(FAMILIES), tuple(FAMILIES.values()))[0]
+        record = family(rng, split)
+        identity = _identity(record, split)
+        if identity in seen:
+            misses += 1
+            if misses > _PATIENCE:
+                raise ValueError(
+                    f"only {len(records)} different {split} dialogues can be composed, not {count}"
+                )
+            continue
+        misses = 0
+        seen.add(identity)
+        record["source"] = "generated"
+        records.append(record)
+    return records

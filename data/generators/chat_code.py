@@ -1,0 +1,261 @@
+"""One line of Python and what it does: the explanation is composed, the result is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from data.generators.chat_topics import split_of
+
+_ASK = (
+    "这段代码输出什么？\n{}",
+    "这行代码会输出什么？\n{}",
+    "请解释这行代码。\n{}",
+    "运行下面的代码会看到什么？\n{}",
+    "{}\n这行代码的结果是什么？",
+    "帮我看看这行代码：\n{}",
+)
+_WORDS = (
+    "cat",
+    "dog",
+    "sun",
+    "moon",
+    "tree",
+    "book",
+    "rain",
+    "star",
+    "fish",
+    "bird",
+    "milk",
+    "hello",
+    "apple",
+    "green",
+)
+# A snippet, its explanation, and the text it prints.
+Snippet = tuple[str, str, str]
+
+
+def _numbers(rng: Random, low: int = 3, high: int = 5) -> list[int]:
+    return rng.sample(range(1, 20), rng.randint(low, high))
+
+
+def _joined(numbers: list[int]) -> str:
+    return "、".join(str(number) for number in numbers)
+
+
+def _addition(rng: Random) -> Snippet:
+    a, b = rng.randint(1, 20), rng.randint(1, 20)
+    return f"print({a} + {b})", f"print显示{a}+{b}的结果，{a}+{b}={a + b}", str(a + b)
+
+
+def _product(rng: Random) -> Snippet:
+    a, b = rng.randint(2, 9), rng.randint(2, 9)
+    return f"print({a} * {b})", f"星号表示乘法，{a}乘{b}等于{a * b}", str(a * b)
+
+
+def _remainder(rng: Random) -> Snippet:
+    b = rng.randint(2, 9)
+    a = rng.randint(b + 1, 40)
+    return f"print({a} % {b})", f"百分号求余数，{a}除以{b}商{a // b}余{a % b}", str(a % b)
+
+
+def _floor(rng: Random) -> Snippet:
+    b = rng.randint(2, 9)
+    a = rng.randint(b + 1, 40)
+    return f"print({a} // {b})", f"两个斜杠是整除，{a}除以{b}商{a // b}余{a % b}，只留下商", str(a // b)
+
+
+def _power(rng: Random) -> Snippet:
+    a, b = rng.randint(2, 9), rng.randint(2, 3)
+    return f"print({a} ** {b})", f"两个星号表示乘方，{'*'.join([str(a)] * b)}={a**b}", str(a**b)
+
+
+def _length(rng: Random) -> Snippet:
+    values = _numbers(rng, 2, 6)
+    return f"print(len({values}))", f"len求列表的长度，列表里有{len(values)}个数", str(len(values))
+
+
+def _word_length(rng: Random) -> Snippet:
+    word = rng.choice(_WORDS)
+    return (
+        f'print(len("{word}"))',
+        f"len求字符串的长度，{'、'.join(word)}一共{len(word)}个字母",
+        str(len(word)),
+    )
+
+
+def _total(rng: Random) -> Snippet:
+    values = rng.sample(range(1, 10), 3)
+    return (
+        f"print(sum({values}))",
+        f"sum把列表里的数加起来，{'+'.join(map(str, values))}={sum(values)}",
+        str(sum(values)),
+    )
+
+
+def _largest(rng: Random) -> Snippet:
+    values = _numbers(rng)
+    return (
+        f"print(max({values}))",
+        f"max找出最大的数，{_joined(values)}里最大的是{max(values)}",
+        str(max(values)),
+    )
+
+
+def _smallest(rng: Random) -> Snippet:
+    values = _numbers(rng)
+    return (
+        f"print(min({values}))",
+        f"min找出最小的数，{_joined(values)}里最小的是{min(values)}",
+        str(min(values)),
+    )
+
+
+def _item(rng: Random) -> Snippet:
+    values = _numbers(rng)
+    index = rng.randrange(min(3, len(values)))
+    return (
+        f"print({values}[{index}])",
+        f"下标从0开始，下标{index}是第{index + 1}个元素，也就是{values[index]}",
+        str(values[index]),
+    )
+
+
+def _last_item(rng: Random) -> Snippet:
+    values = _numbers(rng)
+    return f"print({values}[-1])", f"下标-1表示最后一个元素，也就是{values[-1]}", str(values[-1])
+
+
+def _sorted(rng: Random) -> Snippet:
+    values = rng.sample(range(1, 10), 3)
+    return f"print(sorted({values}))", "sorted把列表从小到大排好", str(sorted(values))
+
+
+def _repeat(rng: Random) -> Snippet:
+    word, times = rng.choice(_WORDS), rng.randint(2, 4)
+    return f'print("{word}" * {times})', f"字符串乘以{times}，就是重复{times}次", word * times
+
+
+def _concatenate(rng: Random) -> Snippet:
+    a, b = rng.sample(_WORDS, 2)
+    return f'print("{a}" + "{b}")', "加号把两个字符串连起来", a + b
+
+
+def _upper(rng: Random) -> Snippet:
+    word = rng.choice(_WORDS)
+    return f'print("{word}".upper())', "upper把字母变成大写", word.upper()
+
+
+def _loop(rng: Random) -> Snippet:
+    stop = rng.randint(2, 6)
+    shown = _joined(list(range(stop)))
+    return (
+        f"for i in range({stop}): print(i)",
+        f"这是一个循环，i从0开始，到{stop - 1}为止，一行输出一个数",
+        shown,
+    )
+
+
+def _loop_from(rng: Random) -> Snippet:
+    start = rng.randint(1, 9)
+    stop = start + rng.randint(2, 4)
+    shown = _joined(list(range(start, stop)))
+    return (
+        f"for i in range({start}, {stop}): print(i)",
+        f"这是一个循环，i从{start}开始，到{stop - 1}为止，不包括{stop}",
+        shown,
+    )
+
+
+def _assignment(rng: Random) -> Snippet:
+    a, b = rng.randint(1, 20), rng.randint(1, 9)
+    return f"x = {a}; x = x + {b}; print(x)", f"x先等于{a}，再加{b}，{a}+{b}={a + b}", str(a + b)
+
+
+def _greater(rng: Random) -> Snippet:
+    a, b = rng.sample(range(1, 50), 2)
+    return f"print({a} > {b})", f"大于号比较两个数，{a}{'大于' if a > b else '小于'}{b}", str(a > b)
+
+
+def _equal(rng: Random) -> Snippet:
+    a = rng.randint(1, 30)
+    b = a if rng.random() < 0.5 else rng.randint(1, 30)
+    return (
+        f"print({a} == {b})",
+        f"两个等号比较是否相等，{a}和{b}{'相等' if a == b else '不相等'}",
+        str(a == b),
+    )
+
+
+def _membership(rng: Random) -> Snippet:
+    values = _numbers(rng, 3, 4)
+    wanted = rng.choice(values) if rng.random() < 0.5 else rng.randint(1, 19)
+    found = wanted in values
+    return (
+        f"print({wanted} in {values})",
+        f"in判断元素在不在列表里，{wanted}{'在' if found else '不在'}里面",
+        str(found),
+    )
+
+
+def _append(rng: Random) -> Snippet:
+    values = _numbers(rng, 2, 3)
+    new = rng.randint(1, 19)
+    return f"a = {values}; a.append({new}); print(a)", f"append在列表末尾加上{new}", str([*values, new])
+
+
+def _comprehension(rng: Random) -> Snippet:
+    values, factor = rng.sample(range(1, 10), 3), rng.randint(2, 5)
+    return (
+        f"print([n * {factor} for n in {values}])",
+        f"这是列表推导式，把每个数乘以{factor}",
+        str([value * factor for value in values]),
+    )
+
+
+SNIPPETS: tuple[Callable[[Random], Snippet], ...] = (
+    _addition,
+    _product,
+    _remainder,
+    _floor,
+    _power,
+    _length,
+    _word_length,
+    _total,
+    _largest,
+    _smallest,
+    _item,
+    _last_item,
+    _sorted,
+    _repeat,
+    _concatenate,
+    _upper,
+    _loop,
+    _loop_from,
+    _assignment,
+    _greater,
+    _equal,
+    _membership,
+    _append,
+    _comprehension,
+)
+
+
+def code_record(rng: Random, split: str) -> dict[str, Any]:
+    """One dialogue that explains a line of Python; held-out lines of code never occur in training."""
+    while True:
+        code, explanation, printed = rng.choice(SNIPPETS)(rng)
+        if split_of("code", code) == split:
+            break
+    answer = f"{explanation}，所以输出{printed}。"
+    record: dict[str, Any] = {
+        "messages": [
+            {"role": "user", "content": rng.choice(_ASK).format(code)},
+            {"role": "assistant", "content": answer},
+        ],
+        "category": "code",
+    }
+    if split == "heldout":
+        record["rubric"] = {"must": [[f"输出{printed}。"]], "must_not": []}
+    return record

@@ -1,0 +1,313 @@
+"""Composed preference pairs for the reward model: a good answer, and one that is bad in one of seven ways.
+
+A reward model takes the easiest feature that separates the two sides, so the sides share everything but the
+fault: the same polite openings and closings, the same numbers of sentences, and lengths matched within each
+pair, the rejected answer being the longer one half of the time. Only the few pairs that set a good answer
+against a plain or curt one, which is what the reward model will have to tell apart during RLHF, cannot be
+matched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from data.generators.chat_persona import ABOUT_ITSELF, FALSE_IDENTITIES, draw_exchange
+from data.generators.chat_topics import (
+    Topic,
+    all_questions,
+    check_split,
+    curt_answer,
+    draw_closing,
+    draw_opening,
+    fact_rubric,
+    good_answer,
+    load_topics,
+    plain_answer,
+    tell,
+    topics_by_id,
+)
+
+# Facts and relevance are the hard things to recognise, so they get the most pairs.
+KINDS = {
+    "wrong": 26,
+    "off_topic": 18,
+    "evasive": 10,
+    "rude": 10,
+    "repetitive": 10,
+    "truncated": 10,
+    "thin": 16,
+}
+_INTRODUCTION_SHARE = 0.05
+# Of the thin pairs, those whose rejected answer is one that supervised fine-tuning taught: plain or curt.
+_BARE_SHARE = 0.5
+# Candidates drawn for one pair before a larger difference in length is accepted, and the differences in
+# characters.
+_LENGTH_TRIES = 40
+_CLOSE, _LOOSE = 10, 25
+_PATIENCE = 3000
+
+_EVASIVE = (
+    "这个我不太清楚。",
+    "这个问题不好说。",
+    "不同的人有不同的看法。",
+    "很难一句话讲明白。",
+    "你可以自己去查一查。",
+    "我也说不准。",
+    "也许是这样，也许不是。",
+    "这要看具体情况。",
+    "我暂时没有什么可说的。",
+    "关于{}，我没有什么想法。",
+    "{}嘛，大概就那样吧。",
+    "可能以后会有人告诉你。",
+    "还是问问别人吧。",
+    "说起来话就长了，先不说了。",
+    "我不方便多讲{}。",
+    "谁知道呢。",
+    "这要等有空再说。",
+    "{}的事，我不好下结论。",
+    "怎么说都可以吧。",
+    "我们换个时间再谈{}。",
+)
+_RUDE = (
+    "这么简单的问题还要问？",
+    "你自己不会查吗？",
+    "连{}都不知道，真丢人。",
+    "别来烦我。",
+    "我懒得跟你说{}。",
+    "你是不是没上过学？",
+    "问这个有什么用，无聊。",
+    "跟你说了你也听不懂。",
+    "你的脑子是用来做什么的？",
+    "少废话，自己看书去。",
+    "真没见过你这么笨的人。",
+    "我才不想回答你。",
+    "{}这种事，傻瓜都知道。",
+    "你能不能问点像样的？",
+    "烦死了，走开。",
+    "别浪费我的时间。",
+    "你问来问去，真讨厌。",
+    "关于{}，你不配知道。",
+    "省省吧，你学不会的。",
+    "我凭什么要告诉你？",
+)
+_EMPTY = (
+    "很多人都听说过{}。",
+    "大概就是这样。",
+    "差不多就是这些。",
+    "{}是大家常说起的话题。",
+    "说到{}，话可长可短。",
+    "每个人想到的可能不一样。",
+    "总之就是这么回事。",
+    "其实也没有什么复杂的。",
+    "简单说来就是如此。",
+    "{}就说到这里。",
+)
+_NEGATIONS = (("是", "不是"), ("有", "没有"), ("会", "不会"), ("能", "不能"), ("可以", "不可以"))
+
+
+def _framed(rng: Random, topic: Topic, body: str, opening: float = 0.75, closing: float = 0.65) -> str:
+    """The body with the polite opening and closing, each present with the given probability."""
+    before = draw_opening(rng, topic) if rng.random() < opening else ""
+    after = draw_closing(rng, topic) if rng.random() < closing else ""
+    return before + body + after
+
+
+def _fact_count(rng: Random) -> int:
+    return rng.choices((2, 3, 4), (40, 45, 15))[0]
+
+
+def _chosen(rng: Random, topic: Topic) -> str:
+    return _framed(rng, topic, tell(topic, topic.facts[: _fact_count(rng)]))
+
+
+def _negated(fact: str) -> str | None:
+    for word, negation in _NEGATIONS:
+        if fact.startswith(word):
+            return negation + fact.removeprefix(word)
+    return None
+
+
+def _wrong(rng: Random, topic: Topic) -> str:
+    """Facts of a confusable topic told about this one, all or some of them; sometimes a fact denied."""
+    count = _fact_count(rng)
+    own = list(topic.facts[:count])
+    foreign = topics_by_id()[rng.choice(topic.confusable)].facts[:count]
+    way = rng.random()
+    if way < 0.40:
+        told = list(foreign)
+    elif way < 0.65:
+        told = own[:1] + list(foreign[1:])
+    elif way < 0.90:
+        told = [foreign[0], *own[1:]]
+    else:
+        place = rng.choice([place for place in (0, 1) if _negated(own[place])])
+        told = [*own[:place], _negated(own[place]) or "", *own[place + 1 :]]
+    return _framed(rng, topic, tell(topic, told))
+
+
+def _off_topic(rng: Random, topic: Topic) -> str:
+    """A polite, true answer to a question about something else; the opening may still promise the asked
+    topic."""
+    while True:
+        other = rng.choice(load_topics())
+        told = tell(other, other.facts[: _fact_count(rng)])
+        if other is topic or any(key in told for keys in topic.keys for key in keys) or topic.name in told:
+            continue
+        promised = topic if rng.random() < 0.5 else other
+        before = draw_opening(rng, promised) if rng.random() < 0.75 else ""
+        after = draw_closing(rng, other) if rng.random() < 0.65 else ""
+        return before + told + after
+
+
+def _sentences(rng: Random, topic: Topic, wordings: tuple[str, ...], low: int, high: int) -> str:
+    """Some of the wordings in random order, one of them sometimes joined like a further fact."""
+    said = [text.format(topic.name) for text in rng.sample(wordings, rng.randint(low, high))]
+    if len(said) > 1 and rng.random() < 0.6:
+        place = rng.randrange(1, len(said))
+        said[place] = "另外，" + said[place]
+    return "".join(said)
+
+
+def _evasive(rng: Random, topic: Topic) -> str:
+    return _framed(rng, topic, _sentences(rng, topic, _EVASIVE, 2, 5))
+
+
+def _rude(rng: Random, topic: Topic) -> str:
+    return _framed(rng, topic, _sentences(rng, topic, _RUDE, 2, 5), opening=0.4, closing=0.5)
+
+
+def _repetitive(rng: Random, topic: Topic) -> str:
+    """One or two facts said again and again, with a polite frame or with the frame itself repeated."""
+    first, second = topic.name + topic.facts[0], topic.facts[1]
+    way = rng.random()
+    if way < 0.2:
+        body = f"{first}。" * rng.randint(2, 4)
+    elif way < 0.4:
+        body = f"{first}。" + f"另外，{first}。" * rng.randint(1, 3)
+    elif way < 0.7:
+        body = f"{first}，{second}。" * rng.randint(2, 3)
+    elif way < 0.85:
+        body = f"{first}。" + f"另外，{second}。" * rng.randint(2, 4)
+    else:
+        body = f"{first}，{second}。" + draw_closing(rng, topic) * rng.randint(2, 3)
+    return _framed(rng, topic, body)
+
+
+def _truncated(rng: Random, topic: Topic) -> str:
+    """A good answer that breaks off inside a sentence."""
+    whole = _framed(rng, topic, tell(topic, topic.facts[: rng.randint(2, 4)]), opening=0.85)
+    while True:
+        end = rng.randint(min(10, len(whole) // 2), len(whole) - 2)
+        # Just before or after a punctuation mark the cut would not show.
+        if not set(whole[end - 1 : end + 1]) & set("，。！？、“”"):
+            return whole[:end]
+
+
+def _thin(rng: Random, topic: Topic) -> str:
+    """True, but only one fact, the rest of the words say nothing."""
+    told = tell(topic, topic.facts[:1])
+    return _framed(rng, topic, told + _sentences(rng, topic, _EMPTY, 1, 4))
+
+
+def _bare_pair(rng: Random, topic: Topic) -> tuple[str, str]:
+    """A complete good answer and a plain or curt one: true as well, but with nothing around it."""
+    count = _fact_count(rng)
+    bare = curt_answer(topic) if rng.random() < 0.5 else plain_answer(topic, rng.randint(1, 2))
+    return good_answer(rng, topic, count), bare
+
+
+_FAULTS: dict[str, Callable[[Random, Topic], str]] = {
+    "wrong": _wrong,
+    "off_topic": _off_topic,
+    "evasive": _evasive,
+    "rude": _rude,
+    "repetitive": _repetitive,
+    "truncated": _truncated,
+    "thin": _thin,
+}
+
+
+def _matched(rng: Random, good: Callable[[], str], bad: Callable[[], str]) -> tuple[str, str]:
+    """A chosen and a rejected answer of similar length; which of the two is longer is tossed before they are
+    drawn."""
+    rejected_longer = rng.random() < 0.5
+    allowed = _CLOSE
+    while True:
+        for _ in range(_LENGTH_TRIES):
+            chosen, rejected = good(), bad()
+            excess = len(rejected) - len(chosen)
+            if 0 < abs(excess) <= allowed and (excess > 0) == rejected_longer:
+                return chosen, rejected
+        if allowed == _LOOSE:
+            return chosen, rejected
+        allowed = _LOOSE
+
+
+def _topic_pair(rng: Random, kind: str, split: str) -> dict[str, Any]:
+    topic, question = rng.choice(all_questions(split))
+    if kind == "thin" and rng.random() < _BARE_SHARE:
+        chosen, rejected = _bare_pair(rng, topic)
+    else:
+        chosen, rejected = _matched(rng, lambda: _chosen(rng, topic), lambda: _FAULTS[kind](rng, topic))
+    pair: dict[str, Any] = {"prompt": question, "chosen": chosen, "rejected": rejected, "kind": kind}
+    if split == "heldout":
+        rubric = fact_rubric(topic, [0, 1])
+        # A denied fact still contains its key.
+        rubric["must_not"] += [denied for fact in topic.facts[:2] if (denied := _negated(fact))]
+        pair |= {"rubric": rubric, "topic": topic.id}
+    return pair
+
+
+def _introduction_pair(rng: Random, split: str) -> dict[str, Any]:
+    """A question who the assistant is: the honest answer, and a false, unwilling or insulting one."""
+    exchange, question = draw_exchange(rng, ABOUT_ITSELF[:2], split)
+    kind = rng.choice(("wrong", "wrong", "wrong", "evasive", "rude"))
+
+    def good() -> str:
+        endings = rng.sample([ending for ending in exchange.endings if ending], rng.randint(0, 2))
+        return rng.choice(exchange.answers) + "".join(endings)
+
+    def bad() -> str:
+        if kind == "wrong":
+            body = rng.choice(FALSE_IDENTITIES)
+        else:
+            wordings = tuple(text for text in (_EVASIVE if kind == "evasive" else _RUDE) if "{}" not in text)
+            body = "".join(rng.sample(wordings, rng.randint(1, 3)))
+        endings = rng.sample([ending for ending in exchange.endings if ending], rng.randint(0, 2))
+        return body + "".join(endings)
+
+    chosen, rejected = _matched(rng, good, bad)
+    pair: dict[str, Any] = {"prompt": question, "chosen": chosen, "rejected": rejected, "kind": kind}
+    if split == "heldout":
+        pair["rubric"] = {"must": [list(exchange.must)], "must_not": []}
+    return pair
+
+
+def pairs(seed: int, count: int, split: str) -> list[dict[str, Any]]:
+    """``count`` composed preference pairs of ``split`` ("train" or "heldout"), no pair twice.
+
+    Held-out pairs ask held-out questions and carry a rubric of the facts that a right answer contains (every
+    chosen answer satisfies it). Raises ValueError for another split, or when no further pair can be found.
+    """
+    check_split(split)
+    rng = Random(f"preferences {seed} {split}")
+    made: list[dict[str, Any]] = []
+    seen: set[tuple[str, str, str]] = set()
+    misses = 0
+    while len(made) < count:
+        if rng.random() < _INTRODUCTION_SHARE:
+            pair = _introduction_pair(rng, split)
+        else:
+            pair = _topic_pair(rng, rng.choices(tuple(KINDS), tuple(KINDS.values()))[0], split)
+        identity = (pair["prompt"], pair["chosen"], pair["rejected"])
+        if identity in seen:
+            misses += 1
+            if misses > _PATIENCE:
+                raise ValueError(f"only {len(made)} different {split} pairs can be composed, not {count}")
+            continue
+        misses = 0
+        seen.add(identity)
+        made.append(pair | {"source": "generated"})
+    return made

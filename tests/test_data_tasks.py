@@ -1,0 +1,201 @@
+"""The task families: deterministic, disjoint between splits, correct, and short enough to be learned."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+
+import pytest
+
+from data.generators.task_core import SPLITS, in_split, split_of, unordered_key
+from data.generators.tasks import FAMILIES, LEVELS, draw, family_weights, generate, rlvf_records, sft_records
+from data.generators.written_arithmetic import (
+    addition_steps,
+    comparison_steps,
+    division_steps,
+    multiplication_steps,
+    subtraction_steps,
+)
+from scratchgpt.stages.verifiers import verifier_for
+
+COUNT = 60
+TASKS = {split: generate(5, COUNT, split) for split in SPLITS}
+ALL = [task for tasks in TASKS.values() for task in tasks]
+
+
+def as_record(task):
+    return {
+        "type": task.type,
+        "prompt": task.prompt,
+        "expected_answer": task.expected_answer,
+        "keywords": task.keywords,
+    }
+
+
+def test_workings_are_those_of_written_arithmetic():
+    assert addition_steps(15, 27) == "个位5+7=12进1，十位1+2+1=4"
+    assert addition_steps(5, 27) == "个位5+7=12进1，十位0+2+1=3"
+    assert addition_steps(91, 31) == "个位1+1=2，十位9+3=12"
+    assert subtraction_steps(42, 27) == "个位12-7=5借1，十位4-2-1=1"
+    assert subtraction_steps(100, 1) == "个位10-1=9借1，十位10-0-1=9借1，百位1-0-1=0"
+    assert multiplication_steps(47, 8) == "个位7×8=56进5，十位4×8=32，32+5=37"
+    assert division_steps(852, 6) == "8÷6=1余2，25÷6=4余1，12÷6=2余0"
+    assert division_steps(124, 4) == "12÷4=3余0，4÷4=1余0"
+    assert comparison_steps(583, 567) == "583和567：都是3位，百位5=5，十位8>6，583>567"
+    assert comparison_steps(58, 567) == "58和567：2位<3位，58<567"
+
+
+def test_every_equation_in_a_working_is_true():
+    equations = 0
+    for task in ALL:
+        for left, right in re.findall(r"(?<![\d÷])(\d+(?:[+×-]\d+)+)=(\d+)", task.working):
+            assert eval(left.replace("×", "*")) == int(right), task
+            equations += 1
+        for dividend, divisor, quotient, rest in re.findall(r"(\d+)÷(\d+)=(\d+)余(\d+)", task.working):
+            assert divmod(int(dividend), int(divisor)) == (int(quotient), int(rest)), task
+            equations += 1
+        for left, sign, right in re.findall(r"(\d+)([<>])(\d+)", task.working):
+            assert (int(left) < int(right)) == (sign == "<"), task
+    assert equations > 2000
+
+
+@pytest.mark.parametrize("family", ["addition", "subtraction", "multiplication", "division", "remainder"])
+def test_answers_follow_from_the_operands(family):
+    results = {
+        "addition": lambda a, b: a + b,
+        "subtraction": lambda a, b: a - b,
+        "multiplication": lambda a, b: a * b,
+        "division": lambda a, b: a / b,
+        "remainder": lambda a, b: a % b,
+    }
+    for task in ALL:
+        if task.family == family:
+            first, second = map(int, task.keys[0].split(":")[1].split(","))
+            assert int(task.expected_answer) == results[family](first, second)
+            assert set(re.findall(r"\d+", task.prompt)) == {str(first), str(second)}
+
+
+def test_weekday_and_clock_answers_agree_with_counting():
+    for task in ALL:
+        if task.family == "weekday":
+            start, days, forwards = task.keys[0].split(":")[1].split(",")
+            day = (int(start) - 1 + (1 if forwards == "True" else -1) * int(days)) % 7
+            assert task.expected_answer == "周" + "一二三四五六日"[day]
+        if task.family == "clock":
+            said, length, back = task.keys[0].split(":")[1].split(",")
+            hour, minute = re.fullmatch(r"(\d+)点(?:(\d+)分|整)", said).groups()
+            total = 60 * int(hour) + int(minute or 0) + (-1 if back == "True" else 1) * int(length)
+            expected = f"{total // 60}点" + (f"{total % 60}分" if total % 60 else "")
+            assert task.expected_answer == expected
+
+
+def test_orderings_follow_from_their_premises():
+    for task in ALL:
+        if task.family == "ordering":
+            above = {}
+            for left, right, word in re.findall(r"(小.)比(小.)(年龄大|年龄小|高|矮|重|轻|快|慢)", task.prompt):
+                more = word in ("年龄大", "高", "重", "快")
+                above.setdefault(left if more else right, set()).add(right if more else left)
+            names = {name for pair in above.items() for name in (pair[0], *pair[1])}
+            top = next(name for name in names if not any(name in below for below in above.values()))
+            bottom = next(name for name in names if name not in above)
+            wants_top = re.search(r"最(年龄大|高|重|快)", task.prompt) is not None
+            assert task.expected_answer == (top if wants_top else bottom)
+
+
+def test_splits_share_no_operands_and_no_prompt():
+    keys = {split: {key for task in tasks for key in task.keys} for split, tasks in TASKS.items()}
+    prompts = {split: {task.prompt for task in tasks} for split, tasks in TASKS.items()}
+    for index, one in enumerate(SPLITS):
+        for other in SPLITS[index + 1 :]:
+            assert not keys[one] & keys[other]
+            assert not prompts[one] & prompts[other]
+    assert all(in_split(task.keys, split) for split, tasks in TASKS.items() for task in tasks)
+
+
+def test_the_order_of_commutative_operands_does_not_change_the_split():
+    assert all(
+        split_of(unordered_key("+", a, b)) == split_of(unordered_key("+", b, a))
+        for a in range(1, 40)
+        for b in range(1, 40)
+    )
+
+
+def test_splits_have_the_promised_shares_and_never_move():
+    shares = [split_of(unordered_key("+", a, b)) for a in range(100) for b in range(a, 100)]
+    for split, share in zip(SPLITS, (0.60, 0.25, 0.15), strict=True):
+        assert abs(shares.count(split) / len(shares) - share) < 0.02
+    assert [split_of(f"+:{a},7") for a in range(1, 8)] == ["heldout", "rlvf", "rlvf", "rlvf", "sft", "sft", "sft"]
+
+
+def test_generation_is_deterministic_distinct_and_balanced_over_levels():
+    assert generate(5, 10, "rlvf") == generate(5, 10, "rlvf")
+    assert generate(5, 10, "rlvf") != generate(6, 10, "rlvf")
+    for tasks in TASKS.values():
+        assert len({task.prompt for task in tasks}) == len(tasks) == COUNT * len(FAMILIES)
+        for family in FAMILIES:
+            for level in LEVELS:
+                assert sum(task.family == family and task.level == level for task in tasks) == COUNT // 3
+
+
+def test_an_exhausted_level_gives_none():
+    seen: set[str] = set()
+    rng = Random(0)
+    while draw(rng, "weekday", 1, "heldout", seen) is not None:
+        assert len(seen) < 5000
+    assert seen
+
+
+def test_an_unknown_split_is_named():
+    with pytest.raises(ValueError, match="validation"):
+        generate(0, 1, "validation")
+
+
+def test_every_working_is_judged_right_and_every_changed_answer_wrong():
+    for task in ALL:
+        record = as_record(task)
+        verifier = verifier_for(record)
+        assert verifier.verify(record, task.working), task
+        steps, final = task.working.split("，答案是")
+        others = {other.working.split("，答案是")[1] for other in ALL if other.family == task.family} - {final}
+        for wrong in sorted(others)[:3]:
+            assert not verifier.verify(record, f"{steps}，答案是{wrong}"), (task, wrong)
+
+
+def test_workings_end_in_the_fixed_form_and_stay_short():
+    for task in ALL:
+        quoted = (
+            f"“{task.expected_answer}”" if task.expected_answer in ("是", "否", "不能确定") else task.expected_answer
+        )
+        assert task.working.endswith(f"，答案是{quoted}。")
+        assert len(task.working) <= 90, task
+        assert len(task.prompt) <= 80, task
+
+
+def test_sft_records_have_the_agreed_shape_and_mixture():
+    records = sft_records(1, 700)
+    assert len(records) == 700
+    assert records == sft_records(1, 700)
+    for family, share in family_weights().items():
+        assert abs(sum(record["family"] == family for record in records) - 700 * share) <= 1
+    for record in records:
+        user, assistant = record["messages"]
+        assert (user["role"], assistant["role"]) == ("user", "assistant")
+        assert record["category"] in ("math", "logic") and record["source"] == "generated"
+    assert len({record["family"] for record in records[:100]}) == len(FAMILIES)
+
+
+def test_rlvf_records_have_the_agreed_shape():
+    records = rlvf_records(1, 500, "heldout")
+    assert len(records) == 500
+    for record in records:
+        wanted = [
+            "type",
+            "prompt",
+            "expected_answer",
+            *(["keywords"] if record["type"] == "logic" else []),
+            "family",
+            "level",
+        ]
+        assert list(record) == wanted
+        assert verifier_for(record).verify(record, str(record["expected_answer"]))
