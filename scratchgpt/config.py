@@ -188,12 +188,12 @@ class RLHFConfig:
         _require(0 < self.clip_ratio < 1, f"rlhf: clip_ratio must be in (0, 1), not {self.clip_ratio}")
         _require(self.kl_coef >= 0, f"rlhf: kl_coef must not be negative, not {self.kl_coef}")
         _require(self.num_episodes >= 1, f"rlhf: num_episodes must be at least 1, not {self.num_episodes}")
-        _require(
-            1 <= self.minibatch_size <= self.batch_size,
-            f"rlhf: minibatch_size must be between 1 and batch_size {self.batch_size}, not {self.minibatch_size}",
-        )
+        _require(self.batch_size >= 1, f"rlhf: batch_size must be at least 1, not {self.batch_size}")
+        _require(self.minibatch_size >= 1, f"rlhf: minibatch_size must be at least 1, not {self.minibatch_size}")
         _require(self.ppo_epochs >= 1, f"rlhf: ppo_epochs must be at least 1, not {self.ppo_epochs}")
-        _require(self.lr > 0 and self.value_lr > 0, f"rlhf: lr and value_lr must be positive, not {self.lr}, {self.value_lr}")
+        _require(
+            self.lr > 0 and self.value_lr > 0, f"rlhf: lr and value_lr must be positive, not {self.lr}, {self.value_lr}"
+        )
         _require(0 <= self.gamma <= 1, f"rlhf: gamma must be in [0, 1], not {self.gamma}")
         _require(0 <= self.gae_lambda <= 1, f"rlhf: gae_lambda must be in [0, 1], not {self.gae_lambda}")
         _require(self.temperature > 0, f"rlhf: temperature must be positive, not {self.temperature}")
@@ -239,9 +239,12 @@ class RLVFConfig:
         _require(self.num_iterations >= 1, f"rlvf: num_iterations must be at least 1, not {self.num_iterations}")
         _require(
             self.samples_per_task >= 2,
-            f"rlvf: samples_per_task must be at least 2 (a group needs a mean to compare with), not {self.samples_per_task}",
+            f"rlvf: samples_per_task must be at least 2, a group to take the mean of, not {self.samples_per_task}",
         )
-        _require(self.tasks_per_iteration >= 1, f"rlvf: tasks_per_iteration must be at least 1, not {self.tasks_per_iteration}")
+        _require(
+            self.tasks_per_iteration >= 1,
+            f"rlvf: tasks_per_iteration must be at least 1, not {self.tasks_per_iteration}",
+        )
         _require(self.minibatch_size >= 1, f"rlvf: minibatch_size must be at least 1, not {self.minibatch_size}")
         _require(0 < self.clip_ratio < 1, f"rlvf: clip_ratio must be in (0, 1), not {self.clip_ratio}")
         _require(self.kl_coef >= 0, f"rlvf: kl_coef must not be negative, not {self.kl_coef}")

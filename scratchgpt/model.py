@@ -180,7 +180,11 @@ class GPT(Module):
         model = cls(read_config(directory))
         state = read_weights(directory)
         # The base model alone ("GPT2Model") is saved without the prefix, and some files repeat the tied head.
-        state = {n if n.startswith("transformer.") else f"transformer.{n}": a for n, a in state.items() if n != "lm_head.weight"}
+        state = {
+            n if n.startswith("transformer.") else f"transformer.{n}": a
+            for n, a in state.items()
+            if n != "lm_head.weight"
+        }
         model.load_state_dict({n: a for n, a in state.items() if not n.endswith((".attn.bias", ".attn.masked_bias"))})
         return model
 
@@ -264,4 +268,3 @@ def save_weights(path: Path, state: dict[str, np.ndarray]) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write indented UTF-8 JSON."""
     path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-

@@ -104,7 +104,7 @@ class AdamW:
 
 
 def cosine_schedule(step: int, total: int, lr: float, warmup: int = 0, final_ratio: float = 0.1) -> float:
-    """Linear warm-up over ``warmup`` steps, then half a cosine down to ``final_ratio * lr`` (Loshchilov & Hutter 2017)."""
+    """Linear warm-up over ``warmup`` steps, then half a cosine to ``final_ratio * lr`` (Loshchilov & Hutter 2017)."""
     if step < warmup:
         return lr * (step + 1) / warmup
     progress = min(1.0, (step - warmup) / max(1, total - warmup))

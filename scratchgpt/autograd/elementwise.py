@@ -60,7 +60,7 @@ def div(a: Array, b: Array) -> Result:
 
 
 @operation
-def pow(a: Array, b: Array) -> Result:  # noqa: A001 (the field's name)
+def pow(a: Array, b: Array) -> Result:
     """a ** b; the gradient with respect to b is 0 where a is 0 and undefined where a is negative."""
     power = a**b
 

@@ -21,7 +21,7 @@ def _expand(folded: Array, shape: tuple[int, ...], axis: Axis) -> Array:
 
 
 @operation
-def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Result:  # noqa: A001
+def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Result:
     """Sum over the axes."""
 
     def vjp(grad: Array) -> Gradients:
@@ -43,7 +43,7 @@ def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Result:
 
 
 @operation
-def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Result:  # noqa: A001
+def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Result:
     """Largest element over the axes; equal largest elements share the gradient."""
     y = x.max(axis=axis, keepdims=keepdims)
 

@@ -74,7 +74,7 @@ class Tensor:
         TypeError: if a gradient is asked of an integer or boolean array.
     """
 
-    __slots__ = ("data", "grad", "requires_grad", "_parents", "_vjp", "_order", "__weakref__")
+    __slots__ = ("__weakref__", "_order", "_parents", "_vjp", "data", "grad", "requires_grad")
     __array_priority__ = 1000  # ndarray + Tensor must reach Tensor.__radd__, not NumPy's element loop
     __array_ufunc__ = None
 
