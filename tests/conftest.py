@@ -16,7 +16,9 @@ ANSWERS = ["你好呀。", "天空是蓝色的。", "猫吃鱼。", "等于二�
 @pytest.fixture
 def tiny_config(char_tokenizer: CharTokenizer) -> GPTConfig:
     """One block, sixteen channels: fast enough for hundreds of steps."""
-    return GPTConfig(vocab_size=char_tokenizer.vocab_size, emb_dim=16, num_heads=2, num_layers=1, context_size=64, dropout=0.1)
+    return GPTConfig(
+        vocab_size=char_tokenizer.vocab_size, emb_dim=16, num_heads=2, num_layers=1, context_size=64, dropout=0.1
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,354 @@
+"""Generating: batches of token sequences by sampling, and :class:`TextGenerator` for text and chat.
+
+    ids -> Sequences.logits (B, V) -> sample_logits -> tokens (B,) -> Sequences.advance -> ...
+
+A row that ends leaves the batch at once, so that the rest go on faster.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from scratchgpt.beam_search import beam_search
+from scratchgpt.decoder import packing_order
+from scratchgpt.errors import UserError
+from scratchgpt.model import GPT
+from scratchgpt.sampling import SamplingConfig, penalize_repetition, row_uniforms, sample_logits
+from scratchgpt.sequences import CachedSequences, ContextWindowWarning, Sequences, UncachedSequences
+from scratchgpt.text_stream import END_IDS, TextStream
+from scratchgpt.tokenizer import Tokenizer, encode_chat
+from scratchgpt.tokenizer.chat import Message
+
+__all__ = [
+    "ContextWindowWarning",
+    "SamplingConfig",
+    "TextGenerator",
+    "beam_search",
+    "generate_batch",
+    "generate_batch_uncached",
+    "sample_logits",
+]
+
+Seed = int | np.random.Generator
+
+
+# -- token ids ----------------------------------------------------------------------------------------------
+def generate_batch(
+    model: GPT,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    repetition_penalty: float = 1.0,
+    stop_ids: Sequence[int] = (),
+    seed: Seed = 0,
+) -> list[list[int]]:
+    """Continue prompts of any lengths together.
+
+    Row i's random numbers depend on the seed, i and the position alone: its tokens are the same whatever
+    stands in the other rows (but for the rounding of matrix products of another size).
+
+    Args:
+        model: the model; its dropout takes no part.
+        prompts: B lists of ids, at least one and at most ``context_size`` in each.
+        max_new_tokens: a row ends here if no stop token ended it before.
+        temperature, top_k, top_p, repetition_penalty: see :class:`scratchgpt.sampling.SamplingConfig`; the
+            penalty looks at the prompt too.
+        stop_ids: tokens that end a row.
+        seed: an integer not below 0, or a generator to draw one from.
+
+    Returns:
+        B lists of the new ids, including the stop token where one was reached.
+
+    Raises:
+        UserError: if an argument is out of range or a prompt does not fit.
+    """
+    sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+    return _generate_ids(CachedSequences, model, prompts, max_new_tokens, sampling, stop_ids, seed)
+
+
+def generate_batch_uncached(
+    model: GPT,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    repetition_penalty: float = 1.0,
+    stop_ids: Sequence[int] = (),
+    seed: Seed = 0,
+) -> list[list[int]]:
+    """What :func:`generate_batch` does, reading the whole text again for every token: to compare with."""
+    sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+    return _generate_ids(UncachedSequences, model, prompts, max_new_tokens, sampling, stop_ids, seed)
+
+
+def _generate_ids(
+    sequences_type: type[CachedSequences] | type[UncachedSequences],
+    model: GPT,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    sampling: SamplingConfig,
+    stop_ids: Sequence[int],
+    seed: Seed,
+) -> list[list[int]]:
+    stops = frozenset(stop_ids)
+    generated: list[list[int]] = [[] for _ in prompts]
+
+    def take(row: int, token: int) -> bool:
+        generated[row].append(token)
+        return token in stops
+
+    for _ in _steps(sequences_type(model, prompts), prompts, max_new_tokens, sampling, seed, take):
+        pass
+    return generated
+
+
+def _steps(
+    sequences: Sequences,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    sampling: SamplingConfig,
+    seed: Seed,
+    take: Callable[[int, int], bool],
+) -> Iterator[None]:
+    """Choose tokens until all rows have ended; yields after every step.
+
+    ``take(row, token)`` is given every token and says whether it ends the row.
+    """
+    if max_new_tokens < 1:
+        raise UserError(f"the number of new tokens must be at least 1, not {max_new_tokens}")
+    uniforms = row_uniforms(_seed_number(seed), len(prompts), max_new_tokens)
+    penalized = sampling.repetition_penalty != 1
+    seen = np.zeros(sequences.logits.shape if penalized else (0, 0), bool)
+    if penalized:
+        for row, prompt in enumerate(prompts):
+            seen[row, list(prompt)] = True
+    rows = np.arange(len(prompts))  # which prompt each row of the shrinking batch belongs to
+    for position in range(max_new_tokens):
+        logits = sequences.logits
+        if penalized:
+            logits = penalize_repetition(logits, seen[rows], sampling.repetition_penalty)
+        tokens = sample_logits(logits, uniforms[rows, position], sampling)
+        if penalized:
+            seen[rows, tokens] = True
+        alive = np.array([not take(int(row), int(token)) for row, token in zip(rows, tokens, strict=True)])
+        yield
+        if not alive.any() or position + 1 == max_new_tokens:
+            return
+        order = packing_order(alive)
+        sequences.advance(order, tokens[order])
+        rows = rows[order]
+
+
+def _seed_number(seed: Seed) -> int:
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**63))
+    if seed < 0:
+        raise UserError(f"seed must not be negative, not {seed}")
+    return int(seed)
+
+
+# -- text ---------------------------------------------------------------------------------------------------
+class TextGenerator:
+    """Text in, text out: continues prompts and answers in chats.
+
+    Every method ends a text at ``<EOS>`` or ``<|im_end|>``, at a string of ``stop`` (which is left out), or
+    after ``max_length`` new tokens. Past the model's context it goes on with a sliding window and says so
+    once. The arguments that the methods share:
+
+        max_length: most new tokens.
+        temperature, top_k, top_p, repetition_penalty: see :class:`scratchgpt.sampling.SamplingConfig`;
+            temperature 0 is greedy.
+        num_beams: above 1, beam search takes the place of sampling, and temperature, top_k, top_p,
+            repetition_penalty and seed take no part.
+        stop: strings that end a text, or None.
+        seed: the same seed gives the same text.
+
+    Args:
+        model: a trained model.
+        tokenizer: the one it was trained with.
+        use_cache: keep keys and values; False reads the whole text again for every token (slow, same text).
+
+    Raises:
+        UserError: by the constructor if the tokenizer has more ids than the model; by the methods if an
+            argument is out of range, or a prompt is empty or longer than the context.
+    """
+
+    def __init__(self, model: GPT, tokenizer: Tokenizer, use_cache: bool = True) -> None:
+        if tokenizer.vocab_size > model.config.vocab_size:
+            raise UserError(
+                f"the tokenizer has {tokenizer.vocab_size} ids, the model only {model.config.vocab_size}: "
+                "use the tokenizer saved beside the model"
+            )
+        self.model = model
+        self.tokenizer = tokenizer
+        self._sequences = CachedSequences if use_cache else UncachedSequences
+
+    def generate(
+        self,
+        prompt: str | Sequence[str],
+        max_length: int = 100,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        num_beams: int = 1,
+        stop: str | Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> str | list[str]:
+        """The prompt and its continuation; for a list of prompts, a list, generated together."""
+        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        encoded = [self._encode_prompt(text) for text in prompts]
+        continuations = self._continue(encoded, max_length, sampling, num_beams, _stop_strings(stop), seed)
+        texts = [text + continuation for text, continuation in zip(prompts, continuations, strict=True)]
+        return texts[0] if isinstance(prompt, str) else texts
+
+    def stream(
+        self,
+        prompt: str,
+        max_length: int = 100,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        stop: str | Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """The continuation, without the prompt, in pieces of whole characters as they are generated."""
+        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+        return self._stream(self._encode_prompt(prompt), max_length, sampling, _stop_strings(stop), seed)
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        max_length: int = 100,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        num_beams: int = 1,
+        stop: str | Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> str:
+        """The assistant's answer to a dialogue, without the dialogue.
+
+        messages: dicts with ``role`` ("system", "user" or "assistant") and ``content``, the oldest first. A
+        dialogue that leaves less than a quarter of the context for the answer (or max_length, if that is
+        less) loses its oldest turns, but not a system turn and not the last turn; that is said once.
+        """
+        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+        ids = self._encode_chat(messages, max_length)
+        return self._continue([ids], max_length, sampling, num_beams, _stop_strings(stop), seed)[0]
+
+    def stream_chat(
+        self,
+        messages: Sequence[Message],
+        max_length: int = 100,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        stop: str | Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """What :meth:`chat` returns, in pieces of whole characters as they are generated."""
+        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+        ids = self._encode_chat(messages, max_length)
+        return self._stream(ids, max_length, sampling, _stop_strings(stop), seed)
+
+    def _continue(
+        self,
+        prompts: list[list[int]],
+        max_length: int,
+        sampling: SamplingConfig,
+        num_beams: int,
+        stop: Sequence[str],
+        seed: int,
+    ) -> list[str]:
+        streams = [TextStream(self.tokenizer, stop) for _ in prompts]
+        if num_beams == 1:
+            for _ in self._text_steps(prompts, streams, max_length, sampling, seed):
+                pass
+        else:
+            for prompt, stream in zip(prompts, streams, strict=True):
+                ids, _ = beam_search(self.model, prompt, max_length, num_beams, stop_ids=END_IDS)
+                for token in ids:
+                    stream.push(token)
+                stream.close()
+        return [stream.take() for stream in streams]
+
+    def _stream(
+        self, prompt: list[int], max_length: int, sampling: SamplingConfig, stop: Sequence[str], seed: int
+    ) -> Iterator[str]:
+        stream = TextStream(self.tokenizer, stop)
+        for _ in self._text_steps([prompt], [stream], max_length, sampling, seed):
+            if piece := stream.take():
+                yield piece
+        if piece := stream.take():
+            yield piece
+
+    def _text_steps(
+        self,
+        prompts: list[list[int]],
+        streams: list[TextStream],
+        max_length: int,
+        sampling: SamplingConfig,
+        seed: int,
+    ) -> Iterator[None]:
+        """Feed each prompt's new tokens to its stream; yields after every step."""
+
+        def take(row: int, token: int) -> bool:
+            streams[row].push(token)
+            return streams[row].finished
+
+        yield from _steps(self._sequences(self.model, prompts), prompts, max_length, sampling, seed, take)
+        for stream in streams:
+            stream.close()
+
+    def _encode_prompt(self, text: str) -> list[int]:
+        if not text:
+            raise UserError("the prompt is empty: give some text to go on from")
+        return self.tokenizer.encode(text)
+
+    def _encode_chat(self, messages: Sequence[Message], max_length: int) -> list[int]:
+        """The ids of the dialogue up to the opening of the answer, shortened to fit."""
+        if not messages:
+            raise UserError("the dialogue is empty: give at least one message")
+        context_size = self.model.config.context_size
+        room = context_size - min(max_length, context_size // 4)
+        ids = encode_chat(self.tokenizer, messages, add_generation_prompt=True)
+        system = list(messages[:1]) if messages[0]["role"] == "system" else []
+        turns = list(messages[len(system) :])
+        while len(ids) > room and len(turns) > 1:
+            _note_dropped_turns(context_size)
+            turns = turns[1:]
+            while len(turns) > 1 and turns[0]["role"] != "user":  # an answer needs its question
+                turns = turns[1:]
+            ids = encode_chat(self.tokenizer, [*system, *turns], add_generation_prompt=True)
+        return ids
+
+
+@functools.cache
+def _note_dropped_turns(context_size: int) -> None:
+    warnings.warn(
+        f"the dialogue no longer fits the model's context of {context_size} tokens; "
+        "its oldest turns are forgotten (said once)",
+        ContextWindowWarning,
+        stacklevel=2,
+    )
+
+
+def _stop_strings(stop: str | Sequence[str] | None) -> Sequence[str]:
+    strings = [stop] if isinstance(stop, str) else list(stop or ())
+    if "" in strings:
+        raise UserError("stop holds an empty string, which would end every text at once: leave it out")
+    return strings
