@@ -11,9 +11,7 @@ from scratchgpt.stages.sft import SFTTrainer
 from scratchgpt.tokenizer import CharTokenizer
 
 
-def test_it_learns_the_answers_by_heart(
-    tiny_config: GPTConfig, char_tokenizer: CharTokenizer, dialogues: list
-) -> None:
+def test_it_learns_the_answers_by_heart(tiny_config: GPTConfig, char_tokenizer: CharTokenizer, dialogues: list) -> None:
     config = dataclasses.replace(tiny_config, emb_dim=32, dropout=0.0)
     model = GPT(config)
     settings = SFTConfig(epochs=60, batch_size=6, lr=1e-2, warmup_steps=5)

@@ -1,0 +1,75 @@
+"""Stage 1, pretraining: predict the next token of plain text.
+
+    loss = -mean_t log p(x_{t+1} | x_1 .. x_t)                      (Radford et al. 2018, eq. 1)
+
+The text is one stream of ids cut into windows of the context size; every token of a window is a target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scratchgpt.config import GPTConfig, PretrainConfig
+from scratchgpt.datasets import TextWindows, encode_documents
+from scratchgpt.evaluate import text_metrics
+from scratchgpt.generate import generate_batch
+from scratchgpt.model import GPT
+from scratchgpt.optim import AdamW, cosine_schedule
+from scratchgpt.tokenizer import EOS_ID, Tokenizer
+from scratchgpt.trainer import Metrics, StageRun, language_model_step, total_steps
+
+
+class Pretrainer(StageRun):
+    """Trains a GPT on documents.
+
+    Args:
+        model: the GPT, trained in place.
+        tokenizer: made for the same vocabulary.
+        config: the model's sizes.
+        pretrain_config: settings of the stage.
+        documents, heldout: texts to train on and to measure on.
+        seed: of the order of the windows and of dropout.
+    """
+
+    name = "pretrain"
+    stage_number = 1
+
+    def __init__(
+        self,
+        model: GPT,
+        tokenizer: Tokenizer,
+        config: GPTConfig,
+        pretrain_config: PretrainConfig,
+        documents: Sequence[str],
+        heldout: Sequence[str],
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.model, self.tokenizer, self.settings, self.seed = model, tokenizer, pretrain_config, seed
+        self.heldout = heldout
+        stream = encode_documents(documents, tokenizer)
+        self.batches = TextWindows(stream, config.context_size, pretrain_config.batch_size, seed)
+        self.total_steps = total_steps(pretrain_config.epochs, self.batches.steps_per_epoch)
+        self.evaluate_every = pretrain_config.evaluate_every
+        self.optimizer = AdamW(model.named_parameters(), pretrain_config.lr, weight_decay=pretrain_config.weight_decay)
+        self.modules, self.optimizers = {"model": model}, {"model": self.optimizer}
+
+    def step(self, index: int) -> Metrics:
+        """One batch of windows, one update."""
+        lr = cosine_schedule(index, self.total_steps, self.settings.lr, self.settings.warmup_steps)
+        self.model.reseed(self.seed, self.stage_number, index)
+        batch = self.batches.batch(index)
+        return language_model_step(self.model, self.optimizer, batch, lr, self.settings.max_grad_norm)
+
+    def evaluate(self) -> Metrics:
+        """Loss, perplexity and bits per character of the held-out text."""
+        return text_metrics(self.model, self.tokenizer, self.heldout)
+
+    def sample(self) -> str:
+        """The beginning of a text, as the model would write it."""
+        prompt = self.heldout[0][:4]
+        ids = self.tokenizer.encode(prompt)
+        continuation = generate_batch(
+            self.model.eval(), [ids], 48, temperature=0.8, top_k=50, stop_ids=(EOS_ID,), seed=self.seed
+        )[0]
+        return (prompt + "|" + self.tokenizer.decode(continuation)).replace("\n", " ")

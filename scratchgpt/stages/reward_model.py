@@ -1,0 +1,241 @@
+"""Stage 3, the reward model: a number for how good an answer is, learned from pairs.
+
+    P(chosen is better) = sigmoid(r_chosen - r_rejected)          (Bradley & Terry 1952)
+    loss = -mean log P(chosen is better)                          (Ouyang et al. 2022, eq. 1)
+
+It is the SFT model with the token head replaced by one number, read at the answer's last token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from scratchgpt import autograd as ag
+from scratchgpt.autograd import Tensor, no_grad
+from scratchgpt.config import GPTConfig, RewardConfig
+from scratchgpt.datasets import Record, pad_sequences
+from scratchgpt.errors import UserError
+from scratchgpt.evaluate import accuracy_by_group
+from scratchgpt.model import (
+    CONFIG_FILE,
+    GPT,
+    WEIGHTS_FILE,
+    Initializer,
+    Transformer,
+    huggingface_config,
+    read_config,
+    read_weights,
+    save_weights,
+    write_json,
+)
+from scratchgpt.nn import Dropout, Module, Parameter
+from scratchgpt.optim import AdamW, linear_schedule
+from scratchgpt.tokenizer import Tokenizer, encode_chat
+from scratchgpt.trainer import Metrics, StageRun, total_steps
+
+SCORING_BATCH = 64
+"""Answers scored together."""
+
+
+class ScoreHead(Module):
+    """hidden (..., C) -> one number each; weight (1, C) as Hugging Face stores it, no bias."""
+
+    def __init__(self, weight: np.ndarray) -> None:
+        self.weight = Parameter(weight)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(..., C) -> (...)"""
+        return ag.reshape(ag.matmul(hidden, ag.transpose(self.weight)), shape=hidden.shape[:-1])
+
+
+class RewardModel(Module):
+    """A transformer with a scalar head: ``GPT2ForSequenceClassification`` with one label.
+
+    Args:
+        config: sizes of the transformer.
+        seed: of the initial weights.
+    """
+
+    def __init__(self, config: GPTConfig, seed: int = 0) -> None:
+        self.config = config
+        self.rng = np.random.default_rng(seed)
+        init = Initializer(config, seed)
+        self.transformer = Transformer(config, init, Dropout(config.dropout, self.rng))
+        self.score = ScoreHead(init.normal(1, config.emb_dim))
+
+    def values(self, input_ids: np.ndarray) -> Tensor:
+        """A number at every position: input_ids (B, T) -> (B, T). PPO's value model reads all of them."""
+        return self.score(self.transformer(input_ids))
+
+    def forward(self, input_ids: np.ndarray, lengths: np.ndarray) -> Tensor:
+        """The score of each sequence: the number at its last token.
+
+        Args:
+            input_ids: (B, T) integers, padded on the right.
+            lengths: (B,) tokens of each sequence without the padding.
+
+        Returns:
+            (B,)
+        """
+        hidden = self.transformer(input_ids)  # (B, T, C)
+        last = ag.getitem(hidden, index=(np.arange(len(lengths)), np.asarray(lengths) - 1))  # (B, C)
+        return self.score(last)
+
+    def reseed(self, *entropy: int) -> None:
+        """Make the dropout masks that follow a function of these integers."""
+        self.rng.bit_generator.state = np.random.default_rng(entropy).bit_generator.state
+
+    @classmethod
+    def from_pretrained(cls, base: GPT | str | Path, config: GPTConfig | None = None, seed: int = 0) -> RewardModel:
+        """A reward model that starts from a language model, or a saved reward model.
+
+        Args:
+            base: a GPT, or the directory of a GPT or of a reward model.
+            config: sizes; must be the base's own if given.
+            seed: of the new head, where the base has none.
+
+        Raises:
+            UserError: if the directory holds no model or ``config`` is not the base's.
+        """
+        if isinstance(base, GPT):
+            own, state = base.config, base.state_dict()
+        else:
+            own, state = read_config(Path(base)), read_weights(Path(base))
+        if config is not None and _sizes(config) != _sizes(own):
+            raise UserError(f"reward model: the base's sizes are {_sizes(own)}, the config asks for {_sizes(config)}")
+        model = cls(own, seed)
+        model.load_state_dict({"score.weight": model.score.weight.data, **state})
+        return model
+
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Write ``config.json`` and ``model.safetensors`` (Hugging Face layout)."""
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        fields = huggingface_config(self.config, "GPT2ForSequenceClassification")
+        write_json(directory / CONFIG_FILE, {**fields, "id2label": {"0": "reward"}, "label2id": {"reward": 0}})
+        save_weights(directory / WEIGHTS_FILE, self.state_dict())
+
+
+def _sizes(config: GPTConfig) -> tuple[int, ...]:
+    return config.vocab_size, config.emb_dim, config.num_heads, config.num_layers, config.context_size
+
+
+def encode_answer(tokenizer: Tokenizer, prompt: str, answer: str) -> list[int]:
+    """Ids of a question and its complete answer, as the reward model reads them."""
+    ids = encode_chat(tokenizer, [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}])
+    return ids[:-1]  # without the newline behind <|im_end|>: the score is read where generation stops
+
+
+def score_sequences(model: RewardModel, sequences: Sequence[Sequence[int]]) -> np.ndarray:
+    """Scores (N,) of token sequences, without dropout and without a graph."""
+    model.eval()
+    scores = np.empty(len(sequences), dtype=np.float64)
+    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
+    with no_grad():
+        for start in range(0, len(order), SCORING_BATCH):
+            members = order[start : start + SCORING_BATCH]
+            ids = pad_sequences([sequences[i] for i in members])
+            scores[members] = model(ids, np.array([len(sequences[i]) for i in members])).data
+    return scores
+
+
+def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
+    """-mean log sigmoid(chosen - rejected), scores (B,) each.
+
+    Written as a softmax over the two scores, which is the same and overflows nowhere.
+    """
+    pairs = ag.concatenate(ag.reshape(chosen, shape=(-1, 1)), ag.reshape(rejected, shape=(-1, 1)), axis=1)
+    return -ag.log_softmax(pairs)[:, 0].mean()
+
+
+class RewardModelTrainer(StageRun):
+    """Trains a reward model on preference pairs.
+
+    Args:
+        model: the reward model, trained in place.
+        tokenizer: made for the same vocabulary.
+        config: the model's sizes.
+        reward_config: settings of the stage.
+        pairs, heldout: records with ``prompt``, ``chosen``, ``rejected``.
+        seed: of the order of the pairs and of dropout.
+    """
+
+    name = "reward"
+    stage_number = 3
+
+    def __init__(
+        self,
+        model: RewardModel,
+        tokenizer: Tokenizer,
+        config: GPTConfig,
+        reward_config: RewardConfig,
+        pairs: Sequence[Record],
+        heldout: Sequence[Record],
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.model, self.tokenizer, self.settings, self.seed = model, tokenizer, reward_config, seed
+        self.pairs = self._encode(pairs, config.context_size)
+        self.heldout = self._encode(heldout, config.context_size)
+        self.heldout_kinds = [r.get("kind", "other") for r in heldout]
+        self.batch_size = min(reward_config.batch_size, len(self.pairs))
+        self.steps_per_epoch = len(self.pairs) // self.batch_size
+        self.total_steps = total_steps(reward_config.epochs, self.steps_per_epoch)
+        self.evaluate_every = reward_config.evaluate_every
+        self.optimizer = AdamW(model.named_parameters(), reward_config.lr, weight_decay=reward_config.weight_decay)
+        self.modules, self.optimizers = {"model": model}, {"model": self.optimizer}
+
+    def _encode(self, records: Sequence[Record], context_size: int) -> list[tuple[list[int], list[int]]]:
+        encoded = []
+        for record in records:
+            sides = [encode_answer(self.tokenizer, record["prompt"], record[side]) for side in ("chosen", "rejected")]
+            if max(map(len, sides)) > context_size:
+                raise UserError(
+                    f"a preference pair is longer than the context of {context_size} tokens; shorten it: "
+                    f"{record['prompt'][:40]!r}"
+                )
+            encoded.append((sides[0], sides[1]))
+        return encoded
+
+    def step(self, index: int) -> Metrics:
+        """One batch of pairs, both sides in one forward pass, one update."""
+        epoch, position = divmod(index, self.steps_per_epoch)
+        order = np.random.default_rng((self.seed, self.stage_number, epoch)).permutation(len(self.pairs))
+        members = [self.pairs[i] for i in order[position * self.batch_size : (position + 1) * self.batch_size]]
+        sequences = [chosen for chosen, _ in members] + [rejected for _, rejected in members]
+        lengths = np.array([len(s) for s in sequences])
+
+        self.model.train()
+        self.model.reseed(self.seed, self.stage_number, index)
+        scores = self.model(pad_sequences(sequences), lengths)  # (2B,): the chosen ones first
+        chosen, rejected = scores[: len(members)], scores[len(members) :]
+        loss = bradley_terry_loss(chosen, rejected)
+        loss.backward()
+        self.optimizer.lr = linear_schedule(index, self.total_steps, self.settings.lr, self.settings.warmup_steps)
+        norm = self.optimizer.step(self.settings.max_grad_norm)
+        self.optimizer.zero_grad()
+        margins = chosen.data - rejected.data
+        return {
+            "loss": loss.item(),
+            "accuracy": float((margins > 0).mean()),
+            "rewards/margins": float(margins.mean()),
+            "grad_norm": norm,
+            "lr": self.optimizer.lr,
+            "tokens": float(lengths.sum()),
+        }
+
+    def evaluate(self) -> Metrics:
+        """Share of held-out pairs whose chosen answer scores higher; by kind of badness as well."""
+        chosen = score_sequences(self.model, [c for c, _ in self.heldout])
+        rejected = score_sequences(self.model, [r for _, r in self.heldout])
+        metrics = accuracy_by_group(list(chosen > rejected), self.heldout_kinds)
+        return {**metrics, "rewards/margins": float((chosen - rejected).mean())}
+
+    def sample(self) -> str:
+        """A held-out pair with both scores."""
+        (chosen, rejected) = self.heldout[0]
+        scores = score_sequences(self.model, [chosen, rejected])
+        return f"{scores[0]:+.2f} {self.tokenizer.decode(chosen)} / {scores[1]:+.2f} {self.tokenizer.decode(rejected)}"

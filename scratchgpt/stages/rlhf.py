@@ -1,0 +1,367 @@
+"""Stage 4, reinforcement learning from human feedback: PPO against the reward model.
+
+One iteration (Ouyang et al. 2022, sec. 3.5, with the details of Huang et al. 2024):
+
+    1. the policy answers prompts; the reward model scores the whole answers
+    2. reward_t = -kl_coef (log pi_old - log pi_ref) at every token, + the score at the last one
+    3. a value model V predicts the reward to come; advantages by GAE      (Schulman et al. 2016, eq. 16)
+           delta_t = reward_t + gamma V_{t+1} - V_t,   A_t = delta_t + gamma lambda A_{t+1}
+    4. several passes over the answers in minibatches: clipped policy loss, clipped value loss
+       (Schulman et al. 2017, eq. 7), ended early when the policy has moved too far
+
+The reference pi_ref is the SFT policy, frozen. The reward model's judgement is worth something only near
+the answers it was trained on, which is why the distance to the reference costs reward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from scratchgpt import autograd as ag
+from scratchgpt.autograd import Tensor
+from scratchgpt.config import GPTConfig, RLHFConfig
+from scratchgpt.datasets import Record
+from scratchgpt.errors import UserError
+from scratchgpt.evaluate import Answer, answer_prompts, answer_score, rubric_passed, win_rate
+from scratchgpt.model import GPT
+from scratchgpt.optim import AdamW
+from scratchgpt.stages.policy_gradient import (
+    FailureSigns,
+    PolicyUpdate,
+    Rollouts,
+    accumulate_gradients,
+    all_tokens,
+    clipped_policy_loss,
+    distinct_share,
+    encode_prompt,
+    frozen_copy,
+    kl_k1,
+    minibatches,
+    response_logprobs,
+    sample_responses,
+    update_metrics,
+    update_policy,
+    whiten,
+)
+from scratchgpt.stages.reward_model import RewardModel, score_sequences
+from scratchgpt.tokenizer import IM_END_ID, Tokenizer
+from scratchgpt.trainer import Metrics, StageRun
+
+STANDARD_PROMPTS = 256
+"""Training prompts whose answers by the SFT policy set the scale of the reward."""
+PROGRESS_PROMPTS = 100
+"""Held-out prompts that a measurement on the way looks at; the report looks at all."""
+
+
+def generalized_advantages(rewards: np.ndarray, values: np.ndarray, gamma: float, gae_lambda: float) -> np.ndarray:
+    """Advantage of each token of one response (Schulman et al. 2016, eq. 16).
+
+    Args:
+        rewards: (T,) reward for each token.
+        values: (T,) what was expected before each token; after the last one nothing more comes.
+        gamma: discount.
+        gae_lambda: 0 trusts the value model one step ahead, 1 trusts only the rewards themselves.
+
+    Returns:
+        (T,); added to ``values`` it is the target of the value model.
+    """
+    advantages = np.zeros(len(rewards))
+    advantage, next_value = 0.0, 0.0
+    for t in reversed(range(len(rewards))):
+        delta = rewards[t] + gamma * next_value - values[t]
+        advantage = delta + gamma * gae_lambda * advantage
+        advantages[t], next_value = advantage, values[t]
+    return advantages
+
+
+def clipped_value_loss(values: Tensor, old_values: np.ndarray, returns: np.ndarray, value_clip: float) -> Tensor:
+    """max((V - R)^2, (V_old + clip(V - V_old, +-value_clip) - R)^2) / 2 of each token; all (n,).
+
+    The value model, too, moves only so far on the word of one batch (PPO's original code; Huang et al. 2024).
+    """
+    held = ag.clip(values - old_values, low=-value_clip, high=value_clip) + old_values
+    return 0.5 * ag.maximum((values - returns) ** 2, (held - returns) ** 2)
+
+
+def value_model_from(reward_model: RewardModel) -> RewardModel:
+    """A value model that knows what the reward model knows and predicts 0 everywhere."""
+    model = RewardModel(reward_model.config)
+    model.load_state_dict(reward_model.state_dict())
+    model.score.weight.data[...] = 0
+    model.eval()
+    return model
+
+
+def response_values(model: RewardModel, rollouts: Rollouts, members: np.ndarray) -> Tensor:
+    """The value model's number before each of the members' response tokens, (n,)."""
+    batch = rollouts.batch(members)
+    return ag.getitem(ag.reshape(model.values(batch.input_ids), shape=(-1,)), index=batch.rows)
+
+
+class PPOTrainer(StageRun):
+    """Trains a policy with PPO to please a reward model without straying far from where it began.
+
+    Args:
+        policy: the SFT model, trained in place.
+        reward_model: scores complete answers.
+        tokenizer: made for the same vocabulary.
+        config: the policy's sizes.
+        rlhf_config: settings of the stage.
+        prompts: what to answer in training, as text or as records with ``prompt``.
+        heldout: prompts to measure on; a record may hold a ``rubric``.
+        seed: of the choice of prompts, of the sampling and of the minibatches.
+
+    Raises:
+        UserError: if the models have different vocabularies or a prompt leaves no room for an answer.
+    """
+
+    name = "rlhf"
+    stage_number = 4
+
+    def __init__(
+        self,
+        policy: GPT,
+        reward_model: RewardModel,
+        tokenizer: Tokenizer,
+        config: GPTConfig,
+        rlhf_config: RLHFConfig,
+        prompts: Sequence[str | Record] = (),
+        heldout: Sequence[str | Record] = (),
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if not config.vocab_size == policy.config.vocab_size == reward_model.config.vocab_size:
+            raise UserError(
+                f"rlhf: vocabularies differ: config {config.vocab_size}, policy {policy.config.vocab_size}, reward "
+                f"model {reward_model.config.vocab_size}; train the reward model from this policy's SFT checkpoint"
+            )
+        self.policy, self.reward_model, self.tokenizer = policy, reward_model, tokenizer
+        self.context_size = min(config.context_size, reward_model.config.context_size)
+        self.settings, self.seed = rlhf_config, seed
+        self.reference = frozen_copy(policy)
+        self.value_model = value_model_from(reward_model)
+        self._set_prompts(prompts)
+        self.heldout = _records(heldout)
+        self.total_steps = rlhf_config.num_episodes
+        self.evaluate_every = rlhf_config.evaluate_every
+        self.policy_optimizer = AdamW(policy.named_parameters(), rlhf_config.lr, weight_decay=0)
+        self.value_optimizer = AdamW(self.value_model.named_parameters(), rlhf_config.value_lr, weight_decay=0)
+        self.modules = {"policy": policy, "value": self.value_model}
+        self.optimizers = {"policy": self.policy_optimizer, "value": self.value_optimizer}
+        self.signs = FailureSigns()
+        self._score_scale: tuple[float, float] | None = None
+        self._reference_answers: dict[tuple[str, ...], list[Answer]] = {}
+
+    def _set_prompts(self, prompts: Sequence[str | Record]) -> None:
+        self.prompts = [encode_prompt(self.tokenizer, r["prompt"], self.context_size) for r in _records(prompts)]
+
+    # -- rewards --------------------------------------------------------------------------------------------
+    def _raw_scores(self, rollouts: Rollouts) -> np.ndarray:
+        """(R,) the reward model's scores; a finished answer is read with the end it was trained on, <|im_end|>."""
+        sequences = [
+            prompt + ([*response[:-1], IM_END_ID] if finished else response)
+            for prompt, response, finished in zip(rollouts.prompts, rollouts.responses, rollouts.finished, strict=True)
+        ]
+        return score_sequences(self.reward_model, sequences)
+
+    @property
+    def score_scale(self) -> tuple[float, float]:
+        """Mean and standard deviation of the scores of the SFT policy's own answers to training prompts."""
+        if self._score_scale is None:
+            prompts = self._require_prompts()
+            chosen = [prompts[i] for i in np.linspace(0, len(prompts) - 1, STANDARD_PROMPTS).astype(int)]
+            answers = self._sample(self.reference, chosen, self.seed)
+            scores = self._raw_scores(answers)
+            if answers.finished.sum() > 1:  # an answer without an end is never scored, so it has no say in the scale
+                scores = scores[answers.finished]
+            self._score_scale = float(scores.mean()), float(max(scores.std(), 1e-6))
+        return self._score_scale
+
+    def scores(self, rollouts: Rollouts) -> np.ndarray:
+        """(R,) rewards of whole answers, in standard deviations of the SFT policy's scores around their mean.
+
+        Clipped to +-reward_clip; an answer that never ends its turn gets missing_eos_reward.
+        """
+        mean, deviation = self.score_scale
+        limit = self.settings.reward_clip
+        standard = np.clip((self._raw_scores(rollouts) - mean) / deviation, -limit, limit)
+        return np.where(rollouts.finished, standard, self.settings.missing_eos_reward)
+
+    # -- one iteration --------------------------------------------------------------------------------------
+    def step(self, index: int) -> Metrics:
+        """Answers to batch_size prompts, their rewards and advantages, and the updates they are good for."""
+        settings = self.settings
+        rng = np.random.default_rng((self.seed, self.stage_number, index))
+        prompts = self._require_prompts()
+        chosen = rng.choice(len(prompts), settings.batch_size, replace=settings.batch_size > len(prompts))
+        rollouts = self._sample(self.policy, [prompts[i] for i in chosen], int(rng.integers(2**32)))
+
+        scores = self.scores(rollouts)  # (R,)
+        logprobs = self._logprobs(self.policy, rollouts)  # (N,) each from here on
+        kl_per_token = kl_k1(self._logprobs(self.reference, rollouts) - logprobs)
+        values = all_tokens(lambda group: response_values(self.value_model, rollouts, group), rollouts)
+        advantages, returns = self._advantages(rollouts, scores, kl_per_token, values)
+
+        updates: list[PolicyUpdate] = []
+        value_updates: list[tuple[float, float]] = []
+        passes = range(settings.ppo_epochs)
+        for members in [m for _ in passes for m in minibatches(rng, len(rollouts), settings.minibatch_size)]:
+            if index >= settings.value_warmup:
+                updates.append(self._update_policy(rollouts, members, logprobs, advantages))
+                if not updates[-1].applied:
+                    break
+            value_updates.append(self._update_value(rollouts, members, values, returns))
+
+        kl, entropy = float(rollouts.sum_per_response(kl_per_token).mean()), float(-logprobs.mean())
+        value_loss, value_clip_fraction = np.mean(value_updates, axis=0) if value_updates else (0.0, 0.0)
+        return {
+            "reward": float(scores.mean()),
+            "objective/scores": float(scores.mean()),
+            "objective/kl": kl,
+            "objective/rlhf_reward": float(scores.mean()) - settings.kl_coef * kl,
+            "objective/entropy": entropy,
+            **update_metrics(updates),
+            "loss/value": float(value_loss),
+            "val/clipfrac": float(value_clip_fraction),
+            "response_length": float(rollouts.lengths.mean()),
+            "finished": float(rollouts.finished.mean()),
+            **self.signs.observe(entropy, kl, float(scores.mean()), distinct_share(rollouts)),
+            "tokens": float(rollouts.num_tokens),
+        }
+
+    def _sample(self, model: GPT, prompts: Sequence[list[int]], seed: int) -> Rollouts:
+        return sample_responses(model, prompts, self.settings.max_new_tokens, self.settings.temperature, seed)
+
+    def _logprobs(self, model: GPT, rollouts: Rollouts) -> np.ndarray:
+        return all_tokens(lambda group: response_logprobs(model, rollouts, group, self.settings.temperature), rollouts)
+
+    def _advantages(
+        self, rollouts: Rollouts, scores: np.ndarray, kl_per_token: np.ndarray, values: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Whitened advantages and the value model's targets, (N,) each."""
+        settings = self.settings
+        rewards = -settings.kl_coef * kl_per_token.astype(np.float64)
+        last = np.cumsum(rollouts.lengths) - 1
+        rewards[last] += scores
+        responses = zip(np.split(rewards, last[:-1] + 1), np.split(values, last[:-1] + 1), strict=True)
+        advantages = np.concatenate(
+            [generalized_advantages(r, v, settings.gamma, settings.gae_lambda) for r, v in responses]
+        )
+        return whiten(advantages).astype(np.float32), (advantages + values).astype(np.float32)
+
+    def _update_policy(
+        self, rollouts: Rollouts, members: np.ndarray, old_logprobs: np.ndarray, advantages: np.ndarray
+    ) -> PolicyUpdate:
+        def token_loss(logprobs: Tensor, tokens: np.ndarray) -> Tensor:
+            return clipped_policy_loss(logprobs, old_logprobs[tokens], advantages[tokens], self.settings.clip_ratio)
+
+        return update_policy(
+            self.policy, self.policy_optimizer, rollouts, members, old_logprobs, token_loss, self.settings
+        )
+
+    def _update_value(
+        self, rollouts: Rollouts, members: np.ndarray, old_values: np.ndarray, returns: np.ndarray
+    ) -> tuple[float, float]:
+        """One gradient step of the value model; its loss, and the share of tokens beyond the clip range."""
+        limit = self.settings.value_clip
+
+        def token_loss(values: Tensor, tokens: np.ndarray) -> Tensor:
+            return clipped_value_loss(values, old_values[tokens], returns[tokens], limit)
+
+        loss, values = accumulate_gradients(
+            lambda group: response_values(self.value_model, rollouts, group), token_loss, rollouts, members
+        )
+        self.value_optimizer.step(self.settings.max_grad_norm)
+        self.value_optimizer.zero_grad()
+        return loss, float((np.abs(values - old_values[rollouts.token_indices(members)]) > limit).mean())
+
+    def train(self, prompts: Sequence[str | Record] | None = None) -> list[Metrics]:
+        """Run all iterations, on ``prompts`` if they are given; the metrics of each."""
+        if prompts is not None:
+            self._set_prompts(prompts)
+        return [self.step(index) for index in range(self.total_steps)]
+
+    # -- measuring ------------------------------------------------------------------------------------------
+    def evaluate(self) -> Metrics:
+        """:meth:`evaluate_on` some of the held-out prompts."""
+        return self.evaluate_on(self.heldout[:: max(1, len(self.heldout) // PROGRESS_PROMPTS)])
+
+    def evaluate_on(self, records: Sequence[str | Record]) -> Metrics:
+        """Measure sampled answers to prompts.
+
+        Returns:
+            "reward" (standard deviations of the SFT policy's scores), "kl" (nats a response from the
+            reference), "response_length", "finished", "items"; where there are rubrics also "rubric" (mean
+            points, 0 to 6), "win_rate" against the reference's answers by these points, a tie counting
+            half, and "facts_right".
+
+        Raises:
+            UserError: if there are no prompts.
+        """
+        records = _records(records)
+        if not records:
+            raise UserError("rlhf: no held-out prompts to measure on; pass heldout=... or call evaluate_on(records)")
+        rollouts = self._answers(self.policy, records)
+        kl_per_token = kl_k1(self._logprobs(self.reference, rollouts) - self._logprobs(self.policy, rollouts))
+        metrics = {
+            "reward": float(self.scores(rollouts).mean()),
+            "kl": float(rollouts.sum_per_response(kl_per_token).mean()),
+            "response_length": float(rollouts.lengths.mean()),
+            "finished": float(rollouts.finished.mean()),
+            "items": float(len(records)),
+        }
+        judged = [i for i, record in enumerate(records) if record.get("rubric")]
+        if judged:
+            rubrics = [records[i]["rubric"] for i in judged]
+            ours, theirs = self._texts(rollouts), self._answers_of_reference(records)
+            points = [answer_score(rubric, ours[i]) for rubric, i in zip(rubrics, judged, strict=True)]
+            baseline = [answer_score(rubric, theirs[i]) for rubric, i in zip(rubrics, judged, strict=True)]
+            right = [rubric_passed(rubric, ours[i].text) for rubric, i in zip(rubrics, judged, strict=True)]
+            metrics["rubric"] = float(np.mean(points))
+            metrics["win_rate"] = win_rate(points, baseline)
+            metrics["facts_right"] = float(np.mean(right))
+        return metrics
+
+    def _answers(self, model: GPT, records: Sequence[Record]) -> Rollouts:
+        prompts = [encode_prompt(self.tokenizer, record["prompt"], self.context_size) for record in records]
+        return self._sample(model, prompts, self.seed)
+
+    def _texts(self, rollouts: Rollouts) -> list[Answer]:
+        return [Answer(rollouts.text(self.tokenizer, i), bool(rollouts.finished[i])) for i in range(len(rollouts))]
+
+    def _answers_of_reference(self, records: Sequence[Record]) -> list[Answer]:
+        """The frozen policy's answers, which never change and so are made once."""
+        key = tuple(record["prompt"] for record in records)
+        if key not in self._reference_answers:
+            self._reference_answers[key] = self._texts(self._answers(self.reference, records))
+        return self._reference_answers[key]
+
+    def sample(self) -> str:
+        """A held-out prompt and the policy's likeliest answer."""
+        if not self.heldout:
+            raise UserError("rlhf: no held-out prompts to answer; pass heldout=...")
+        prompt = self.heldout[0]["prompt"]
+        answer = answer_prompts(self.policy, self.tokenizer, [prompt], self.settings.max_new_tokens)[0]
+        return f"{prompt} -> {answer.text}"
+
+    # -- state ----------------------------------------------------------------------------------------------
+    def extra_arrays(self) -> dict[str, np.ndarray]:
+        """The scale of the reward and what the first iteration looked like."""
+        return {"score_scale": np.array(self.score_scale), "first_iteration": self.signs.start}
+
+    def load_extra_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take back what :meth:`extra_arrays` gave."""
+        mean, deviation = arrays["score_scale"]
+        self._score_scale = float(mean), float(deviation)
+        self.signs.start[:] = arrays["first_iteration"]
+
+    def _require_prompts(self) -> list[list[int]]:
+        if not self.prompts:
+            raise UserError("rlhf: no prompts to train on; pass prompts=... or call train(prompts)")
+        return self.prompts
+
+
+def _records(prompts: Sequence[str | Record]) -> list[Record]:
+    return [{"prompt": prompt} if isinstance(prompt, str) else prompt for prompt in prompts]

@@ -1,0 +1,272 @@
+"""Stage 5, reinforcement learning from verified feedback: tasks whose answers a program can check.
+
+One iteration of GRPO (Shao et al. 2024, eq. 3 and algorithm 1):
+
+    1. several answers to each task; the verifier says of each whether it is right
+    2. advantage of an answer = its reward - the mean reward of the answers to the same task
+    3. minibatches: clipped policy loss + kl_coef * KL(pi || pi_ref) at every token   (Shao et al. 2024, eq. 4)
+
+Two departures, both from Liu et al. 2025 ("Dr. GRPO", sec. 3): the advantage is not divided by the group's
+standard deviation, which would give most weight to tasks that are nearly always or nearly never solved, and
+the loss is averaged over tokens, not first within each answer, which would make long wrong answers cheap.
+A group in which all answers are right, or all wrong, teaches nothing and is dropped.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from scratchgpt.autograd import Tensor
+from scratchgpt.config import GPTConfig, RLVFConfig
+from scratchgpt.datasets import Record
+from scratchgpt.errors import UserError
+from scratchgpt.evaluate import answer_prompts, task_accuracy
+from scratchgpt.model import GPT
+from scratchgpt.optim import AdamW
+from scratchgpt.stages.policy_gradient import (
+    FailureSigns,
+    PolicyUpdate,
+    Rollouts,
+    all_tokens,
+    clipped_policy_loss,
+    encode_prompt,
+    frozen_copy,
+    kl_k1,
+    kl_k3,
+    minibatches,
+    response_logprobs,
+    sample_responses,
+    update_metrics,
+    update_policy,
+)
+from scratchgpt.stages.verifiers import family_of, verifier_for
+from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.trainer import Metrics, StageRun
+
+PROGRESS_TASKS = 200
+"""Held-out tasks that a measurement on the way looks at; the report looks at all."""
+
+
+def group_advantages(rewards: np.ndarray) -> np.ndarray:
+    """Reward minus the mean of its group (Shao et al. 2024, sec. 4.1.2, without the division by the deviation).
+
+    rewards (G, K), K answers to each of G tasks -> (G, K)
+    """
+    return rewards - rewards.mean(axis=1, keepdims=True)
+
+
+class SuccessRates:
+    """How often the policy has lately been right, for every kind of task (its family and level).
+
+    A task is hardly ever drawn twice, so its own record says nothing; its kind's does. Old answers count
+    for less and less, because the policy changes.
+
+    Args:
+        tasks: the tasks to keep the record for.
+    """
+
+    DECAY = 0.8
+    EXPLORATION = 0.02
+    """Added to p(1 - p), which is at most 0.25: a kind that is always or never right is still tried at times."""
+
+    def __init__(self, tasks: Sequence[Record]) -> None:
+        names = [f"{family_of(task)}/{task.get('level', '')}" for task in tasks]
+        self.names, self.kind_of_task = np.unique(names, return_inverse=True)
+        self.right = np.zeros(len(self.names))
+        self.answered = np.zeros(len(self.names))
+
+    def rates(self) -> np.ndarray:
+        """(kinds,) estimated probability of a right answer; 1/2 where nothing is known (Laplace's rule)."""
+        rates: np.ndarray = (self.right + 1) / (self.answered + 2)
+        return rates
+
+    def draw_probabilities(self) -> np.ndarray:
+        """(tasks,) proportional to p(1 - p) + EXPLORATION: most for tasks that are right half of the time.
+
+        p(1 - p) is the variance of a right-or-wrong reward, so without it there is nothing to learn.
+        """
+        rates = self.rates()
+        weights = (rates * (1 - rates) + self.EXPLORATION)[self.kind_of_task]
+        return weights / weights.sum()
+
+    def record(self, chosen: np.ndarray, correct: np.ndarray) -> None:
+        """Note the answers to the tasks ``chosen`` (G,): ``correct`` (G, K) bool."""
+        kinds = self.kind_of_task[chosen]
+        visited = np.unique(kinds)
+        self.right[visited] *= self.DECAY
+        self.answered[visited] *= self.DECAY
+        np.add.at(self.right, kinds, correct.sum(axis=1))
+        np.add.at(self.answered, kinds, correct.shape[1])
+
+
+class RLVFTrainer(StageRun):
+    """Trains a model to be right, on the word of a verifier.
+
+    Args:
+        model: the policy, trained in place.
+        tokenizer: made for the same vocabulary.
+        config: the model's sizes.
+        rlvf_config: settings of the stage.
+        tasks, heldout: records with ``type``, ``prompt``, ``expected_answer``, to train on and to measure on.
+        seed: of the choice of tasks, of the sampling and of the minibatches.
+
+    Raises:
+        UserError: if a prompt leaves no room for an answer.
+    """
+
+    name = "rlvf"
+    stage_number = 5
+
+    def __init__(
+        self,
+        model: GPT,
+        tokenizer: Tokenizer,
+        config: GPTConfig,
+        rlvf_config: RLVFConfig,
+        tasks: Sequence[Record] = (),
+        heldout: Sequence[Record] = (),
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.model, self.tokenizer, self.context_size = model, tokenizer, config.context_size
+        self.settings, self.seed = rlvf_config, seed
+        self.reference = frozen_copy(model)
+        self._set_tasks(tasks)
+        self.heldout = heldout
+        self.total_steps = rlvf_config.num_iterations
+        self.evaluate_every = rlvf_config.evaluate_every
+        self.optimizer = AdamW(model.named_parameters(), rlvf_config.lr, weight_decay=0)
+        self.modules, self.optimizers = {"model": model}, {"model": self.optimizer}
+        self.signs = FailureSigns()
+
+    def _set_tasks(self, tasks: Sequence[Record]) -> None:
+        self.tasks = list(tasks)
+        self.prompts = [encode_prompt(self.tokenizer, task["prompt"], self.context_size) for task in self.tasks]
+        self.success = SuccessRates(self.tasks)
+
+    # -- one iteration --------------------------------------------------------------------------------------
+    def step(self, index: int) -> Metrics:
+        """Answers to tasks_per_iteration tasks, their verification, and the updates they are good for.
+
+        KL, entropy and the policy's metrics are over the groups used.
+        """
+        if not self.tasks:
+            raise UserError("rlvf: no tasks to train on; pass tasks=... or call train(tasks)")
+        settings = self.settings
+        rng = np.random.default_rng((self.seed, self.stage_number, index))
+        count = min(settings.tasks_per_iteration, len(self.tasks))
+        chosen = rng.choice(len(self.tasks), count, replace=False, p=self.success.draw_probabilities())
+        prompts = [self.prompts[i] for i in chosen for _ in range(settings.samples_per_task)]
+        rollouts = sample_responses(
+            self.model, prompts, settings.max_new_tokens, settings.temperature, int(rng.integers(2**32))
+        )
+
+        correct = self._verify(rollouts, chosen)  # (G, K)
+        self.success.record(chosen, correct)
+        rewards = np.where(correct, settings.correct_reward, settings.incorrect_reward)
+        advantages = group_advantages(rewards)
+        used = np.flatnonzero(np.repeat(correct.any(axis=1) & ~correct.all(axis=1), settings.samples_per_task))
+        metrics = {
+            "accuracy": float(correct.mean()),
+            "reward": float(rewards.mean()),
+            "groups_used": float(len(used) // settings.samples_per_task),
+            "response_length": float(rollouts.lengths.mean()),
+            "finished": float(rollouts.finished.mean()),
+            **self._accuracy_by_family(chosen, correct),
+            "tokens": float(rollouts.num_tokens),
+        }
+        if len(used):
+            metrics |= self._learn(rng, rollouts.select(used), advantages.reshape(-1)[used])
+            metrics |= self.signs.observe(metrics["objective/entropy"], metrics["objective/kl"])
+        return metrics
+
+    def _verify(self, rollouts: Rollouts, chosen: np.ndarray) -> np.ndarray:
+        """(G, K) bool: whether each answer is right, and ended."""
+        tasks = [self.tasks[i] for i in chosen for _ in range(self.settings.samples_per_task)]
+        right = [
+            bool(rollouts.finished[i]) and verifier_for(task).verify(task, rollouts.text(self.tokenizer, i))
+            for i, task in enumerate(tasks)
+        ]
+        return np.array(right, dtype=bool).reshape(len(chosen), -1)
+
+    def _accuracy_by_family(self, chosen: np.ndarray, correct: np.ndarray) -> Metrics:
+        shares: defaultdict[str, list[float]] = defaultdict(list)
+        for i, answers in zip(chosen, correct, strict=True):
+            shares[family_of(self.tasks[i])].append(float(answers.mean()))
+        return {f"accuracy/{family}": float(np.mean(share)) for family, share in sorted(shares.items())}
+
+    def _learn(self, rng: np.random.Generator, rollouts: Rollouts, advantages: np.ndarray) -> Metrics:
+        """The updates of one iteration; ``advantages`` (R,) one a response."""
+        settings = self.settings
+        logprobs = self._logprobs(self.model, rollouts)  # (N,) each from here on
+        reference = self._logprobs(self.reference, rollouts)
+        per_token = np.repeat(advantages, rollouts.lengths).astype(np.float32)
+
+        def token_loss(now: Tensor, tokens: np.ndarray) -> Tensor:
+            policy_loss = clipped_policy_loss(now, logprobs[tokens], per_token[tokens], settings.clip_ratio)
+            return policy_loss + settings.kl_coef * kl_k3(reference[tokens] - now)
+
+        updates: list[PolicyUpdate] = []
+        passes = range(settings.epochs_per_iteration)
+        for members in [m for _ in passes for m in minibatches(rng, len(rollouts), settings.minibatch_size)]:
+            updates.append(update_policy(self.model, self.optimizer, rollouts, members, logprobs, token_loss, settings))
+            if not updates[-1].applied:
+                break
+        return {
+            "objective/kl": float(rollouts.sum_per_response(kl_k1(reference - logprobs)).mean()),
+            "objective/entropy": float(-logprobs.mean()),
+            **update_metrics(updates),
+        }
+
+    def _logprobs(self, model: GPT, rollouts: Rollouts) -> np.ndarray:
+        return all_tokens(lambda group: response_logprobs(model, rollouts, group, self.settings.temperature), rollouts)
+
+    def train(self, tasks: Sequence[Record] | None = None) -> list[Metrics]:
+        """Run all iterations, on ``tasks`` if they are given; the metrics of each."""
+        if tasks is not None:
+            self._set_tasks(tasks)
+        return [self.step(index) for index in range(self.total_steps)]
+
+    # -- measuring ------------------------------------------------------------------------------------------
+    def evaluate(self, tasks: Sequence[Record] | None = None) -> Metrics:
+        """Share of tasks whose greedy answer is right: "accuracy", "accuracy/<family>", "items".
+
+        Looks at all of ``tasks``, or at some of the held-out ones if none are given.
+
+        Raises:
+            UserError: if there are none.
+        """
+        if tasks is None:
+            tasks = self.heldout[:: max(1, len(self.heldout) // PROGRESS_TASKS)]
+        if not tasks:
+            raise UserError("rlvf: no held-out tasks to measure on; pass heldout=... or call evaluate(tasks)")
+        return task_accuracy(self.model, self.tokenizer, tasks)
+
+    def sample(self) -> str:
+        """A held-out task, the model's likeliest answer, and whether it is right."""
+        if not self.heldout:
+            raise UserError("rlvf: no held-out tasks to answer; pass heldout=...")
+        task = self.heldout[0]
+        answer = answer_prompts(self.model, self.tokenizer, [task["prompt"]], self.settings.max_new_tokens)[0].text
+        return f"{task['prompt']} -> {answer} [{'right' if verifier_for(task).verify(task, answer) else 'wrong'}]"
+
+    # -- state ----------------------------------------------------------------------------------------------
+    def extra_arrays(self) -> dict[str, np.ndarray]:
+        """The success rates and what the first iteration looked like."""
+        return {"right": self.success.right, "answered": self.success.answered, "first_iteration": self.signs.start}
+
+    def load_extra_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take back what :meth:`extra_arrays` gave.
+
+        Raises:
+            UserError: if it belongs to tasks of other kinds.
+        """
+        if arrays["right"].shape != self.success.right.shape:
+            raise UserError(
+                "rlvf: the saved success rates belong to other tasks; start the stage anew without --resume"
+            )
+        self.success.right[:], self.success.answered[:] = arrays["right"], arrays["answered"]
+        self.signs.start[:] = arrays["first_iteration"]

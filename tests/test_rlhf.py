@@ -1,0 +1,234 @@
+"""PPO: advantages and losses against closed forms and PyTorch, a task with a known optimum, resuming."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from scratchgpt.autograd import Tensor
+from scratchgpt.config import RLHFConfig
+from scratchgpt.errors import UserError
+from scratchgpt.stages.policy_gradient import Rollouts, encode_prompt, sample_responses
+from scratchgpt.stages.reward_model import RewardModel
+from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, value_model_from
+from scratchgpt.tokenizer import IM_END_ID, IM_START_ID, CharTokenizer
+from scratchgpt.trainer import _load_partial, _save_partial
+from tests.test_policy_gradient import tiny_policy, tiny_tokenizer
+
+SETTINGS = RLHFConfig(
+    num_episodes=4, batch_size=16, minibatch_size=8, max_new_tokens=6, lr=3e-4, value_lr=1e-3, value_warmup=1
+)
+
+
+class TargetReward(RewardModel):
+    """One point for each of the first three tokens that is right: the best answer is 73 and the end."""
+
+    def __init__(self, tokenizer: CharTokenizer) -> None:
+        super().__init__(tiny_policy(tokenizer).config, seed=1)
+        self.target = [*tokenizer.encode("73"), IM_END_ID]
+        self.header = len(tokenizer.encode("assistant\n"))
+
+    def forward(self, input_ids: np.ndarray, lengths: np.ndarray) -> Tensor:
+        scores = []
+        for row in input_ids:
+            begin = np.flatnonzero(row == IM_START_ID)[-1] + 1 + self.header
+            scores.append(sum(a == b for a, b in zip(row[begin:], self.target, strict=False)))
+        return Tensor(np.array(scores, dtype=np.float32))
+
+
+def make_trainer(settings: RLHFConfig = SETTINGS, prompts=("1", "2", "33"), heldout=("2",), seed=0) -> PPOTrainer:
+    tokenizer = tiny_tokenizer("1234567")
+    policy = tiny_policy(tokenizer)
+    return PPOTrainer(policy, TargetReward(tokenizer), tokenizer, policy.config, settings, prompts, heldout, seed)
+
+
+# -- advantages ---------------------------------------------------------------------------------------------
+def test_advantages_by_hand():
+    rewards, values = np.array([0.0, 0.0, 1.0]), np.array([0.2, 0.4, 0.6])
+    # deltas: 0.9*0.4-0.2 = 0.16, 0.9*0.6-0.4 = 0.14, 1-0.6 = 0.4; gamma*lambda = 0.45
+    expected = [0.16 + 0.45 * (0.14 + 0.45 * 0.4), 0.14 + 0.45 * 0.4, 0.4]
+    np.testing.assert_allclose(generalized_advantages(rewards, values, 0.9, 0.5), expected)
+
+
+@pytest.mark.parametrize(("gamma", "gae_lambda"), [(1.0, 0.95), (0.97, 0.6), (1.0, 1.0), (0.9, 0.0)])
+def test_advantages_equal_the_mixture_of_k_step_advantages(gamma, gae_lambda):
+    """Schulman et al. 2016, eq. 16: (1 - lambda)(A1 + lambda A2 + ...), each A_k written out from eq. 11 to 14."""
+    rng = np.random.default_rng(0)
+    rewards, values = rng.normal(size=9), rng.normal(size=9)
+
+    def k_step(t: int, k: int) -> float:
+        steps = min(k, 9 - t)
+        ahead = sum(gamma**i * rewards[t + i] for i in range(steps))
+        return ahead + (gamma**steps * values[t + steps] if t + steps < 9 else 0.0) - values[t]
+
+    def mixture(t: int) -> float:
+        left = 9 - t  # from k = left on, every k-step advantage is the same: the tail of the geometric sum
+        head = (1 - gae_lambda) * sum(gae_lambda ** (k - 1) * k_step(t, k) for k in range(1, left))
+        return head + gae_lambda ** (left - 1) * k_step(t, left)
+
+    found = generalized_advantages(rewards, values, gamma, gae_lambda)
+    np.testing.assert_allclose(found, [mixture(t) for t in range(9)], atol=1e-12)
+
+
+def test_reward_is_the_score_at_the_end_and_the_kl_penalty_everywhere():
+    trainer = make_trainer(dataclasses.replace(SETTINGS, kl_coef=0.5, gae_lambda=1.0))
+    rollouts = Rollouts([[6], [6]], [[7, 8, IM_END_ID], [7, IM_END_ID]])
+    kl = np.array([0.1, 0.2, 0.4, 1.0, 2.0])
+    advantages, returns = trainer._advantages(rollouts, np.array([3.0, -1.0]), kl, np.zeros(5))
+    # With gamma and lambda 1 and a value of 0 both are the rewards still to come.
+    expected = np.array([3 - 0.35, 3 - 0.3, 3 - 0.2, -1 - 1.5, -1 - 1.0])
+    np.testing.assert_allclose(returns, expected, rtol=1e-6)
+    np.testing.assert_allclose(advantages, (expected - expected.mean()) / expected.std(), rtol=1e-5)
+
+
+def test_clipped_value_loss_equals_pytorch():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(3)
+    old, returns = rng.normal(size=300), rng.normal(size=300)
+    values = Tensor(old + rng.normal(0, 0.3, 300), requires_grad=True)
+    loss = clipped_value_loss(values, old, returns, 0.2)
+    loss.mean().backward()
+
+    other = torch.tensor(values.data, requires_grad=True)
+    old_torch, target = torch.tensor(old), torch.tensor(returns)
+    held = torch.clamp(other, old_torch - 0.2, old_torch + 0.2)
+    expected = 0.5 * torch.max(torch.square(other - target), torch.square(held - target))
+    expected.mean().backward()
+    np.testing.assert_allclose(loss.data, expected.detach().numpy(), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(values.grad, other.grad.numpy(), rtol=0, atol=1e-12)
+    assert (values.grad == 0).any() and (values.grad != 0).any()
+
+
+# -- rewards ------------------------------------------------------------------------------------------------
+def test_scores_are_standardised_by_the_sft_policy():
+    trainer = make_trainer(dataclasses.replace(SETTINGS, reward_clip=2.0, missing_eos_reward=-1.5))
+    mean, deviation = trainer.score_scale
+    best = [*trainer.tokenizer.encode("73"), IM_END_ID]
+    endless = best[:2] * 3
+    scores = trainer.scores(Rollouts([trainer.prompts[0]] * 3, [best, [IM_END_ID], endless]))
+    np.testing.assert_allclose(scores, [2.0, (0 - mean) / deviation, -1.5])
+
+    answers = sample_responses(trainer.reference, trainer.prompts * 100, 6, 1.0, seed=9)
+    fresh = trainer._raw_scores(answers)[answers.finished]
+    assert mean == pytest.approx(fresh.mean(), abs=0.15) and deviation == pytest.approx(fresh.std(), abs=0.15)
+
+
+def test_score_scale_does_not_move_with_the_policy():
+    scale = make_trainer().score_scale
+    trainer = make_trainer()
+    for parameter in trainer.policy.parameters():
+        parameter.data *= 0
+    assert trainer.score_scale == scale
+
+
+def test_value_model_starts_at_zero_from_the_reward_model():
+    reward_model = RewardModel(tiny_policy(tiny_tokenizer()).config, seed=2)
+    value_model = value_model_from(reward_model)
+    ids = np.array([[6, 7, 8]])
+    assert np.all(value_model.values(ids).data == 0) and np.any(reward_model.values(ids).data != 0)
+    np.testing.assert_array_equal(value_model.transformer(ids).data, reward_model.eval().transformer(ids).data)
+
+
+# -- the algorithm ------------------------------------------------------------------------------------------
+def test_ppo_finds_the_best_answer_from_random_weights():
+    settings = RLHFConfig(
+        num_episodes=30, batch_size=64, minibatch_size=32, ppo_epochs=2, max_new_tokens=6, lr=3e-3, value_lr=5e-3,
+        kl_coef=0.0, value_warmup=0, target_kl=0.5, reward_clip=20,
+    )  # fmt: skip
+    trainer = make_trainer(settings)
+    before = trainer.evaluate()
+    trainer.train()
+    after = trainer.evaluate()
+    assert trainer.sample() == "2 -> 73"
+    assert after["reward"] > before["reward"] + 2 and after["finished"] == 1
+    assert before["kl"] == 0 and after["kl"] > 5
+
+
+def test_kl_penalty_keeps_the_policy_near_the_reference():
+    def kl_after(kl_coef: float) -> float:
+        settings = dataclasses.replace(SETTINGS, kl_coef=kl_coef, num_episodes=10, lr=3e-3, batch_size=32)
+        return make_trainer(settings).train()[-1]["objective/kl"]
+
+    assert kl_after(1.0) < 0.5 * kl_after(0.0)
+
+
+def test_warmup_trains_the_value_model_alone():
+    trainer = make_trainer()
+    policy, value = trainer.policy.state_dict(), trainer.value_model.state_dict()
+    metrics = trainer.step(0)
+    assert metrics["policy/updates"] == 0 and metrics["loss/value"] > 0
+    assert all(np.array_equal(policy[name], array) for name, array in trainer.policy.state_dict().items())
+    assert any(not np.array_equal(value[name], array) for name, array in trainer.value_model.state_dict().items())
+    assert trainer.step(1)["policy/updates"] == 4
+    assert any(not np.array_equal(policy[name], array) for name, array in trainer.policy.state_dict().items())
+
+
+def test_updates_end_once_the_policy_has_moved_too_far():
+    trainer = make_trainer(dataclasses.replace(SETTINGS, value_warmup=0, lr=0.02, target_kl=1e-3, ppo_epochs=4))
+    metrics = trainer.step(0)
+    assert 1 <= metrics["policy/updates"] < 8
+    assert metrics["policy/approxkl"] > 1e-3
+
+
+def test_resuming_gives_bitwise_the_same_run(tmp_path):
+    whole = make_trainer()
+    expected = whole.train()
+    first = make_trainer()
+    for index in range(2):
+        first.step(index)
+    _save_partial(first, tmp_path / "partial.safetensors", 2)
+    second = make_trainer()
+    assert _load_partial(second, tmp_path / "partial.safetensors") == 2
+    assert [second.step(index) for index in range(2, 4)] == expected[2:]
+    for name, array in second.policy.state_dict().items():
+        np.testing.assert_array_equal(array, whole.policy.state_dict()[name])
+
+
+def test_another_seed_gives_another_run():
+    assert make_trainer(seed=1).step(0) != make_trainer(seed=0).step(0)
+
+
+# -- measuring and mistakes ---------------------------------------------------------------------------------
+def test_rubric_measures_compare_with_the_reference():
+    records = [{"prompt": "1", "rubric": {"must": [["7"]]}}, {"prompt": "2"}, {"prompt": "3", "rubric": {"must": [["x"]]}}]
+    trainer = make_trainer()
+    same = trainer.evaluate_on(records)
+    assert same["win_rate"] == 0.5 and same["kl"] == 0 and same["items"] == 3
+    assert "win_rate" not in trainer.evaluate_on(["1", "2"])
+    wte = trainer.policy.transformer.wte.weight.data
+    (seven,) = trainer.tokenizer.encode("7")
+    final = trainer.policy.transformer.ln_f
+    final.weight.data[:], final.bias.data[:] = 0, np.eye(32)[0]  # the logits are now the table's first column
+    wte[:, 0] = -30
+    wte[IM_END_ID, 0], wte[seven, 0] = 0, 2
+    sevens = trainer.evaluate_on(records)
+    assert sevens["facts_right"] == 0.5 and sevens["kl"] > 1
+    assert sevens["win_rate"] > 0.5 and sevens["rubric"] > same["rubric"]
+
+
+def test_mistakes_are_reported():
+    tokenizer = tiny_tokenizer()
+    policy = tiny_policy(tokenizer)
+    other = TargetReward(tiny_tokenizer("1234567"))
+    with pytest.raises(UserError, match="vocabularies differ"):
+        PPOTrainer(policy, other, tokenizer, policy.config, SETTINGS)
+    with pytest.raises(UserError, match="no prompts to train on"):
+        make_trainer(prompts=()).train()
+    with pytest.raises(UserError, match="no held-out prompts"):
+        make_trainer(heldout=()).evaluate()
+    with pytest.raises(UserError, match="leaves no room"):
+        make_trainer(prompts=("1" * 60,))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"clip_ratio": 0.0}, {"kl_coef": -1.0}, {"minibatch_size": 65}, {"gae_lambda": 1.5}, {"temperature": 0.0}],
+)
+def test_settings_out_of_range_are_reported_by_name(wrong):
+    with pytest.raises(UserError, match=f"rlhf: {next(iter(wrong))}"):
+        RLHFConfig(**wrong)
+
+
+def test_prompts_may_be_records_and_are_encoded_as_chat():
+    trainer = make_trainer(prompts=({"prompt": "12"}, "12"))
+    assert trainer.prompts[0] == trainer.prompts[1] == encode_prompt(trainer.tokenizer, "12", 48)

@@ -1,0 +1,123 @@
+"""RLVF: group advantages, the choice of tasks, a task with a known optimum, resuming."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from scratchgpt.config import RLVFConfig
+from scratchgpt.errors import UserError
+from scratchgpt.stages.rlvf import RLVFTrainer, SuccessRates, group_advantages
+from scratchgpt.trainer import _load_partial, _save_partial
+from tests.test_policy_gradient import tiny_policy, tiny_tokenizer
+
+TASKS = [
+    {"type": "math", "prompt": "1", "expected_answer": "7", "family": "one", "level": 1},
+    {"type": "math", "prompt": "2", "expected_answer": "3", "family": "two", "level": 1},
+]
+SETTINGS = RLVFConfig(
+    num_iterations=4, samples_per_task=64, tasks_per_iteration=2, minibatch_size=64, max_new_tokens=4, lr=2e-3
+)
+
+
+def make_trainer(settings: RLVFConfig = SETTINGS, tasks=TASKS, heldout=TASKS, seed=0) -> RLVFTrainer:
+    tokenizer = tiny_tokenizer("1237")
+    model = tiny_policy(tokenizer, context_size=128)
+    return RLVFTrainer(model, tokenizer, model.config, settings, tasks, heldout, seed)
+
+
+def test_group_advantages_equal_pytorch():
+    torch = pytest.importorskip("torch")
+    rewards = np.random.default_rng(0).choice([1.0, -0.5], (12, 8))
+    grouped = torch.tensor(rewards).view(-1)
+    baseline = grouped.view(-1, 8).mean(dim=1).repeat_interleave(8)
+    np.testing.assert_allclose(group_advantages(rewards).reshape(-1), (grouped - baseline).numpy(), atol=1e-12)
+
+
+def test_group_advantages_by_hand():
+    found = group_advantages(np.array([[1.0, -0.5, -0.5], [1.0, 1.0, 1.0]]))
+    np.testing.assert_allclose(found, [[1.0, -0.5, -0.5], [0, 0, 0]])
+
+
+def test_tasks_are_drawn_by_how_unsettled_their_kind_is():
+    tasks = [{"type": "math", "family": f, "level": 1} for f in ("never", "half", "half", "always")]
+    success = SuccessRates(tasks)
+    np.testing.assert_allclose(success.draw_probabilities(), 0.25)
+    for _ in range(30):
+        success.record(np.array([0, 1, 3]), np.repeat([[False, False], [True, False], [True, True]], 4, axis=1))
+    never, half, same, always = success.draw_probabilities()
+    assert half == same and half > 3 * never and half > 3 * always and min(never, always) > 0.02
+    rates = dict(zip(success.names, success.rates(), strict=True))
+    assert rates["never/1"] < 0.1 < rates["half/1"] == 0.5 < 0.9 < rates["always/1"]
+
+
+def test_success_rates_forget():
+    success = SuccessRates([{"type": "math", "family": "f"}])
+    for right in (False, True):
+        for _ in range(20):
+            success.record(np.array([0]), np.full((1, 8), right))
+    assert success.rates()[0] > 0.9
+
+
+def test_rlvf_finds_the_right_answers_from_random_weights():
+    trainer = make_trainer(dataclasses.replace(SETTINGS, num_iterations=40, lr=3e-3, kl_coef=0.0, target_kl=0.5))
+    before = trainer.evaluate(TASKS)["accuracy"]
+    metrics = trainer.train()
+    assert before == 0 and metrics[0]["accuracy"] < 0.2
+    assert metrics[-1]["accuracy"] > 0.9
+    assert trainer.evaluate(TASKS) == {"accuracy": 1, "items": 2, "accuracy/one": 1, "accuracy/two": 1}
+    assert trainer.sample().endswith("[right]")
+
+
+def test_kl_penalty_keeps_the_policy_near_the_reference():
+    def kl_after(kl_coef: float) -> float:
+        settings = dataclasses.replace(SETTINGS, kl_coef=kl_coef, num_iterations=20, lr=3e-3)
+        return make_trainer(settings).train()[-1]["objective/kl"]
+
+    assert kl_after(1.0) < 0.5 * kl_after(0.0)
+
+
+def test_groups_without_variance_are_dropped():
+    impossible = [{"type": "math", "prompt": "1", "expected_answer": "123456"}]
+    trainer = make_trainer(tasks=impossible)
+    before = trainer.model.state_dict()
+    metrics = trainer.step(0)
+    assert metrics["groups_used"] == 0 and metrics["accuracy"] == 0 and metrics["reward"] == -0.5
+    assert all(np.array_equal(before[name], array) for name, array in trainer.model.state_dict().items())
+
+
+def test_only_finished_answers_count():
+    trainer = make_trainer(dataclasses.replace(SETTINGS, max_new_tokens=1))  # a digit, and no room to end the turn
+    assert trainer.step(0)["accuracy"] == 0
+
+
+def test_resuming_gives_bitwise_the_same_run(tmp_path):
+    whole = make_trainer()
+    expected = whole.train()
+    assert sum(metrics["groups_used"] for metrics in expected[2:]) > 0
+    first = make_trainer()
+    for index in range(2):
+        first.step(index)
+    _save_partial(first, tmp_path / "partial.safetensors", 2)
+    second = make_trainer()
+    assert _load_partial(second, tmp_path / "partial.safetensors") == 2
+    assert [second.step(index) for index in range(2, 4)] == expected[2:]
+    for name, array in second.model.state_dict().items():
+        np.testing.assert_array_equal(array, whole.model.state_dict()[name])
+
+
+def test_mistakes_are_reported(tmp_path):
+    with pytest.raises(UserError, match="no tasks to train on"):
+        make_trainer(tasks=()).train()
+    with pytest.raises(UserError, match="no held-out tasks"):
+        make_trainer(heldout=()).evaluate()
+    with pytest.raises(UserError, match="leaves no room"):
+        make_trainer(tasks=[{**TASKS[0], "prompt": "1" * 130}])
+    with pytest.raises(UserError, match="other tasks"):
+        make_trainer().load_extra_arrays(make_trainer(tasks=TASKS[:1]).extra_arrays())
+
+
+@pytest.mark.parametrize("wrong", [{"samples_per_task": 1}, {"incorrect_reward": 1.0}, {"kl_coef": -0.1}, {"lr": 0.0}])
+def test_settings_out_of_range_are_reported_by_name(wrong):
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        RLVFConfig(**wrong)
