@@ -1,0 +1,419 @@
+"""From data files to five checkpoints: what ``train.py`` runs.
+
+Each stage is the same five lines: where does it start from, what does it measure before, train, what does
+it measure after, save. The measures are taken on all held-out items with the same functions before and
+after, so that the report compares like with like.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from scratchgpt.checkpoint import (
+    STAGES,
+    check_vocabulary,
+    is_finished,
+    load_model,
+    partial_file,
+    replacing,
+    stage_directory,
+)
+from scratchgpt.config import GPTConfig, Preset
+from scratchgpt.datasets import (
+    Record,
+    read_corpus,
+    read_dialogues,
+    read_pairs,
+    read_tasks,
+    split_heldout,
+)
+from scratchgpt.errors import UserError
+from scratchgpt.evaluate import answer_prompts, question_accuracy, task_accuracy
+from scratchgpt.generate import generate_batch
+from scratchgpt.model import GPT
+from scratchgpt.report import Measure, Sample, StageResult, save_result, write_report
+from scratchgpt.stages.pretrain import Pretrainer
+from scratchgpt.stages.reward_model import RewardModel, RewardModelTrainer, encode_answer, score_sequences
+from scratchgpt.stages.rlhf import PPOTrainer
+from scratchgpt.stages.rlvf import RLVFTrainer
+from scratchgpt.stages.sft import SFTTrainer
+from scratchgpt.tokenizer import BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer, render_chat
+from scratchgpt.trainer import History, StageRun, run_stage
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+"""The project's own data."""
+HELDOUT_SHARE = 0.05
+"""Of a user's own data, where no held-out file is given."""
+MAX_TOKEN_LENGTH = 12
+"""Bytes of the longest token: four Han characters, as long as nearly all Chinese words and idioms are."""
+SAMPLES = 6
+"""Prompts whose answers the report shows before and after each stage."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run: stages, settings, places. A data path of None means the project's own data."""
+
+    stages: tuple[str, ...]
+    preset: Preset
+    out: Path
+    tokenizer: str = "bpe"
+    seed: int = 0
+    resume: bool = False
+    corpus: Path | None = None
+    corpus_heldout: Path | None = None
+    sft_data: Path | None = None
+    sft_heldout: Path | None = None
+    reward_data: Path | None = None
+    reward_heldout: Path | None = None
+    rlvf_data: Path | None = None
+    rlvf_heldout: Path | None = None
+
+    def documents(self) -> tuple[list[str], list[str]]:
+        """Texts to pretrain on, and held out."""
+        return self._split(
+            read_corpus, self.corpus, self.corpus_heldout, "pretrain_data.txt", "pretrain_heldout.txt", str
+        )
+
+    def dialogues(self) -> tuple[list[Record], list[Record]]:
+        """SFT records; a user's own are split by what the dialogue opens with."""
+        return self._split(
+            read_dialogues,
+            self.sft_data,
+            self.sft_heldout,
+            "sft_data.json",
+            "sft_heldout.json",
+            lambda record: record["messages"][0]["content"],
+        )
+
+    def pairs(self) -> tuple[list[Record], list[Record]]:
+        """Preference pairs; a user's own are split by prompt."""
+        return self._split(
+            read_pairs,
+            self.reward_data,
+            self.reward_heldout,
+            "reward_data.json",
+            "reward_heldout.json",
+            lambda record: record["prompt"],
+        )
+
+    def tasks(self) -> tuple[list[Record], list[Record]]:
+        """Verifiable tasks; a user's own are split by prompt."""
+        return self._split(
+            read_tasks,
+            self.rlvf_data,
+            self.rlvf_heldout,
+            "rlvf_data.json",
+            "rlvf_heldout.json",
+            lambda record: record["prompt"],
+        )
+
+    def _split(
+        self,
+        read: Callable[[Path], list[Any]],
+        own: Path | None,
+        own_heldout: Path | None,
+        default: str,
+        default_heldout: str,
+        key: Callable[[Any], str],
+    ) -> tuple[list[Any], list[Any]]:
+        if own is None:
+            return read(DATA / default), read(own_heldout or DATA / default_heldout)
+        if own_heldout is not None:
+            return read(own), read(own_heldout)
+        try:
+            return split_heldout(read(own), key, HELDOUT_SHARE, self.seed)
+        except UserError as error:
+            raise UserError(f"{own}: {error}") from None
+
+
+DATA_OF_STAGE: dict[str, tuple[Callable[[Plan], Any], ...]] = {
+    "pretrain": (Plan.documents, Plan.dialogues),
+    "sft": (Plan.dialogues, Plan.tasks),
+    "reward": (Plan.pairs,),
+    "rlhf": (Plan.pairs, Plan.tasks),
+    "rlvf": (Plan.tasks,),
+}
+"""What each stage reads."""
+
+
+def run(plan: Plan, console: Console) -> None:
+    """Run the plan's stages in order and write the report.
+
+    Raises:
+        UserError: for whatever the user can mend.
+        Interrupted: after Ctrl-C, with everything saved.
+    """
+    for read in {read for stage in plan.stages for read in DATA_OF_STAGE[stage]}:
+        read(plan)  # whatever is wrong with a file is said before hours are spent on the others
+    runners = {"pretrain": _pretrain, "sft": _sft, "reward": _reward, "rlhf": _rlhf, "rlvf": _rlvf}
+    for stage in STAGES:
+        if stage not in plan.stages:
+            continue
+        if plan.resume and is_finished(plan.out, stage) and not partial_file(plan.out, stage).is_file():
+            console.print(f"[bold]{stage}[/] is finished already")
+            continue
+        began = time.monotonic()
+        result = runners[stage](plan, console)
+        result = dataclasses.replace(result, seconds=time.monotonic() - began)
+        save_result(plan.out, result)
+        for measure in result.measures:
+            console.print(
+                f"    {measure.measure}: {measure.before:.4g} -> {measure.after:.4g}  ({measure.items} items)",
+                highlight=False,
+            )
+    write_report(plan.out)
+    console.print(f"report: {plan.out / 'report.md'}")
+
+
+# -- the stages -----------------------------------------------------------------------------------------------
+def _pretrain(plan: Plan, console: Console) -> StageResult:
+    documents, heldout = plan.documents()
+    tokenizer, config = _fresh_tokenizer(plan, documents, console)
+    model = GPT(config, plan.seed)
+    console.print(f"pretrain: {model.num_parameters():,} parameters, {sum(map(len, documents)):,} characters")
+    settings = plan.preset.pretrain
+    trainer = Pretrainer(model, tokenizer, config, settings, documents, heldout, plan.seed)
+    prompts = [document[:8] for document in heldout[:SAMPLES]]
+
+    def measure() -> dict[str, float]:
+        return trainer.evaluate()
+
+    def answers() -> list[str]:
+        return _continuations(model, tokenizer, prompts)
+
+    before, samples_before = measure(), answers()
+    history = _train(trainer, plan, console, settings)
+    after = measure()
+    _save(plan.out, "pretrain", model, tokenizer)
+    characters = sum(map(len, heldout))
+    measures = _measures(
+        "pretrain", before, after, {"bits_per_character": "bits per character", "perplexity": "perplexity"}, characters
+    )
+    return _result("pretrain", measures, _samples(prompts, samples_before, answers()), history, settings)
+
+
+def _sft(plan: Plan, console: Console) -> StageResult:
+    dialogues, heldout = plan.dialogues()
+    _, tasks = plan.tasks()
+    model, tokenizer = _start(plan, "sft", console)
+    settings = plan.preset.sft
+    trainer = SFTTrainer(model, tokenizer, model.config, settings, dialogues, heldout, tasks, plan.seed)
+    if trainer.batches.too_long:
+        console.print(f"sft: {trainer.batches.too_long} dialogues exceed the context and are left out")
+    console.print(f"sft: {len(trainer.batches.sequences):,} dialogues, {len(trainer.batches.shown):,} shown an epoch")
+    prompts = list(dict.fromkeys(record["messages"][0]["content"] for record in heldout))[:SAMPLES]
+
+    def measure() -> dict[str, dict[str, float]]:
+        return {
+            "dialogues": trainer.heldout_metrics(),
+            "questions": question_accuracy(model, tokenizer, heldout),
+            "tasks": task_accuracy(model, tokenizer, tasks),
+        }
+
+    before, samples_before = measure(), _answers(model, tokenizer, prompts)
+    history = _train(trainer, plan, console, settings)
+    after = measure()
+    _save(plan.out, "sft", model, tokenizer)
+    measures = _measures("sft", before["dialogues"], after["dialogues"], {"loss": "dialogue loss"}, len(heldout))
+    for key, name in (("questions", "right answers to questions"), ("tasks", "verified accuracy on tasks")):
+        measures += _accuracies("sft", before[key], after[key], name)
+    return _result(
+        "sft", measures, _samples(prompts, samples_before, _answers(model, tokenizer, prompts)), history, settings
+    )
+
+
+def _reward(plan: Plan, console: Console) -> StageResult:
+    pairs, heldout = plan.pairs()
+    base, tokenizer = _start(plan, "reward", console)
+    model = RewardModel.from_pretrained(base, seed=plan.seed)
+    settings = plan.preset.reward
+    trainer = RewardModelTrainer(model, tokenizer, base.config, settings, pairs, heldout, plan.seed)
+    console.print(f"reward: {len(pairs):,} pairs")
+    shown = [(r["prompt"], side, r[side]) for r in heldout[:SAMPLES] for side in ("chosen", "rejected")]
+
+    def scores() -> list[str]:
+        sequences = [encode_answer(tokenizer, prompt, answer) for prompt, _, answer in shown]
+        return [f"{score:+.2f}" for score in score_sequences(model, sequences)]
+
+    before, scores_before = trainer.evaluate(), scores()
+    history = _train(trainer, plan, console, settings)
+    after = trainer.evaluate()
+    with replacing(stage_directory(plan.out, "reward")) as directory:
+        model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+    _forget_partial(plan.out, "reward")
+    labels = [f"{prompt} ({side}) {answer}" for prompt, side, answer in shown]
+    measures = _accuracies("reward", before, after, "pair accuracy")
+    return _result("reward", measures, _samples(labels, scores_before, scores()), history, settings)
+
+
+def _rlhf(plan: Plan, console: Console) -> StageResult:
+    pairs, heldout = plan.pairs()
+    _, tasks = plan.tasks()
+    policy, tokenizer = _start(plan, "rlhf", console)
+    reward_model = _load_reward_model(plan.out, tokenizer)
+    settings = plan.preset.rlhf
+    prompts = sorted({record["prompt"] for record in pairs})
+    asked = list({record["prompt"]: record for record in heldout}.values())
+    trainer = PPOTrainer(
+        policy, reward_model, tokenizer, policy.config, settings, prompts=prompts, heldout=asked, seed=plan.seed
+    )
+    console.print(f"rlhf: {len(prompts):,} prompts")
+    shown = [record["prompt"] for record in asked[:SAMPLES]]
+
+    def measure() -> tuple[dict[str, float], dict[str, float]]:
+        return trainer.evaluate_on(asked), task_accuracy(policy, tokenizer, tasks)
+
+    before, samples_before = measure(), _answers(policy, tokenizer, shown)
+    history = _train(trainer, plan, console, settings)
+    after = measure()
+    _save(plan.out, "rlhf", policy, tokenizer)
+    names = {
+        "reward": "mean reward (SFT deviations)",
+        "kl": "KL per response (nats)",
+        "win_rate": "win rate against SFT by rubric",
+        "rubric": "rubric points (0-6)",
+        "facts_right": "facts right",
+    }
+    measures = _measures("rlhf", before[0], after[0], names, len(asked))
+    measures += _measures("rlhf", before[1], after[1], {"accuracy": "verified accuracy on tasks"}, len(tasks))
+    return _result(
+        "rlhf", measures, _samples(shown, samples_before, _answers(policy, tokenizer, shown)), history, settings
+    )
+
+
+def _rlvf(plan: Plan, console: Console) -> StageResult:
+    tasks, heldout = plan.tasks()
+    model, tokenizer = _start(plan, "rlvf", console)
+    settings = plan.preset.rlvf
+    trainer = RLVFTrainer(model, tokenizer, model.config, settings, tasks=tasks, heldout=heldout, seed=plan.seed)
+    console.print(f"rlvf: {len(tasks):,} tasks")
+    shown = [task["prompt"] for task in heldout[:: max(1, len(heldout) // SAMPLES)]][:SAMPLES]
+    before, samples_before = trainer.evaluate(heldout), _answers(model, tokenizer, shown)
+    history = _train(trainer, plan, console, settings)
+    after = trainer.evaluate(heldout)
+    _save(plan.out, "rlvf", model, tokenizer)
+    measures = _accuracies("rlvf", before, after, "verified accuracy on tasks")
+    return _result(
+        "rlvf", measures, _samples(shown, samples_before, _answers(model, tokenizer, shown)), history, settings
+    )
+
+
+# -- where a stage starts and what it leaves ------------------------------------------------------------------
+PREDECESSORS = {
+    "sft": ("pretrain",),
+    "reward": ("sft", "pretrain"),
+    "rlhf": ("sft", "pretrain"),
+    "rlvf": ("rlhf", "sft", "pretrain"),
+}
+"""The checkpoints a stage can start from, the best first."""
+
+
+def _start(plan: Plan, stage: str, console: Console) -> tuple[GPT, Tokenizer]:
+    for predecessor in PREDECESSORS[stage]:
+        if is_finished(plan.out, predecessor):
+            console.print(f"{stage}: starts from {stage_directory(plan.out, predecessor)}")
+            return load_model(plan.out, predecessor)
+    if stage != "sft":
+        command = f"python train.py --stage sft --out {plan.out}"
+        raise UserError(f"{stage}: there is no checkpoint in {plan.out} to start from; run: {command}")
+    console.print("sft: no pretrained checkpoint, starts from random weights")
+    tokenizer, config = _fresh_tokenizer(plan, plan.documents()[0], console)
+    return GPT(config, plan.seed), tokenizer
+
+
+def _fresh_tokenizer(plan: Plan, documents: Sequence[str], console: Console) -> tuple[Tokenizer, GPTConfig]:
+    """A tokenizer made for the training texts of the first two stages, and the model config that fits it."""
+    dialogues, _ = plan.dialogues()
+    spoken = sorted({message["content"] for record in dialogues for message in record["messages"]})  # each turn once
+    # The words of the chat format stand in every dialogue: as often here, so that they become one token each.
+    roles = render_chat([{"role": role, "content": ""} for role in ("system", "user", "assistant")])
+    spoken += [roles] * len(dialogues)
+    tokenizer: Tokenizer
+    if plan.tokenizer == "char":
+        tokenizer = CharTokenizer()
+        tokenizer.build_vocab([*documents, *spoken])
+    else:
+        tokenizer = BPETokenizer(plan.preset.model.vocab_size, MAX_TOKEN_LENGTH)
+        tokenizer.fit([*documents, *spoken])
+    console.print(f"tokenizer: {plan.tokenizer}, {tokenizer.vocab_size:,} entries")
+    return tokenizer, dataclasses.replace(plan.preset.model, vocab_size=tokenizer.vocab_size)
+
+
+def _load_reward_model(out: Path, tokenizer: Tokenizer) -> RewardModel:
+    directory = stage_directory(out, "reward")
+    if not is_finished(out, "reward"):
+        command = f"python train.py --stage reward --out {out}"
+        raise UserError(f"{directory}: rlhf needs a reward model; make one with: {command}")
+    check_vocabulary(RewardModel.from_pretrained(directory).config.vocab_size, load_tokenizer(directory), directory)
+    if load_tokenizer(directory).encode("奖励模型") != tokenizer.encode("奖励模型"):
+        raise UserError(f"{directory}: the reward model has another tokenizer than the policy; train it again")
+    return RewardModel.from_pretrained(directory)
+
+
+def _train(trainer: StageRun, plan: Plan, console: Console, settings: Any) -> History:
+    trainer.fingerprint = f"seed={plan.seed} {settings}"
+    return run_stage(trainer, plan.out, console, resume=plan.resume)
+
+
+def _save(out: Path, stage: str, model: GPT, tokenizer: Tokenizer) -> None:
+    with replacing(stage_directory(out, stage)) as directory:
+        model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+    _forget_partial(out, stage)
+
+
+def _forget_partial(out: Path, stage: str) -> None:
+    partial_file(out, stage).unlink(missing_ok=True)
+
+
+# -- measures and samples -------------------------------------------------------------------------------------
+def _measures(stage: str, before: dict, after: dict, names: dict[str, str], items: int) -> list[Measure]:
+    return [
+        Measure(stage, name, float(before[key]), float(after[key]), items)
+        for key, name in names.items()
+        if key in after
+    ]
+
+
+def _accuracies(stage: str, before: dict, after: dict, name: str) -> list[Measure]:
+    """The accuracy over all items, then by group ("accuracy/addition" -> "name: addition")."""
+    rows = [Measure(stage, name, before["accuracy"], after["accuracy"], int(after["items"]))]
+    for key in after:
+        if key.startswith("accuracy/"):
+            group = key.removeprefix("accuracy/")
+            items = int(after[f"items/{group}"])
+            rows.append(Measure(stage, f"{name}: {group}", before.get(key, 0.0), after[key], items))
+    return rows
+
+
+def _answers(model: GPT, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[str]:
+    return [answer.text for answer in answer_prompts(model, tokenizer, prompts)]
+
+
+def _continuations(model: GPT, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[str]:
+    outputs = generate_batch(model.eval(), [tokenizer.encode(p) for p in prompts], 40, temperature=0.8, top_k=50)
+    return [tokenizer.decode(ids) for ids in outputs]
+
+
+def _samples(prompts: Sequence[str], before: Sequence[str], after: Sequence[str]) -> list[Sample]:
+    return [Sample(*row) for row in zip(prompts, before, after, strict=True)]
+
+
+def _result(stage: str, measures: list[Measure], samples: list[Sample], history: History, settings: Any) -> StageResult:
+    return StageResult(
+        stage=stage,
+        measures=measures,
+        samples=samples,
+        seconds=history.seconds,
+        tokens_per_second=history.tokens_per_second,
+        settings=dataclasses.asdict(settings),
+    )

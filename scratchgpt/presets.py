@@ -1,0 +1,60 @@
+"""The presets: a model and the settings of the five stages that were measured to go well together.
+
+``docs/experiments.md`` says what was tried. ``mini`` is the default.
+"""
+
+from __future__ import annotations
+
+from scratchgpt.config import (
+    GPTConfig,
+    Preset,
+    PretrainConfig,
+    RewardConfig,
+    RLHFConfig,
+    RLVFConfig,
+    SFTConfig,
+    get_mini_config,
+)
+from scratchgpt.errors import UserError
+
+PRESETS: dict[str, Preset] = {
+    # All five stages in about half an hour on two cores.
+    "mini": Preset(
+        model=get_mini_config(),
+        pretrain=PretrainConfig(epochs=4),
+        sft=SFTConfig(epochs=2),
+        reward=RewardConfig(epochs=2),
+        rlhf=RLHFConfig(kl_coef=0.05, num_episodes=40),
+        rlvf=RLVFConfig(num_iterations=60, samples_per_task=8),
+    ),
+    # All five stages in at most three minutes: to see each of them move.
+    "tiny": Preset(
+        model=GPTConfig(vocab_size=2000, emb_dim=128, num_heads=4, num_layers=3, context_size=128),
+        pretrain=PretrainConfig(epochs=0.5, evaluate_every=100),
+        sft=SFTConfig(epochs=0.4, lr=2e-3),
+        reward=RewardConfig(epochs=1, lr=5e-4),
+        rlhf=RLHFConfig(kl_coef=0.05, num_episodes=12, lr=1e-4),
+        rlvf=RLVFConfig(num_iterations=12, samples_per_task=8),
+    ),
+    # A smaller vocabulary under a deeper model: more tokens a text, more steps a token.
+    "base": Preset(
+        model=GPTConfig(vocab_size=1000, emb_dim=256, num_heads=8, num_layers=6, context_size=256),
+        pretrain=PretrainConfig(epochs=3),
+        sft=SFTConfig(epochs=2),
+        reward=RewardConfig(epochs=2),
+        rlhf=RLHFConfig(kl_coef=0.05, num_episodes=40),
+        rlvf=RLVFConfig(num_iterations=60, samples_per_task=8),
+    ),
+}
+"""Preset by name."""
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if name not in PRESETS:
+        raise UserError(f"no preset {name!r}; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,294 @@
+"""The report of a run: what each stage measured before and after, curves, samples, time.
+
+<out>/logs/<stage>.result.json    what a stage hands over when it ends (:class:`StageResult`)
+<out>/report.md  report.json      the table of all stages, and everything around it
+<out>/curves/<stage>.png          drawn by :mod:`scratchgpt.curves`
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scratchgpt import kernels
+from scratchgpt.checkpoint import STAGES, full_disk_is_a_user_error
+from scratchgpt.errors import UserError
+from scratchgpt.trainer import read_history
+
+LOWER_IS_BETTER = {"loss", "perplexity", "bits"}
+"""A measure whose name holds one of these words should fall; any other should rise."""
+WATCHED = {"kl", "length"}
+"""A measure whose name holds one of these words has no better direction: it says at what cost the others moved."""
+LIBRARIES = ("scratchgpt", "numpy", "numba", "llvmlite", "safetensors", "matplotlib")
+"""The packages whose versions the report names."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of a stage on held-out data.
+
+    Attributes:
+        stage: its name on the command line.
+        measure: what was measured, in words.
+        before, after: the values before and after the stage; None where there is nothing to measure.
+        items: how many held-out items it is a mean over.
+    """
+
+    stage: str
+    measure: str
+    before: float | None
+    after: float | None
+    items: int
+
+    @property
+    def arrow(self) -> str:
+        """The direction that is better: ↓ or ↑; empty where neither is."""
+        words = set(re.findall("[a-z]+", self.measure.lower()))
+        return "" if words & WATCHED else "↓" if words & LOWER_IS_BETTER else "↑"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the model made of a prompt before and after a stage."""
+
+    prompt: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a finished stage hands to the report.
+
+    Attributes:
+        stage: its name on the command line.
+        measures: of the stage, the most important first.
+        samples: prompts with what the model wrote before and after.
+        seconds: wall time of the stage, measuring included.
+        tokens_per_second: of training alone.
+        settings: the stage's hyperparameters by name.
+    """
+
+    stage: str
+    measures: list[Measure]
+    samples: list[Sample] = field(default_factory=list)
+    seconds: float = 0.0
+    tokens_per_second: float = 0.0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+# -- on disk ------------------------------------------------------------------------------------------------
+def save_result(out: Path, result: StageResult) -> None:
+    """Write ``<out>/logs/<stage>.result.json`` in one step; a value that is not finite becomes null.
+
+    Raises:
+        UserError: if the disk is full or may not be written; an older result is unchanged then.
+    """
+    _write(_result_file(out, result.stage), _json(dataclasses.asdict(result)))
+
+
+def load_results(out: Path) -> list[StageResult]:
+    """The results of the stages that have run, in the order of the stages.
+
+    Raises:
+        UserError: if one of the files is damaged.
+    """
+    paths = {stage: _result_file(out, stage) for stage in STAGES}
+    return [_load_result(path) for path in paths.values() if path.is_file()]
+
+
+def _result_file(out: Path, stage: str) -> Path:
+    return out / "logs" / f"{stage}.result.json"
+
+
+def _load_result(path: Path) -> StageResult:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        measures = [Measure(**measure) for measure in record.pop("measures")]
+        samples = [Sample(**sample) for sample in record.pop("samples")]
+        return StageResult(measures=measures, samples=samples, **record)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path}: damaged result of a stage ({error}); delete it or run the stage again") from None
+
+
+def _json(content: Any) -> str:
+    return json.dumps(_finite(content), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def _finite(content: Any) -> Any:
+    """JSON has no infinity and no NaN: they become null."""
+    if isinstance(content, dict):
+        return {name: _finite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_name(path.name + ".writing")
+    with full_disk_is_a_user_error(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_text(text, encoding="utf-8")
+            os.replace(fresh, path)
+        finally:
+            fresh.unlink(missing_ok=True)
+
+
+# -- the report ---------------------------------------------------------------------------------------------
+def write_report(out: Path) -> None:
+    """Write ``report.md``, ``report.json`` and the curves from all results and logs in ``out``.
+
+    Raises:
+        UserError: if a result or log is damaged, or the disk is full or may not be written.
+    """
+    results = [_with_items_only(result) for result in load_results(out)]
+    rows = [
+        {
+            "stage": measure.stage,
+            "measure": measure.measure,
+            "before": measure.before,
+            "after": measure.after,
+            "items": measure.items,
+            "seconds": round(result.seconds, 1),
+        }
+        for result in results
+        for measure in result.measures
+    ]
+    _write(out / "report.json", _json(rows))
+    curves = {result.stage: _draw(out, result.stage) for result in results}
+    _write(out / "report.md", _markdown(results, curves))
+
+
+def _with_items_only(result: StageResult) -> StageResult:
+    """Without the measures that the held-out data had no item for."""
+    return dataclasses.replace(result, measures=[measure for measure in result.measures if measure.items > 0])
+
+
+def _draw(out: Path, stage: str) -> str | None:
+    """The path of the stage's curves, relative to ``out``; None if it left no log."""
+    from scratchgpt import curves  # here: Matplotlib takes a second to load, which chatting need not wait for
+
+    log = out / "logs" / f"{stage}.jsonl"
+    try:
+        history = read_history(log)
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{log}: damaged log ({error}); delete it or run the stage again") from None
+    if not history.steps and not history.evaluations:
+        return None
+    path = out / "curves" / f"{stage}.png"
+    fresh = path.with_name(f"{stage}.writing.png")
+    with full_disk_is_a_user_error(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            curves.draw_curves(history, stage, fresh)
+            os.replace(fresh, path)
+        finally:
+            fresh.unlink(missing_ok=True)
+    return path.relative_to(out).as_posix()
+
+
+def _markdown(results: Sequence[StageResult], curves: dict[str, str | None]) -> str:
+    total = sum(result.seconds for result in results)
+    lines = [
+        "# Report",
+        "",
+        "Every measure is taken on held-out data that no stage trains on, before and after the stage. "
+        "↑ higher is better, ↓ lower is better; without an arrow, the cost at which the others moved.",
+        "",
+        *_table(
+            ("stage", "measure", "before", "after", "items", "seconds"),
+            [_row(measure, result.seconds) for result in results for measure in result.measures],
+            numbers=4,
+        ),
+        "",
+        f"Total time: {_duration(total)}.",
+        "",
+        *_machine(),
+    ]
+    for result in results:
+        lines += _section(result, curves[result.stage])
+    return "\n".join(lines) + "\n"
+
+
+def _row(measure: Measure, seconds: float) -> tuple[str, ...]:
+    named = f"{measure.measure} {measure.arrow}".strip()
+    values = _number(measure.before), _number(measure.after)
+    return measure.stage, named, *values, f"{measure.items:,}", f"{seconds:,.0f}"
+
+
+def _section(result: StageResult, curves: str | None) -> list[str]:
+    settings = ", ".join(f"{name} {_setting(value)}" for name, value in result.settings.items())
+    lines = ["", f"## {result.stage}", ""]
+    lines += [f"{_duration(result.seconds)}, {result.tokens_per_second:,.0f} tokens per second in training.", ""]
+    if settings:
+        lines += [f"Settings: {settings}.", ""]
+    if curves:
+        lines += [f"![curves of {result.stage}]({curves})", ""]
+    if result.samples:
+        rows = [(sample.prompt, sample.before, sample.after) for sample in result.samples]
+        lines += _table(("prompt", "before", "after"), rows)
+    return lines
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> list[str]:
+    """Lines of a Markdown table; the last ``numbers`` columns are set to the right."""
+    marks = ["---"] * (len(header) - numbers) + ["---:"] * numbers
+    return ["| " + " | ".join(map(_cell, row)) + " |" for row in (header, marks, *rows)]
+
+
+def _cell(text: str) -> str:
+    """The text as it stands, inside a table: nothing in it is markup."""
+    escaped = re.sub(r"([\\`*_|\[\]~])", r"\\\1", html.escape(text, quote=False))
+    return "<br>".join(escaped.splitlines())
+
+
+def _machine() -> list[str]:
+    versions = [f"Python {platform.python_version()}"]
+    for library in LIBRARIES:
+        try:
+            versions.append(f"{library} {importlib.metadata.version(library)}")
+        except importlib.metadata.PackageNotFoundError:  # run from the source folder without being installed
+            continue
+    threads = "1 thread" if kernels.num_threads() == 1 else f"{kernels.num_threads()} threads"
+    return [
+        f"Machine: {cpu_name()}, {threads}, {platform.system()}, kernels: {kernels.backend()}.",
+        "",
+        f"Versions: {', '.join(versions)}.",
+    ]
+
+
+def cpu_name() -> str:
+    """The processor's name as the system tells it, or its architecture."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _number(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _setting(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

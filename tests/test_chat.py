@@ -1,0 +1,219 @@
+"""Talking in the terminal: turns are kept, commands obeyed, and mistakes cost a line, not the dialogue."""
+
+from __future__ import annotations
+
+import pytest
+
+from scratchgpt import chat, cli, kernels
+from scratchgpt.chat import CONTINUES, Conversation, answer_once, talk
+from scratchgpt.errors import UserError
+from scratchgpt.generate import SamplingConfig, TextGenerator
+from tests.tiny import save_checkpoint
+
+GREEDY = SamplingConfig(temperature=0.0)
+TOO_LONG = "猫" * 80
+
+
+@pytest.fixture(autouse=True)
+def _numpy_kernels():
+    backend = kernels.backend()
+    kernels.use("numpy")
+    yield
+    kernels.use(backend)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for seed, stage in enumerate(("pretrain", "sft", "rlhf")):
+        save_checkpoint(folder, stage, seed)
+    return folder
+
+
+@pytest.fixture
+def conversation(out):
+    return Conversation(out, None, GREEDY, max_length=6)
+
+
+@pytest.fixture
+def dialogue(conversation, capsys):
+    """What a dialogue of these lines shows, between the greeting and the goodbye."""
+
+    def run(*lines: str | type[BaseException]) -> str:
+        script = iter(lines)
+
+        def read(prompt: str) -> str:
+            line = next(script, EOFError)
+            if isinstance(line, str):
+                return line
+            raise line
+
+        talk(conversation, read)
+        shown = capsys.readouterr().out.rstrip("\n").split("\n")
+        assert shown[-1].startswith("再见")
+        return "\n".join(shown[3:-1])
+
+    return run
+
+
+# -- turns --------------------------------------------------------------------------------------------------
+def test_the_most_advanced_stage_talks(conversation, out):
+    assert conversation.stage == "rlhf"
+    assert Conversation(out, "sft", GREEDY).stage == "sft"
+
+
+def test_turns_are_kept_and_the_model_sees_them(conversation, monkeypatch):
+    seen = []
+    real = TextGenerator.stream_chat
+
+    def watched(self, messages, **settings):
+        seen.append(messages)
+        return real(self, messages, **settings)
+
+    monkeypatch.setattr(TextGenerator, "stream_chat", watched)
+    answer = "".join(conversation.say("你好"))
+    assert answer
+    list(conversation.say("猫"))
+    user = {"role": "user", "content": "你好"}
+    assert seen == [[user], [user, {"role": "assistant", "content": answer}, {"role": "user", "content": "猫"}]]
+    assert [message["role"] for message in conversation.messages] == ["user", "assistant"] * 2
+
+
+def test_the_same_seed_gives_the_same_answers(out):
+    def answers(seed: int) -> list[str]:
+        talker = Conversation(out, "sft", SamplingConfig(temperature=5.0), max_length=12, seed=seed)
+        return ["".join(talker.say("猫")), "".join(talker.say("狗"))]
+
+    assert answers(3) == answers(3) != answers(4)
+
+
+def test_a_dialogue_streams_answers_and_ignores_empty_lines(dialogue, conversation):
+    shown = dialogue("", "你好", "   ", "猫")
+    answers = [message["content"] for message in conversation.messages if message["role"] == "assistant"]
+    assert shown.split("\n")[:2] == [f"AI> {answer}" for answer in answers]
+    assert len(answers) == 2
+
+
+def test_an_answer_without_text_is_noted(dialogue, monkeypatch):
+    monkeypatch.setattr(TextGenerator, "stream_chat", lambda self, messages, **kw: iter([]))
+    assert chat.NO_ANSWER in dialogue("你好")
+
+
+def test_a_prompt_longer_than_the_context_is_said_and_dropped(dialogue, conversation):
+    shown = dialogue("你好", TOO_LONG)
+    assert "the model's context only 64" in shown and shown.count("AI> ") == 1
+    assert len(conversation.messages) == 2
+
+
+@pytest.mark.parametrize("leave", ["/quit", EOFError, KeyboardInterrupt])
+def test_every_way_out_is_polite(dialogue, conversation, leave):
+    dialogue(leave, "你好")
+    assert conversation.messages == []
+
+
+def test_interrupting_an_answer_leaves_politely(dialogue, monkeypatch):
+    def interrupted(self, messages, **kw):
+        yield "半"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TextGenerator, "stream_chat", interrupted)
+    assert "AI> 半" in dialogue("你好")
+
+
+# -- commands -----------------------------------------------------------------------------------------------
+def test_help_names_every_command(dialogue):
+    shown = dialogue("/help")
+    assert all(command in shown for command in ("/help", "/reset", "/stage sft", "/temperature 0.8", "/quit"))
+
+
+def test_reset_forgets(dialogue, conversation):
+    dialogue("你好", "/reset")
+    assert conversation.messages == []
+
+
+def test_stage_changes_the_model_and_begins_anew(dialogue, conversation):
+    before = conversation.generator.model
+    shown = dialogue("你好", "/stage sft")
+    assert conversation.stage == "sft" and conversation.generator.model is not before
+    assert conversation.messages == [] and "sft" in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "fragment"),
+    [("/stage rlvf", "no checkpoint"), ("/stage dpo", "no stage 'dpo'"), ("/stage", "no stage ''")],
+)
+def test_a_stage_that_is_not_there_changes_nothing(dialogue, conversation, line, fragment):
+    shown = dialogue("你好", line)
+    assert fragment in shown
+    assert conversation.stage == "rlhf" and len(conversation.messages) == 2
+
+
+def test_temperature_is_set(dialogue, conversation):
+    dialogue("／temperature 0.8")  # as a Chinese keyboard types it
+    assert conversation.sampling.temperature == 0.8
+
+
+@pytest.mark.parametrize("value", ["warm", "", "-1", "nan"])
+def test_a_wrong_temperature_changes_nothing(dialogue, conversation, value):
+    assert "temperature" in dialogue(f"/temperature {value}")
+    assert conversation.sampling == GREEDY
+
+
+def test_an_unknown_command_is_said(dialogue, conversation):
+    assert "There is no command /dance" in dialogue("/dance now")
+    assert conversation.messages == []
+
+
+# -- a model that is only pretrained -------------------------------------------------------------------------
+def test_a_pretrained_model_continues(out, capsys):
+    talker = Conversation(out, "pretrain", GREEDY, max_length=4)
+    answer_once(talker, "小猫")
+    captured = capsys.readouterr()
+    assert captured.out.startswith("小猫") and len(captured.out.strip()) > 2
+    assert captured.err.strip() == CONTINUES
+    assert talker.messages == []
+
+
+# -- the command --------------------------------------------------------------------------------------------
+def test_one_answer_is_all_that_is_printed(out, capsys):
+    settings = ["--stage", "sft", "--temperature", "0", "--max-length", "6"]
+    assert cli.chat(["--out", str(out), *settings, "--prompt", "你好"]) == 0
+    captured = capsys.readouterr()
+    talker = Conversation(out, "sft", GREEDY, max_length=6)
+    assert captured.out == "".join(talker.say("你好")) + "\n"
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize(
+    ("argv", "fragment"),
+    [
+        (["--prompt", TOO_LONG], "the model's context only 64"),
+        (["--prompt", " "], "--prompt is empty"),
+        (["--stage", "rlvf"], "python train.py --stage rlvf"),
+        (["--stage", "reward"], "invalid choice 'reward'"),
+        (["--temperature", "-1"], "temperature"),
+        (["--top-p", "0"], "top_p"),
+        (["--top_k", "-2"], "top_k"),
+        (["--repetition-penalty", "0"], "repetition_penalty"),
+        (["--max-length", "0"], "max_length must be at least 1"),
+        (["--seed", "-3"], "seed must not be negative"),
+        (["--lr", "1"], "--lr"),
+    ],
+)
+def test_mistakes_are_one_line(out, capsys, argv, fragment):
+    assert cli.chat(["--out", str(out), *argv]) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("error: ") and fragment in line
+    assert captured.out == ""
+
+
+def test_no_checkpoint_names_the_command_that_makes_one(tmp_path, capsys):
+    assert cli.chat(["--out", str(tmp_path / "none")]) == 2
+    assert "python train.py --stage all" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_unknown_stage_is_a_mistake(out):
+    with pytest.raises(UserError, match="no stage 'reward'"):
+        Conversation(out, "reward", GREEDY)

@@ -1,0 +1,310 @@
+"""The commands: flags reach the right settings, and every mistake gives one line and exit code 2."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import safetensors.numpy
+
+from scratchgpt import cli, curves, kernels, pipeline
+from scratchgpt.config import GPTConfig
+from scratchgpt.errors import UserError
+from scratchgpt.flags import SECTIONS, STAGE_CONFIGS
+from scratchgpt.generate import ContextWindowWarning
+from scratchgpt.presets import get_preset
+from scratchgpt.trainer import Interrupted
+from tests.tiny import QUICK, files_in, save_checkpoint, write_data
+
+
+@pytest.fixture(autouse=True)
+def _kernels_as_before():
+    backend, threads = kernels.backend(), kernels.num_threads()
+    yield
+    kernels.use(backend)
+    kernels.set_threads(threads)
+
+
+@pytest.fixture
+def plan_for(monkeypatch, tmp_path):
+    """The Plan that a command line leads to, instead of running it."""
+    plans = []
+    monkeypatch.setattr(pipeline, "run", lambda plan, console: plans.append(plan))
+
+    def make(*argv: str) -> pipeline.Plan:
+        assert cli.train(["--out", str(tmp_path / "out"), *argv]) == 0
+        return plans[-1]
+
+    return make
+
+
+@pytest.fixture
+def mistake(capsys):
+    """The one line on stderr of a command that must fail with code 2."""
+
+    def run(command, *argv: object) -> str:
+        assert command([str(argument) for argument in argv]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("error: ")
+        return lines[0]
+
+    return run
+
+
+# -- flags --------------------------------------------------------------------------------------------------
+def test_no_flags_mean_all_stages_of_the_mini_preset(plan_for):
+    plan = plan_for()
+    assert plan.stages == ("pretrain", "sft", "reward", "rlhf", "rlvf")
+    assert plan.preset == get_preset("mini")
+    assert (plan.tokenizer, plan.seed, plan.resume, plan.corpus) == ("bpe", 0, False, None)
+
+
+def test_general_flags_reach_the_plan(plan_for, tmp_path):
+    paths = {}
+    for name in cli.DATA_PATHS:
+        paths[name] = tmp_path / name
+        paths[name].write_text("x")
+    data = [argument for name, path in paths.items() for argument in (f"--{name}", str(path))]
+    plan = plan_for("--preset", "tiny", "--seed", "7", "--resume", "--tokenizer", "char", *data)
+    assert plan.preset == get_preset("tiny")
+    assert (plan.tokenizer, plan.seed, plan.resume) == ("char", 7, True)
+    assert {name: getattr(plan, name) for name in cli.DATA_PATHS} == paths
+
+
+def test_skipping_leaves_stages_out(plan_for):
+    assert plan_for("--skip-pretrain", "--skip_rlhf").stages == ("sft", "reward", "rlvf")
+    assert plan_for("--stage", "reward").stages == ("reward",)
+
+
+@pytest.mark.parametrize("spelling", ["--batch_size", "--batch-size"])
+def test_a_flat_flag_reaches_every_stage_that_has_it(plan_for, spelling):
+    preset = plan_for(spelling, "48", "--lr=0.125").preset
+    assert [getattr(preset, s).batch_size for s in ("pretrain", "sft", "reward", "rlhf")] == [48] * 4
+    assert [getattr(preset, s).lr for s in STAGE_CONFIGS] == [0.125] * 5
+    assert preset.sft.epochs == get_preset("mini").sft.epochs
+
+
+@pytest.mark.parametrize("nested_first", [True, False])
+def test_a_nested_flag_reaches_one_stage_and_wins(plan_for, nested_first):
+    nested, flat = ["--sft.lr", "0.5", "--rlhf.kl_coef", "0.75"], ["--lr", "0.25"]
+    preset = plan_for(*(nested + flat if nested_first else flat + nested)).preset
+    assert (preset.sft.lr, preset.reward.lr) == (0.5, 0.25)
+    assert (preset.rlhf.kl_coef, preset.rlvf.kl_coef) == (0.75, get_preset("mini").rlvf.kl_coef)
+
+
+def test_stages_that_do_not_run_keep_their_settings(plan_for):
+    preset = plan_for("--stage", "sft", "--lr", "0.25").preset
+    assert preset.sft.lr == 0.25
+    assert preset.reward == get_preset("mini").reward
+
+
+def test_the_flags_of_the_documentation(plan_for):
+    preset = plan_for(
+        *["--emb_dim", "64", "--num_heads", "2", "--num_layers", "3", "--vocab_size", "500", "--clip_ratio", "0.3"],
+        *["--num_episodes", "4", "--num_iterations", "5", "--samples_per_task", "6", "--correct_reward", "2"],
+        *["--incorrect_reward", "-1.5", "--epochs", "3", "--init-std", "0.02"],
+    ).preset
+    assert dataclasses.replace(preset.model, dropout=0.1) == GPTConfig(500, 64, 2, 3, init_std=0.02)
+    assert (preset.rlhf.clip_ratio, preset.rlvf.clip_ratio, preset.rlhf.num_episodes) == (0.3, 0.3, 4)
+    assert (preset.rlvf.num_iterations, preset.rlvf.samples_per_task) == (5, 6)
+    assert (preset.rlvf.correct_reward, preset.rlvf.incorrect_reward, preset.pretrain.epochs) == (2.0, -1.5, 3.0)
+
+
+def test_every_setting_has_a_flag(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.train(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for section, config in SECTIONS.items():
+        for field in dataclasses.fields(config):
+            flag = field.name.replace("_", "-")
+            assert f" --{flag} " in shown
+            assert section == "model" or f" --{section}.{flag} " in shown
+
+
+def test_kernels_and_threads_act_before_the_run(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(pipeline, "run", lambda plan, console: seen.append((kernels.backend(), kernels.num_threads())))
+    assert cli.train(["--kernels", "numpy", "--threads", "1", "--out", str(tmp_path)]) == 0
+    assert seen == [("numpy", 1)]
+
+
+# -- mistakes on the command line ----------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("argv", "fragment"),
+    [
+        (["--foo", "3"], "--foo"),
+        (["--batch_siz", "3"], "perhaps you meant --batch-size"),
+        (["--sft.kl-coef", "3"], "--sft.kl-coef"),
+        (["stray"], "stray"),
+        (["--stage", "dpo"], "invalid choice 'dpo' for argument '--stage'"),
+        (["--preset", "huge"], "'huge'"),
+        (["--batch-size", "many"], "--batch-size: 'many' is not of type INT"),
+        (["--rlhf.lr", "x"], "--rlhf.lr: 'x' is not of type FLOAT"),
+        (["--kernels", "cuda"], "cuda"),
+        (["--lr"], "--lr"),
+        (["--emb-dim", "30"], "emb_dim must be divisible by num_heads: 30 / 4"),
+        (["--dropout", "1"], "dropout must be in [0, 1)"),
+        (["--epochs", "0"], "epochs must be positive"),
+        (["--sft.lr", "nan"], "sft: lr must be positive"),
+        (["--clip-ratio", "2"], "clip_ratio"),
+        (["--samples-per-task", "1"], "samples_per_task must be at least 2"),
+        (["--stage", "sft", "--rlhf.lr", "1"], "--rlhf.lr has no effect"),
+        (["--stage", "sft", "--kl-coef", "1"], "--kl-coef has no effect: it belongs to rlhf, rlvf"),
+        (["--stage", "sft", "--skip-sft"], "nothing to do"),
+        (["--threads", "9999"], "threads: 9999 is out of range"),
+        (["--seed", "-1"], "--seed must not be negative"),
+        (["--rlvf-data", "no/such/file.json"], "no/such/file.json"),
+    ],
+)
+def test_wrong_flags(mistake, monkeypatch, tmp_path, argv, fragment):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pipeline, "run", lambda plan, console: pytest.fail("must not run"))
+    assert fragment in mistake(cli.train, *argv)
+    assert files_in(tmp_path) == {}
+
+
+def test_out_must_not_be_a_file(mistake, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    assert "is a file" in mistake(cli.train, "--out", tmp_path / "file")
+    assert files_in(tmp_path) == {"file": b"mine"}
+
+
+def test_sizes_of_a_checkpoint_cannot_be_changed_by_flags(mistake, tmp_path):
+    save_checkpoint(tmp_path, "pretrain")
+    line = mistake(cli.train, "--stage", "sft", "--out", tmp_path, "--emb-dim", "64")
+    assert "--emb-dim 64" in line and "has 32" in line
+
+
+# -- bad data -----------------------------------------------------------------------------------------------
+GOOD = json.dumps({"messages": [{"role": "user", "content": "问"}, {"role": "assistant", "content": "答"}]})
+BAD_FILES = [
+    ("sft", b"", "is empty"),
+    ("sft", f"[\n{GOOD},\n".encode() + b'{"messages": "\xff\xfe"}]', "line 3: not UTF-8"),
+    ("sft", f"[\n{GOOD},\n{{]".encode(), "line 3: malformed JSON"),
+    ("sft", f'[\n{GOOD},\n{{"text": "x"}}]'.encode(), "line 3: the record has no field 'messages'"),
+    ("sft", b"[]", "holds no records"),
+    ("reward", b'[{"prompt": "a", "chosen": "b"}]', "line 1: the record has no field 'rejected'"),
+    ("rlvf", b'[{"type": "poem", "prompt": "a", "expected_answer": "b"}]', "line 1: type 'poem'"),
+    ("corpus", b"", "is empty"),
+    ("corpus", "一\n二\n".encode() + b"\xff", "line 3: not UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("kind", "content", "fragment"), BAD_FILES)
+def test_bad_data_is_named_with_its_line_and_overwrites_nothing(mistake, tmp_path, kind, content, fragment):
+    out = tmp_path / "out"
+    for stage in ("pretrain", "sft"):
+        save_checkpoint(out, stage)
+    before = files_in(out)
+    bad = tmp_path / "bad.txt" if kind == "corpus" else tmp_path / "bad.json"
+    bad.write_bytes(content)
+    stage, flag = ("pretrain", "--corpus") if kind == "corpus" else (kind, f"--{kind}-data")
+    line = mistake(cli.train, "--kernels", "numpy", "--stage", stage, "--out", out, flag, bad)
+    assert str(bad) in line and fragment in line
+    assert files_in(out) == before
+
+
+# -- checkpoints --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("stage", ["reward", "rlhf", "rlvf"])
+def test_a_stage_without_its_predecessor_names_the_command(mistake, tmp_path, stage):
+    data = write_data(tmp_path / "data")
+    line = mistake(cli.train, "--stage", stage, "--out", tmp_path / "out", "--kernels", "numpy", *data)
+    assert "python train.py --stage" in line
+
+
+def test_a_checkpoint_that_does_not_fit_its_tokenizer(mistake, tmp_path):
+    directory = save_checkpoint(tmp_path / "out", "pretrain")
+    config = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
+    vocab = config["model"]["vocab"]
+    vocab |= {chr(0x5000 + i): len(vocab) + i for i in range(50)}
+    (directory / "tokenizer.json").write_text(json.dumps(config), encoding="utf-8")
+    data = write_data(tmp_path / "data")
+    for command in (cli.chat, cli.train):
+        extra = ["--stage", "sft", *data] if command is cli.train else ["--prompt", "你好"]
+        line = mistake(command, "--out", tmp_path / "out", "--kernels", "numpy", *extra)
+        assert "the tokenizer has" in line and str(directory) in line
+
+
+# -- the system ---------------------------------------------------------------------------------------------
+def test_a_full_disk_keeps_the_old_checkpoint(mistake, monkeypatch, tmp_path):
+    out = tmp_path / "out"
+    old = save_checkpoint(out, "pretrain", seed=5)
+    before = files_in(old)
+
+    def no_space(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    data = write_data(tmp_path / "data")
+    monkeypatch.setattr(safetensors.numpy, "save_file", no_space)
+    line = mistake(cli.train, "--stage", "pretrain", "--out", out, *QUICK, "--epochs", "0.01", *data)
+    assert "No space left" in line and "unchanged" in line
+    assert files_in(old) == before
+    assert not list(out.glob("*.writing"))
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "fragment"),
+    [
+        (UserError("two\nlines"), 2, "error: two lines"),
+        (OSError(errno.ENOSPC, "No space left on device", "x.png"), 2, "error: x.png: No space left on device"),
+        (MemoryError(), 2, "error: not enough memory"),
+        (Interrupted("sft", 12), 130, "stopped: sft stopped after step 12"),
+        (KeyboardInterrupt(), 130, "stopped: go on with"),
+    ],
+)
+def test_what_goes_wrong_during_a_run_is_one_line(monkeypatch, capsys, tmp_path, raised, code, fragment):
+    def fail(plan, console):
+        raise raised
+
+    monkeypatch.setattr(pipeline, "run", fail)
+    assert cli.train(["--out", str(tmp_path), "--preset", "tiny"]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert fragment in line
+    if code == 130:
+        assert line.endswith(f"python train.py --out {tmp_path} --preset tiny --resume")
+
+
+def test_a_note_about_the_context_is_one_plain_line(monkeypatch, capsys, tmp_path):
+    def forgetful(plan, console):
+        warnings.warn("forgotten", ContextWindowWarning, stacklevel=1)
+
+    monkeypatch.setattr(pipeline, "run", forgetful)
+    assert cli.train(["--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().err.strip() == "note: forgotten"
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch, tmp_path):
+    monkeypatch.setattr(pipeline, "run", lambda plan, console: {}["a bug"])
+    with pytest.raises(KeyError):
+        cli.train(["--out", str(tmp_path)])
+
+
+def test_the_scripts_hand_over_the_exit_code(tmp_path):
+    root = Path(__file__).resolve().parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONIOENCODING": "utf-8"}
+    for script in ("train.py", "chat.py"):
+        command = [sys.executable, str(root / script), "--stage", "nonsense"]
+        done = subprocess.run(command, capture_output=True, cwd=tmp_path, encoding="utf-8", env=environment)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+        assert "nonsense" in done.stderr
+
+
+# -- the whole ----------------------------------------------------------------------------------------------
+def test_two_stages_then_an_answer(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path: path.touch())  # slow, and tested elsewhere
+    out, data = tmp_path / "out", write_data(tmp_path / "data")
+    short = ["--out", str(out), *QUICK, "--batch-size", "4", "--epochs", "0.05", *data, "--tokenizer", "char"]
+    assert cli.train([*short, "--skip-reward", "--skip-rlhf", "--skip-rlvf"]) == 0, capsys.readouterr().err
+    assert {row["stage"] for row in json.loads((out / "report.json").read_text())} == {"pretrain", "sft"}
+    capsys.readouterr()
+    assert cli.chat(["--out", str(out), "--kernels", "numpy", "--prompt", "小猫住在哪里？", "--max_length", "5"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.strip() and captured.err == ""

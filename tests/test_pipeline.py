@@ -1,0 +1,147 @@
+"""All five stages on a handful of records: files in, checkpoints and report out."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from scratchgpt.autograd import no_grad
+from scratchgpt.checkpoint import STAGE_DIRECTORIES, STAGES, load_model
+from scratchgpt.config import (
+    GPTConfig,
+    Preset,
+    PretrainConfig,
+    RewardConfig,
+    RLHFConfig,
+    RLVFConfig,
+    SFTConfig,
+)
+from scratchgpt.errors import UserError
+from scratchgpt.pipeline import Plan, run
+from scratchgpt.stages.reward_model import RewardModel
+
+PRESET = Preset(
+    model=GPTConfig(vocab_size=330, emb_dim=16, num_heads=2, num_layers=1, context_size=64),
+    pretrain=PretrainConfig(epochs=1, batch_size=4),
+    sft=SFTConfig(epochs=2, batch_size=4),
+    reward=RewardConfig(epochs=1, batch_size=4),
+    rlhf=RLHFConfig(num_episodes=2, batch_size=8, minibatch_size=4, max_new_tokens=8, value_warmup=1),
+    rlvf=RLVFConfig(num_iterations=2, tasks_per_iteration=4, samples_per_task=2, max_new_tokens=8),
+)
+
+
+@pytest.fixture
+def plan(tmp_path: Path, dialogues: list, pairs: list) -> Plan:
+    """A plan whose data are files of a few records."""
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n\n".join(f"第{i}天，小鸟在唱歌，猫在树下睡觉，天空是蓝色的。" for i in range(60)), "utf-8")
+
+    def write(name: str, records: list[dict[str, Any]]) -> Path:
+        path = tmp_path / name
+        path.write_text(json.dumps(records, ensure_ascii=False), "utf-8")
+        return path
+
+    tasks = [
+        {"type": "math", "prompt": f"{i}+1等于几？", "expected_answer": str(i + 1), "family": "addition"}
+        for i in range(12)
+    ]
+    return Plan(
+        stages=STAGES,
+        preset=PRESET,
+        out=tmp_path / "out",
+        corpus=corpus,
+        sft_data=write("sft.json", dialogues * 2),
+        sft_heldout=write("sft_heldout.json", [{**dialogues[0], "rubric": {"must": [["你好"]]}}]),
+        reward_data=write("reward.json", pairs),
+        reward_heldout=write("reward_heldout.json", [{**pairs[1], "rubric": {"must": [["蓝"]]}}, pairs[2]]),
+        rlvf_data=write("rlvf.json", tasks[:8]),
+        rlvf_heldout=write("rlvf_heldout.json", tasks[8:]),
+    )
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "char"])
+def test_five_stages_leave_five_checkpoints_and_a_report(plan: Plan, tokenizer: str) -> None:
+    plan = dataclasses.replace(plan, tokenizer=tokenizer)
+    run(plan, quiet())
+    for stage in STAGES:
+        directory = plan.out / STAGE_DIRECTORIES[stage]
+        assert {p.name for p in directory.iterdir()} >= {"config.json", "model.safetensors", "tokenizer.json"}
+        assert (plan.out / "curves" / f"{stage}.png").stat().st_size > 1000
+    assert not list(plan.out.glob("*.partial*")) and not list(plan.out.glob("*.writing"))
+    rows = json.loads((plan.out / "report.json").read_text("utf-8"))
+    assert {row["stage"] for row in rows} == set(STAGES)
+    assert all(row.keys() == {"stage", "measure", "before", "after", "items", "seconds"} for row in rows)
+    measures = {(row["stage"], row["measure"]) for row in rows}
+    for stage, measure in [
+        ("pretrain", "bits per character"),
+        ("sft", "dialogue loss"),
+        ("sft", "verified accuracy on tasks"),
+        ("reward", "pair accuracy"),
+        ("rlhf", "KL per response (nats)"),
+        ("rlhf", "win rate against SFT by rubric"),
+        ("rlvf", "verified accuracy on tasks"),
+    ]:
+        assert (stage, measure) in measures
+    pretraining = next(row for row in rows if row["measure"] == "bits per character")
+    assert pretraining["after"] < pretraining["before"]
+    report = (plan.out / "report.md").read_text("utf-8")
+    assert all(f"curves/{stage}.png" in report for stage in STAGES)
+
+
+def test_what_we_save_is_what_transformers_loads(plan: Plan) -> None:
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    run(dataclasses.replace(plan, stages=("pretrain", "sft")), quiet())
+    model, tokenizer = load_model(plan.out, "sft")
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(plan.out / "sft").eval()
+    their_tokenizer = transformers.AutoTokenizer.from_pretrained(plan.out / "sft")
+    ids = tokenizer.encode("天空是什么颜色？abc 12")
+    assert their_tokenizer.encode("天空是什么颜色？abc 12", add_special_tokens=False) == ids
+    with no_grad(), torch.no_grad():
+        ours = model.eval()(np.array([ids]))[0].data
+        np.testing.assert_allclose(ours, theirs(torch.tensor([ids])).logits.numpy(), atol=1e-4)
+
+
+def test_a_second_run_with_resume_does_nothing_twice(plan: Plan) -> None:
+    run(dataclasses.replace(plan, stages=("pretrain",)), quiet())
+    weights = plan.out / "pretrain" / "model.safetensors"
+    before = weights.stat().st_mtime_ns
+    run(dataclasses.replace(plan, stages=("pretrain", "sft"), resume=True), quiet())
+    assert weights.stat().st_mtime_ns == before
+    assert load_model(plan.out, "sft")
+
+
+def test_the_same_plan_gives_the_same_model(plan: Plan, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run(dataclasses.replace(plan, stages=("pretrain", "sft", "reward"), out=tmp_path / name), quiet())
+    for directory in ("sft", "reward_model"):
+        one, two = ((tmp_path / name / directory / "model.safetensors").read_bytes() for name in ("one", "two"))
+        assert one == two
+
+
+def test_a_stage_without_what_it_needs_says_which_command_makes_it(plan: Plan) -> None:
+    with pytest.raises(UserError, match="--stage sft"):
+        run(dataclasses.replace(plan, stages=("rlvf",)), quiet())
+    run(dataclasses.replace(plan, stages=("sft",)), quiet())  # from random weights: pretraining left out
+    with pytest.raises(UserError, match="--stage reward"):
+        run(dataclasses.replace(plan, stages=("rlhf",)), quiet())
+
+
+def test_a_reward_model_of_another_tokenizer_is_refused(plan: Plan) -> None:
+    run(dataclasses.replace(plan, stages=("sft",)), quiet())
+    run(dataclasses.replace(plan, stages=("sft", "reward"), tokenizer="char", out=plan.out / "char"), quiet())
+    RewardModel.from_pretrained(plan.out / "char" / "reward_model").save_pretrained(plan.out / "reward_model")
+    load_model(plan.out / "char", "sft")[1].save_pretrained(plan.out / "reward_model")
+    with pytest.raises(UserError, match="another tokenizer"):
+        run(dataclasses.replace(plan, stages=("rlhf",)), quiet())

@@ -1,0 +1,169 @@
+"""The report: what is written is what was measured, it can be read back, and a full disk harms nothing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from scratchgpt import curves, report
+from scratchgpt.errors import UserError
+from scratchgpt.report import Measure, Sample, StageResult, load_results, save_result, write_report
+from scratchgpt.trainer import History
+from tests.tiny import files_in
+
+SFT = StageResult(
+    stage="sft",
+    measures=[
+        Measure("sft", "dialogue loss", 3.25, 1.5, 40),
+        Measure("sft", "right answers", 0.0, 0.625, 1200),
+        Measure("sft", "answers of which none is held out", 0.0, 0.0, 0),
+    ],
+    samples=[Sample("你好|吗\n？", "<|im_end|>", "你好！我是*小助手*。")],
+    seconds=125.04,
+    tokens_per_second=9876.5,
+    settings={"lr": 1e-3, "epochs": 2},
+)
+PRETRAIN = StageResult("pretrain", [Measure("pretrain", "perplexity", float("inf"), 12.5, 90)], seconds=10.0)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path: path.write_bytes(b"png"))
+
+
+def write_log(out: Path, stage: str, steps: int = 4) -> None:
+    records = [{"kind": "evaluation", "step": 0, "loss": 3.0, "accuracy": 0.1, "accuracy/addition": 0.1}]
+    records += [{"kind": "step", "step": i + 1, "loss": 3 - i / 9, "tokens": 5.0, "seconds": 0.1} for i in range(steps)]
+    records += [{"kind": "sample", "step": 0, "text": "从前"}]
+    (out / "logs").mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(record, ensure_ascii=False) for record in records]
+    (out / "logs" / f"{stage}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+
+# -- results on disk ----------------------------------------------------------------------------------------
+def test_results_come_back_in_the_order_of_the_stages(tmp_path):
+    save_result(tmp_path, SFT)
+    save_result(tmp_path, PRETRAIN)
+    pretrain, sft = load_results(tmp_path)
+    assert sft == SFT
+    assert pretrain.measures == [Measure("pretrain", "perplexity", None, 12.5, 90)]  # JSON knows no infinity
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"stage": "sft"}', '{"measures": [{"x": 1}], "samples": []}'])
+def test_a_damaged_result_is_named(tmp_path, content):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "sft.result.json").write_text(content)
+    with pytest.raises(UserError, match=r"sft\.result\.json: damaged"):
+        load_results(tmp_path)
+
+
+def test_a_full_disk_leaves_result_and_report_as_they_were(tmp_path, monkeypatch, no_pictures):
+    save_result(tmp_path, SFT)
+    write_report(tmp_path)
+    before = files_in(tmp_path)
+    assert set(before) == {"logs/sft.result.json", "report.json", "report.md"}
+
+    def no_space(self, *args, **kwargs):
+        self.write_bytes(b"half a ")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", no_space)
+    for write in (lambda: save_result(tmp_path, SFT), lambda: write_report(tmp_path)):
+        with pytest.raises(UserError, match="No space left"):
+            write()
+        assert files_in(tmp_path) == before
+
+
+# -- the report ---------------------------------------------------------------------------------------------
+def test_json_holds_one_row_a_measure(tmp_path, no_pictures):
+    save_result(tmp_path, SFT)
+    save_result(tmp_path, PRETRAIN)
+    write_report(tmp_path)
+    rows = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert rows == [
+        {"stage": "pretrain", "measure": "perplexity", "before": None, "after": 12.5, "items": 90, "seconds": 10.0},
+        {"stage": "sft", "measure": "dialogue loss", "before": 3.25, "after": 1.5, "items": 40, "seconds": 125.0},
+        {"stage": "sft", "measure": "right answers", "before": 0.0, "after": 0.625, "items": 1200, "seconds": 125.0},
+    ]
+
+
+def test_markdown_shows_table_settings_samples_and_machine(tmp_path, no_pictures):
+    save_result(tmp_path, SFT)
+    save_result(tmp_path, PRETRAIN)
+    write_log(tmp_path, "sft")
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    lines = text.splitlines()
+    assert "| stage | measure | before | after | items | seconds |" in lines
+    assert "| pretrain | perplexity ↓ | – | 12.5 | 90 | 10 |" in lines
+    assert "| sft | dialogue loss ↓ | 3.25 | 1.5 | 40 | 125 |" in lines
+    assert "| sft | right answers ↑ | 0 | 0.625 | 1,200 | 125 |" in lines
+    assert "Total time: 2 min 15 s." in lines
+    assert "2 min 5 s, 9,876 tokens per second in training." in lines
+    assert "Settings: lr 0.001, epochs 2." in lines
+    assert r"| 你好\|吗<br>？ | &lt;\|im\_end\|&gt; | 你好！我是\*小助手\*。 |" in lines
+    assert "![curves of sft](curves/sft.png)" in lines and (tmp_path / "curves" / "sft.png").read_bytes() == b"png"
+    assert "curves/pretrain.png" not in text  # it left no log
+    assert report.cpu_name() in text and "thread" in text and f"numpy {np.__version__}" in text
+
+
+@pytest.mark.parametrize(
+    ("measure", "arrow"),
+    [
+        ("bits per character", "↓"),
+        ("perplexity", "↓"),
+        ("dialogue loss", "↓"),
+        ("pair accuracy: rude", "↑"),
+        ("mean reward", "↑"),
+        ("KL per response (nats)", ""),
+    ],
+)
+def test_arrows_say_what_is_better(measure, arrow):
+    assert Measure("sft", measure, 0.0, 0.0, 1).arrow == arrow
+
+
+def test_a_damaged_log_is_named(tmp_path):
+    save_result(tmp_path, SFT)
+    (tmp_path / "logs" / "sft.jsonl").write_text('{"kind": "st')
+    with pytest.raises(UserError, match=r"sft\.jsonl: damaged"):
+        write_report(tmp_path)
+
+
+# -- curves -------------------------------------------------------------------------------------------------
+def test_the_report_draws_the_log(tmp_path):
+    save_result(tmp_path, SFT)
+    write_log(tmp_path, "sft")
+    write_report(tmp_path)
+    picture = imread(tmp_path / "curves" / "sft.png")
+    assert picture.shape[1] > 800  # two panels: loss and accuracy, none for the part of the data
+    assert np.ptp(picture[..., :3]) > 0.5
+    assert sorted(path.name for path in (tmp_path / "curves").iterdir()) == ["sft.png"]
+
+
+def test_every_quantity_gets_one_panel_and_the_leading_ones_come_first(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(curves, "_draw_panel", lambda panel, *what: drawn.append(what))
+    history = History()
+    for step in (1, 2, 3):
+        loss = float("nan") if step == 2 else float(step)
+        quantities = {"lr": 1.0, "grad_norm": 2.0 * step, "val/clipfrac": 0.0, "objective/kl": 0.5, "loss": loss}
+        history.add({"kind": "step", "step": step, "tokens": 1.0, "seconds": 1.0, **quantities})
+    for step in (0, 3):
+        measured = {"loss": 7.0, "accuracy": 0.5, "accuracy/parity": 0.1 * step, "items": 9.0}
+        history.add({"kind": "evaluation", "step": step, **measured})
+    curves.draw_curves(history, "rlhf", tmp_path / "x.png")
+    assert [name for name, _, _ in drawn] == ["loss", "accuracy", "objective/kl", "grad_norm"]
+    _, training, held_out = drawn[0]
+    assert [list(axis) for axis in training] == [[1, 3], [1, 3]]  # a diverged step is left out
+    assert [list(axis) for axis in held_out] == [[0, 3], [7, 7]]
+    assert drawn[1][1] is None and drawn[2][2] is None
+
+
+def test_running_mean():
+    assert np.allclose(curves._running_mean(np.array([1.0, 2.0, 6.0, 4.0]), 2), [1.5, 4.0, 5.0])
