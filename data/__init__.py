@@ -1,0 +1,1 @@
+"""The training data, and what it is made from; see README.md in this folder."""

@@ -1,0 +1,107 @@
+"""Rebuild every generated data file from its sources, bit for bit.
+
+python -m data.build            write the files
+python -m data.build --check    write nothing; exit with 1 if a file differs from what would be written
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from data.generators import chat, preferences, prose, tasks
+
+HERE = Path(__file__).resolve().parent
+SEED = 2024
+HELDOUT_EVERY = 20
+"""One hand-written passage in this many is held out."""
+
+PROSE_DOCUMENTS, PROSE_HELDOUT = 12_000, 400
+CHAT_DIALOGUES, CHAT_HELDOUT = 9_000, 600
+TASK_DIALOGUES = 28_000
+PREFERENCE_PAIRS, PREFERENCE_HELDOUT = 1_900, 480
+RLVF_TASKS, RLVF_HELDOUT = 8_400, 1_400
+
+
+def build() -> dict[str, str]:
+    """The content of every generated file, by name."""
+    text, text_heldout = _prose()
+    dialogues, dialogues_heldout = _dialogues()
+    pairs, pairs_heldout = _pairs()
+    return {
+        "pretrain_data.txt": text,
+        "pretrain_heldout.txt": text_heldout,
+        "sft_data.json": _lines(dialogues),
+        "sft_heldout.json": _lines(dialogues_heldout),
+        "reward_data.json": _lines(pairs),
+        "reward_heldout.json": _lines(pairs_heldout),
+        "rlvf_data.json": _lines(tasks.rlvf_records(SEED, RLVF_TASKS, "rlvf")),
+        "rlvf_heldout.json": _lines(tasks.rlvf_records(SEED + 1, RLVF_HELDOUT, "heldout")),
+    }
+
+
+def passages() -> list[str]:
+    """The hand-written documents, file by file."""
+    files = sorted((HERE / "sources" / "passages").glob("*.txt"))
+    return [d.strip("\n") for file in files for d in file.read_text(encoding="utf-8").split("\n\n") if d.strip()]
+
+
+def _prose() -> tuple[str, str]:
+    written = passages()
+    heldout = [*written[::HELDOUT_EVERY], *prose.heldout_documents(SEED + 1, PROSE_HELDOUT)]
+    training = [d for i, d in enumerate(written) if i % HELDOUT_EVERY]
+    training += prose.compose_documents(SEED, PROSE_DOCUMENTS)
+    return _shuffled_text(training), _shuffled_text(heldout)
+
+
+def _dialogues() -> tuple[list[Any], list[Any]]:
+    training = _source("dialogues.json") + chat.sft_records(SEED, CHAT_DIALOGUES, "train")
+    training += tasks.sft_records(SEED, TASK_DIALOGUES)
+    heldout = _source("dialogues_heldout.json") + chat.sft_records(SEED + 1, CHAT_HELDOUT, "heldout")
+    return _shuffled(training), heldout
+
+
+def _pairs() -> tuple[list[Any], list[Any]]:
+    training = _source("preferences.json") + preferences.pairs(SEED, PREFERENCE_PAIRS, "train")
+    heldout = _source("preferences_heldout.json") + preferences.pairs(SEED + 1, PREFERENCE_HELDOUT, "heldout")
+    return _shuffled(training), heldout
+
+
+def _source(name: str) -> list[Any]:
+    return json.loads((HERE / "sources" / name).read_text(encoding="utf-8"))
+
+
+def _shuffled(items: Sequence[Any]) -> list[Any]:
+    shuffled = list(items)
+    random.Random(SEED).shuffle(shuffled)
+    return shuffled
+
+
+def _shuffled_text(documents: Sequence[str]) -> str:
+    return "\n\n".join(_shuffled(documents)) + "\n"
+
+
+def _lines(records: Sequence[Any]) -> str:
+    """A JSON array with one record a line, so that a difference is a line and an error has a line."""
+    return "[\n" + ",\n".join(json.dumps(record, ensure_ascii=False) for record in records) + "\n]\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the files, or compare them with ``--check``; returns the exit code."""
+    files = build()
+    if list(arguments) == ["--check"]:
+        different = [n for n, t in files.items() if not (HERE / n).is_file() or (HERE / n).read_text("utf-8") != t]
+        print("up to date" if not different else f"differ from their sources: {', '.join(different)}")
+        return 1 if different else 0
+    for name, content in files.items():
+        (HERE / name).write_text(content, encoding="utf-8")
+        print(f"{name}: {len(content.encode()):,} bytes, {len(content):,} characters")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

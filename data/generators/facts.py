@@ -1,0 +1,137 @@
+"""Popular-science pieces from the hand-written entity tables.
+
+Every category (animals, countries, terms of artificial intelligence, ...) lists entities with one predicate for
+each of five keys, so two entities of a category can be compared key by key, and every key has its question.
+A predicate is said right after its subject: "大象" + "能用鼻子吸水".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from data.generators.stories import cast_bindings, place_bindings
+from data.generators.weave import Bindings, Weaver, load_table
+
+Category = dict[str, Any]
+Entity = list[str]
+
+
+def categories() -> list[Category]:
+    """All categories in file order."""
+    return [*load_table("prose_entities_living"), *load_table("prose_entities_things")]
+
+
+class FactWriter:
+    """Writes one kind of popular-science document per method, from the entities its weaver may use."""
+
+    def __init__(self, weaver: Weaver) -> None:
+        self.weaver = weaver
+        self.frames: dict[str, list[str]] = load_table("prose_facts")
+
+    def _frame(self, name: str, bindings: Bindings) -> str:
+        return self.weaver.expand(self.weaver.rng.choice(self.frames[name]), bindings)
+
+    def _setting(self, category: Category) -> Bindings:
+        bindings = cast_bindings(self.weaver, {"E": "adult"})
+        bindings.update(place_bindings(self.weaver))
+        person = category["category"] == "职业"
+        bindings.update(
+            {"label": category["label"], "class": category["class"], "category": category["category"], "kind": category["kind"],
+             "它": "他们" if person else "它"}
+        )
+        return bindings
+
+    def _draw(self, count: int) -> tuple[Category, list[Entity], Bindings]:
+        category = self.weaver.rng.choice(categories())
+        entities = self.weaver.rng.sample(self.weaver.entities_of(category), count)
+        bindings = self._setting(category)
+        for letter, entity in zip("XYZ", entities, strict=False):
+            bindings[letter] = entity[0]
+        return category, entities, bindings
+
+    def introduction(self) -> str:
+        """One entity in a paragraph: what it is, then three to five of its attributes."""
+        _, (entity,), bindings = self._draw(1)
+        facts = self.weaver.rng.sample(entity[1:], self.weaver.rng.randint(3, 5))
+        sentences = [self._frame("open", bindings)]
+        for index, fact in enumerate(facts[:-1]):
+            subject = entity[0] if self.weaver.rng.random() < 0.4 else bindings["它"]
+            frame = "first" if index == 0 else "next"
+            sentences.append(self._frame(frame, {**bindings, "S": subject, "f": fact}) + "。")
+        sentences.append(self._frame("last", {**bindings, "S": bindings["它"], "f": facts[-1]}))
+        return "".join(sentences)
+
+    def lesson(self) -> str:
+        """Children and a grown-up talk about one entity; each tells one attribute."""
+        _, (entity, _), bindings = self._draw(2)
+        facts = self.weaver.rng.sample(entity[1:], self.weaver.rng.randint(3, 4))
+        sentences = [self._frame("class_open", bindings)]
+        turns = self.weaver.rng.sample("AEB", 3)
+        for index, fact in enumerate(facts):
+            speaker = bindings[turns[index % 3]]
+            frame = "class_say" if index > 0 else "class_first"
+            sentences.append(self._frame(frame, {**bindings, "P": speaker, "f": fact}))
+        middle = len(sentences) // 2 + 1
+        sentences.append(self._frame("class_end", bindings))
+        return "".join(sentences[:middle]) + "\n" + "".join(sentences[middle:])
+
+    def questions(self) -> str:
+        """Question and answer about one entity: a child asks, the helper 小算 answers."""
+        category, (entity,), bindings = self._draw(1)
+        keys = self.weaver.rng.sample(range(len(category["keys"])), self.weaver.rng.randint(2, 3))
+        asker = self.weaver.rng.choice([bindings["A"], "问", bindings["B"]])
+        answerer = "答" if asker == "问" else self.weaver.rng.choice(["小算", "小算", bindings["E"]])
+        lines = []
+        for turn, key in enumerate(keys):
+            question = self.weaver.expand(category["questions"][key], bindings)
+            if turn > 0:
+                question = self.weaver.expand("[那么，|再问一句，|还想知道，|]", bindings) + question
+            answer = self.weaver.expand("{X}" + entity[key + 1] + "。", bindings)
+            lines += [f"{asker}：{question}", f"{answerer}：{answer}{self._frame('qa_tail', bindings)}"]
+        return "\n".join(lines)
+
+    def comparison(self) -> str:
+        """Two entities of one category, key by key."""
+        category, (first, second), bindings = self._draw(2)
+        keys = self.weaver.rng.sample(range(1, len(category["keys"]) + 1), self.weaver.rng.randint(2, 4))
+        sentences = [self._frame("compare_open", bindings)]
+        for key in keys:
+            facts = {**bindings, "f": first[key], "g": second[key]}
+            possessive = first[key].startswith("的") or second[key].startswith("的") or "[的" in first[key] + second[key]
+            frame = "{X}{f}，{Y}{g}" if possessive else self.weaver.rng.choice(self.frames["compare"])
+            sentences.append(self.weaver.expand(frame, facts) + "。")
+        sentences.append(self._frame("compare_end", bindings))
+        return "".join(sentences)
+
+    def riddle(self) -> str:
+        """Three attributes first, the name last."""
+        _, (entity, other), bindings = self._draw(2)
+        facts = self.weaver.rng.sample(entity[1:], 3)
+        clues = "".join(self.weaver.expand("{它}" + fact + "。", bindings) for fact in facts)
+        wrong = {**bindings, "g": self.weaver.rng.choice(other[1:])}
+        lines = [self._frame("riddle_open", bindings) + clues, self._frame("riddle_think", wrong)]
+        return "\n".join(lines) + self._frame("riddle_end", bindings)
+
+    def sorting(self) -> str:
+        """Entities of two categories, sorted into their classes; the first key of each says what it is."""
+        two = self.weaver.rng.sample(categories(), 2)
+        chosen = [(category, entity) for category in two
+                  for entity in self.weaver.rng.sample(self.weaver.entities_of(category), 2)]
+        self.weaver.rng.shuffle(chosen)
+        bindings = self._setting(two[0])
+        bindings["list"] = "、".join(entity[0] for _, entity in chosen)
+        sentences = []
+        for category, entity in chosen:
+            local = {**bindings, **{key: self._setting(category)[key] for key in ("label", "class", "category", "它")},
+                     "X": entity[0], "f": entity[1]}
+            sentences.append(self._frame("sort_line", local) + "。")
+        opening = self._frame("sort_open", bindings)
+        groups = [f"{category['class']}有{'和'.join(entity[0] for owner, entity in chosen if owner is category)}"
+                  for category in two]
+        return opening + "\n" + "".join(sentences) + "\n" + "答案：" + "，".join(groups) + "。"
+
+    def document(self) -> str:
+        """One document of a random kind."""
+        kinds = [self.introduction, self.lesson, self.questions, self.comparison, self.riddle, self.sorting]
+        kind = self.weaver.rng.choices(kinds, weights=[4, 5, 4, 5, 3, 3])[0]
+        return kind()
