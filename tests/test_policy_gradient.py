@@ -37,9 +37,7 @@ def tiny_tokenizer(characters: str = "0123456789") -> CharTokenizer:
 
 
 def tiny_policy(tokenizer: CharTokenizer, seed: int = 0, context_size: int = 48) -> GPT:
-    return GPT(
-        GPTConfig(tokenizer.vocab_size, emb_dim=32, num_heads=2, num_layers=1, context_size=context_size), seed
-    )
+    return GPT(GPTConfig(tokenizer.vocab_size, emb_dim=32, num_heads=2, num_layers=1, context_size=context_size), seed)
 
 
 def random_rollouts(rng: np.random.Generator, count: int, vocab_size: int) -> Rollouts:

@@ -79,6 +79,11 @@ def test_reward_is_the_score_at_the_end_and_the_kl_penalty_everywhere():
     expected = np.array([3 - 0.35, 3 - 0.3, 3 - 0.2, -1 - 1.5, -1 - 1.0])
     np.testing.assert_allclose(returns, expected, rtol=1e-6)
     np.testing.assert_allclose(advantages, (expected - expected.mean()) / expected.std(), rtol=1e-5)
+    values = np.array([0.5, -0.5, 1.0, 2.0, 0.0])  # they lower the advantages and leave the targets as they are
+    advantages, returns = trainer._advantages(rollouts, np.array([3.0, -1.0]), kl, values)
+    np.testing.assert_allclose(returns, expected, rtol=1e-6)
+    centred = expected - values - (expected - values).mean()
+    np.testing.assert_allclose(advantages, centred / centred.std(), rtol=1e-5)
 
 
 def test_clipped_value_loss_equals_pytorch():
@@ -119,6 +124,8 @@ def test_score_scale_does_not_move_with_the_policy():
     for parameter in trainer.policy.parameters():
         parameter.data *= 0
     assert trainer.score_scale == scale
+    trainer.load_extra_arrays({"score_scale": np.array([1.0, 2.0]), "first_iteration": np.zeros(3)})
+    assert trainer.score_scale == (1.0, 2.0)
 
 
 def test_value_model_starts_at_zero_from_the_reward_model():
@@ -133,7 +140,7 @@ def test_value_model_starts_at_zero_from_the_reward_model():
 def test_ppo_finds_the_best_answer_from_random_weights():
     settings = RLHFConfig(
         num_episodes=30, batch_size=64, minibatch_size=32, ppo_epochs=2, max_new_tokens=6, lr=3e-3, value_lr=5e-3,
-        kl_coef=0.0, value_warmup=0, target_kl=0.5, reward_clip=20,
+        kl_coef=0.2, value_warmup=0, target_kl=0.5, reward_clip=20,
     )  # fmt: skip
     trainer = make_trainer(settings)
     before = trainer.evaluate()
@@ -190,7 +197,11 @@ def test_another_seed_gives_another_run():
 
 # -- measuring and mistakes ---------------------------------------------------------------------------------
 def test_rubric_measures_compare_with_the_reference():
-    records = [{"prompt": "1", "rubric": {"must": [["7"]]}}, {"prompt": "2"}, {"prompt": "3", "rubric": {"must": [["x"]]}}]
+    records = [
+        {"prompt": "1", "rubric": {"must": [["7"]]}},
+        {"prompt": "2"},
+        {"prompt": "3", "rubric": {"must": [["x"]]}},
+    ]
     trainer = make_trainer()
     same = trainer.evaluate_on(records)
     assert same["win_rate"] == 0.5 and same["kl"] == 0 and same["items"] == 3
@@ -204,6 +215,8 @@ def test_rubric_measures_compare_with_the_reference():
     sevens = trainer.evaluate_on(records)
     assert sevens["facts_right"] == 0.5 and sevens["kl"] > 1
     assert sevens["win_rate"] > 0.5 and sevens["rubric"] > same["rubric"]
+    trainer._reference_answers.clear()  # made anew, they are still those of the reference
+    assert trainer.evaluate_on(records) == sevens
 
 
 def test_mistakes_are_reported():
@@ -222,7 +235,7 @@ def test_mistakes_are_reported():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"clip_ratio": 0.0}, {"kl_coef": -1.0}, {"minibatch_size": 65}, {"gae_lambda": 1.5}, {"temperature": 0.0}],
+    [{"clip_ratio": 0.0}, {"kl_coef": -1.0}, {"minibatch_size": 0}, {"gae_lambda": 1.5}, {"temperature": 0.0}],
 )
 def test_settings_out_of_range_are_reported_by_name(wrong):
     with pytest.raises(UserError, match=f"rlhf: {next(iter(wrong))}"):

@@ -58,6 +58,23 @@ def group_advantages(rewards: np.ndarray) -> np.ndarray:
     return rewards - rewards.mean(axis=1, keepdims=True)
 
 
+def grpo_token_loss(
+    logprobs: Tensor,
+    old_logprobs: np.ndarray,
+    reference_logprobs: np.ndarray,
+    advantages: np.ndarray,
+    clip_ratio: float,
+    kl_coef: float,
+) -> Tensor:
+    """The clipped policy loss + kl_coef * (pi_ref/pi - log(pi_ref/pi) - 1) of each token; all (n,).
+
+    Shao et al. 2024, eq. 3 and 4. Here the distance to the reference is a part of the loss; in PPO it is a
+    part of the reward.
+    """
+    policy_loss = clipped_policy_loss(logprobs, old_logprobs, advantages, clip_ratio)
+    return policy_loss + kl_coef * kl_k3(reference_logprobs - logprobs)
+
+
 class SuccessRates:
     """How often the policy has lately been right, for every kind of task (its family and level).
 
@@ -206,8 +223,8 @@ class RLVFTrainer(StageRun):
         per_token = np.repeat(advantages, rollouts.lengths).astype(np.float32)
 
         def token_loss(now: Tensor, tokens: np.ndarray) -> Tensor:
-            policy_loss = clipped_policy_loss(now, logprobs[tokens], per_token[tokens], settings.clip_ratio)
-            return policy_loss + settings.kl_coef * kl_k3(reference[tokens] - now)
+            old, start, advantage = logprobs[tokens], reference[tokens], per_token[tokens]
+            return grpo_token_loss(now, old, start, advantage, settings.clip_ratio, settings.kl_coef)
 
         updates: list[PolicyUpdate] = []
         passes = range(settings.epochs_per_iteration)
