@@ -1,1 +1,36 @@
 """scratchgpt: a complete small language model in NumPy and Numba, from the gradient up."""
+
+# Kernels first: they set what the compiler and the thread pools read when Numba is imported.
+from scratchgpt import kernels  # isort: skip
+from scratchgpt.autograd import Tensor, gradcheck, no_grad
+from scratchgpt.config import GPTConfig, RLHFConfig, RLVFConfig, get_mini_config
+from scratchgpt.generate import TextGenerator
+from scratchgpt.model import GPT
+from scratchgpt.optim import AdamW
+from scratchgpt.stages.reward_model import RewardModel, RewardModelTrainer
+from scratchgpt.stages.rlhf import PPOTrainer
+from scratchgpt.stages.rlvf import RLVFTrainer
+from scratchgpt.stages.verifiers import LogicVerifier, MathVerifier
+from scratchgpt.tokenizer import BPETokenizer, CharTokenizer
+
+__all__ = [
+    "GPT",
+    "AdamW",
+    "BPETokenizer",
+    "CharTokenizer",
+    "GPTConfig",
+    "LogicVerifier",
+    "MathVerifier",
+    "PPOTrainer",
+    "RLHFConfig",
+    "RLVFConfig",
+    "RLVFTrainer",
+    "RewardModel",
+    "RewardModelTrainer",
+    "Tensor",
+    "TextGenerator",
+    "get_mini_config",
+    "gradcheck",
+    "kernels",
+    "no_grad",
+]

@@ -17,6 +17,9 @@ from scratchgpt.config import GPTConfig
 from scratchgpt.model import GPT, TransformerBlock
 from scratchgpt.nn import LayerNorm, Linear
 
+FEW_ROWS = 16
+"""Measured: at 8 rows BLAS is nearly twice as fast as our kernel, at 16 they are level."""
+
 
 class KVCache:
     """Keys and values of every layer for the tokens that a batch of rows has seen.
@@ -191,14 +194,19 @@ def _feed_forward(x: np.ndarray, block: TransformerBlock) -> np.ndarray:
 
 def _head(model: GPT, x: np.ndarray) -> np.ndarray:
     """The tied head; x (N, C) -> logits (N, V)"""
-    return _layernorm(x, model.transformer.ln_f) @ model.transformer.wte.weight.data.T
+    return _matmul(_layernorm(x, model.transformer.ln_f), model.transformer.wte.weight.data.T)
 
 
 def _linear(x: np.ndarray, layer: Linear) -> np.ndarray:
     """x (N, K) -> x @ weight + bias, (N, M)"""
-    y = x @ layer.weight.data
+    y = _matmul(x, layer.weight.data)
     y += layer.bias.data
     return y
+
+
+def _matmul(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """x (N, K) @ weight (K, M): our kernel, or BLAS for so few rows that packing the weight would not pay."""
+    return kernels.matmul(x, weight) if len(x) >= FEW_ROWS else x @ weight
 
 
 def _layernorm(x: np.ndarray, layer: LayerNorm) -> np.ndarray:

@@ -21,11 +21,11 @@ PRESETS: dict[str, Preset] = {
     # All five stages in about half an hour on two cores.
     "mini": Preset(
         model=get_mini_config(),
-        pretrain=PretrainConfig(epochs=4),
-        sft=SFTConfig(epochs=2),
+        pretrain=PretrainConfig(epochs=2.5),
+        sft=SFTConfig(epochs=1.3),
         reward=RewardConfig(epochs=2),
-        rlhf=RLHFConfig(kl_coef=0.05, num_episodes=40),
-        rlvf=RLVFConfig(num_iterations=60, samples_per_task=8),
+        rlhf=RLHFConfig(kl_coef=0.1, lr=1.5e-4, num_episodes=25),
+        rlvf=RLVFConfig(num_iterations=60, samples_per_task=8, evaluate_every=20),
     ),
     # All five stages in at most three minutes: to see each of them move.
     "tiny": Preset(

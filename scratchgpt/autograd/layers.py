@@ -42,14 +42,14 @@ def matmul(a: Array, b: Array) -> Result:
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Result:
     """x @ weight + bias.  x (..., K), weight (K, N) as GPT-2 stores it, bias (N,) or None -> (..., N)"""
     rows = x.reshape(-1, x.shape[-1])
-    y = rows @ weight
+    y = kernels.matmul(rows, weight)
     if bias is not None:
         y += bias
 
     def vjp(grad: Array) -> Gradients:
         grad_rows = np.ascontiguousarray(grad).reshape(-1, weight.shape[1])
-        grad_x = (grad_rows @ weight.T).reshape(x.shape)
-        grad_weight = rows.T @ grad_rows
+        grad_x = kernels.matmul(grad_rows, weight.T).reshape(x.shape)
+        grad_weight = kernels.matmul(rows.T, grad_rows)
         # A row of ones turns the column sums into a matrix product, which BLAS runs on every core.
         grad_bias = None if bias is None else np.ones(len(grad_rows), grad.dtype) @ grad_rows
         return grad_x, grad_weight, grad_bias
@@ -169,12 +169,12 @@ def linear_cross_entropy(
     (taking_part,) = np.nonzero(share)  # in SFT most positions are prompt: their logits are never needed
     for start in range(0, len(taking_part), HEAD_ROWS):
         block = taking_part[start : start + HEAD_ROWS]
-        logits = rows[block] @ weight.T
+        logits = kernels.matmul(rows[block], weight.T)
         losses, logsumexp = kernels.cross_entropy_forward(logits, flat[block], ignore_index)
         loss += losses @ share[block]
         grad_logits = kernels.cross_entropy_backward(share[block], logits, flat[block], logsumexp, ignore_index)
-        grad_rows[block] = grad_logits @ weight
-        grad_weight += grad_logits.T @ rows[block]
+        grad_rows[block] = kernels.matmul(grad_logits, weight)
+        grad_weight += kernels.matmul(grad_logits.T, rows[block])
 
     def vjp(grad: Array) -> Gradients:
         return (grad_rows * grad).reshape(hidden.shape), grad_weight * grad, None, None

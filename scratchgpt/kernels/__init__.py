@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from scratchgpt.kernels import environment as environment  # isort: split  -- first: it sets what Numba reads
 from scratchgpt.kernels.adamw import adamw_step
-from scratchgpt.kernels.attention import attention_backward, attention_decode, attention_forward
+from scratchgpt.kernels.attention import attention_backward, attention_forward
+from scratchgpt.kernels.attention_decode import attention_decode
 from scratchgpt.kernels.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from scratchgpt.kernels.dispatch import backend, use
 from scratchgpt.kernels.dropout import dropout_backward, dropout_forward

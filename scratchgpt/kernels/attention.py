@@ -74,23 +74,6 @@ def attention_backward_reference(
     return stacked.transpose(1, 3, 0, 2, 4).reshape(batch, time, 3 * channels)
 
 
-def attention_decode_reference(
-    q: np.ndarray, keys: np.ndarray, values: np.ndarray, lengths: np.ndarray, num_heads: int
-) -> np.ndarray:
-    """One row after the other in NumPy; see `attention_decode`."""
-    out = np.empty_like(q)
-    head_size = q.shape[1] // num_heads
-    for b, length in enumerate(lengths):
-        k = keys[b, :length].reshape(length, num_heads, head_size)
-        v = values[b, :length].reshape(length, num_heads, head_size)
-        scores = np.einsum("hd,shd->hs", q[b].reshape(num_heads, head_size), k)
-        scores *= q.dtype.type(1 / math.sqrt(head_size))
-        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-        weights /= weights.sum(axis=1, keepdims=True)
-        out[b] = np.einsum("hs,shd->hd", weights, v).reshape(-1)
-    return out
-
-
 # Why this is fast:
 # - The scores are held transposed, one key a row and one query a vector lane. Maximum, exponential and sum
 #   over the keys then work on whole vectors, nothing is ever summed across lanes.
@@ -336,8 +319,8 @@ def _backward(grad_out, qkv, out, batch, time, channels, num_heads, logsumexp, g
         offset = b * time * 3 * channels + h * head_size
         grads = np.zeros(shape, qkv.dtype)
         _backward_head(
-            grad_out, qkv, out, offset, b * time * channels + h * head_size, time, channels, head_size, 0, 1,
-            logsumexp[head], grad_qkv, grads[0], grads[1],
+            grad_out, qkv, out, offset, b * time * channels + h * head_size, time, channels, head_size,
+            np.int64(0), np.int64(1), logsumexp[head], grad_qkv, grads[0], grads[1],
         )  # fmt: skip
         _write_rows(grads[0], grad_qkv, offset + channels, 3 * channels, time, head_size)
         _write_rows(grads[1], grad_qkv, offset + 2 * channels, 3 * channels, time, head_size)
@@ -354,7 +337,8 @@ def _backward_split(grad_out, qkv, out, batch, time, channels, num_heads, parts,
         b, h = divmod(np.int64(head), num_heads)
         _backward_head(
             grad_out, qkv, out, b * time * 3 * channels + h * head_size, b * time * channels + h * head_size,
-            time, channels, head_size, part, parts, logsumexp[head], grad_qkv, grads[head, part, 0], grads[head, part, 1],
+            time, channels, head_size, part, parts, logsumexp[head],
+            grad_qkv, grads[head, part, 0], grads[head, part, 1],
         )  # fmt: skip
     for task in prange(batch * num_heads * 2):
         head, which = divmod(np.int64(task), 2)
@@ -364,56 +348,6 @@ def _backward_split(grad_out, qkv, out, batch, time, channels, num_heads, parts,
             total += grads[head, part, which]
         offset = b * time * 3 * channels + (1 + which) * channels + h * head_size
         _write_rows(total, grad_qkv, offset, 3 * channels, time, head_size)
-
-
-@loop
-def _decode_head(q, keys, values, length, out, scores):
-    """One head of one row: q (D,), keys and values (S, D) with rows a stride apart."""
-    head_size = q.size
-    scale = q.dtype.type(1 / math.sqrt(head_size))
-    top = q.dtype.type(HIDDEN)
-    for s in range(length):
-        key = keys[s]
-        score = q.dtype.type(0)
-        for d in range(head_size):
-            score += q[d] * key[d]
-        scores[s] = score * scale
-        top = max(top, scores[s])
-    total = q.dtype.type(0)
-    for s in range(length):
-        scores[s] = exp(scores[s] - top)
-        total += scores[s]
-    for d in range(head_size):
-        out[d] = 0
-    for s in range(length):
-        value = values[s]
-        weight = scores[s] / total
-        for d in range(head_size):
-            out[d] += weight * value[d]
-
-
-@loop
-def _decode_row(q, keys, values, length, num_heads, out):
-    head_size = q.size // num_heads
-    scores = np.empty(length, q.dtype)
-    for h in range(num_heads):
-        part = slice(h * head_size, (h + 1) * head_size)
-        _decode_head(q[part], keys[:, part], values[:, part], length, out[part], scores)
-
-
-@loop
-def _decode_serial(q, keys, values, lengths, num_heads, out):
-    for b in range(q.shape[0]):
-        _decode_row(q[b], keys[b], values[b], lengths[b], num_heads, out[b])
-
-
-@parallel_loop
-def _decode_parallel(q, keys, values, lengths, num_heads, out):
-    for b in prange(q.shape[0]):
-        _decode_row(q[b], keys[b], values[b], lengths[b], num_heads, out[b])
-
-
-PARALLEL_DECODE = 1 << 17  # numbers to read, below which starting the threads costs more than it saves
 
 
 def _check_qkv(qkv: np.ndarray, num_heads: int) -> None:
@@ -466,26 +400,3 @@ def attention_backward(
     else:
         _backward_split(*arrays, batch, time, channels, num_heads, parts, saved, grad_qkv.reshape(-1))
     return grad_qkv
-
-
-@compiled(reference=attention_decode_reference)
-def attention_decode(
-    q: np.ndarray, keys: np.ndarray, values: np.ndarray, lengths: np.ndarray, num_heads: int
-) -> np.ndarray:
-    """One new token a row: q (B, C) against the first lengths[b] of the cached keys and values (B, S, C).
-
-    Returns (B, C). Raises ValueError on shapes that do not fit and on lengths outside 1 .. S."""
-    require(
-        q.ndim == 2 and keys.ndim == 3 and keys.shape == values.shape and (q.shape[0], q.shape[1]) == keys.shape[::2],
-        f"attention: q {q.shape}, keys {keys.shape}, values {values.shape}; expected (B, C) and (B, S, C)",
-    )
-    require(num_heads > 0 and q.shape[1] % num_heads == 0, f"attention: {q.shape[1]} channels, {num_heads} heads")
-    require(lengths.shape == q.shape[:1], f"attention: lengths {lengths.shape} for {q.shape[0]} rows")
-    if lengths.size and not (1 <= lengths.min() and lengths.max() <= keys.shape[1]):
-        raise ValueError(f"attention: lengths must lie in 1..{keys.shape[1]}")
-    out = np.empty_like(q, order="C")
-    large = len(q) > 1 and int(lengths.sum()) * q.shape[1] > PARALLEL_DECODE
-    decode = _decode_parallel if large else _decode_serial
-    lengths = dense(lengths.astype(np.int64, copy=False))
-    decode(dense(q), dense(keys), dense(values), lengths, num_heads, out)
-    return out

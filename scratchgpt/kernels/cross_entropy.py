@@ -80,7 +80,7 @@ def _check(logits: np.ndarray, targets: np.ndarray, ignore_index: int) -> None:
         f"cross_entropy: logits {logits.shape} and targets {targets.shape}; expected (N, V) and (N,)",
     )
     counted = targets[targets != ignore_index]
-    if counted.size and not (0 <= counted.min() and counted.max() < logits.shape[1]):
+    if counted.size and not (counted.min() >= 0 and counted.max() < logits.shape[1]):
         raise ValueError(f"cross_entropy: targets must lie in 0..{logits.shape[1] - 1} or be {ignore_index}")
 
 

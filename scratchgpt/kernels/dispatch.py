@@ -11,7 +11,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import numba
 import numpy as np
@@ -21,6 +21,7 @@ from scratchgpt.errors import UserError
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 
 BACKENDS = ("numba", "numpy")
 # Sums may be reordered and multiply-adds fused, which is what lets LLVM vectorise a reduction; NaN and
@@ -67,15 +68,21 @@ def backend() -> str:
     return _backend
 
 
+class Kernel(Protocol[Parameters, Result_co]):
+    """A public kernel: a function that runs `compiled` or `reference`, whichever `backend()` names."""
+
+    compiled: Callable[..., Any]
+    reference: Callable[..., Any]
+
+    def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result_co: ...
+
+
 def compiled(
     reference: Callable[Parameters, Result],
-) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
-    """Make a public kernel out of the function below it and its NumPy `reference`.
+) -> Callable[[Callable[Parameters, Result]], Kernel[Parameters, Result]]:
+    """Make a public kernel out of the function below it and its NumPy `reference`."""
 
-    The result calls one or the other, as `backend()` says; both stay reachable as its attributes
-    `.compiled` and `.reference`."""
-
-    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    def decorate(function: Callable[Parameters, Result]) -> Kernel[Parameters, Result]:
         @functools.wraps(function)
         def kernel(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
             chosen = function if backend() == "numba" else reference
@@ -83,7 +90,7 @@ def compiled(
 
         kernel.compiled = function  # type: ignore[attr-defined]
         kernel.reference = reference  # type: ignore[attr-defined]
-        return kernel
+        return cast("Kernel[Parameters, Result]", kernel)
 
     return decorate
 

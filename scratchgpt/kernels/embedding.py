@@ -1,4 +1,7 @@
-"""The gradient of an embedding lookup: out[i] = weight[ids[i]] gives grad_weight[v] = sum of grad[i] with ids[i] == v."""
+"""The gradient of an embedding lookup.
+
+    out[i] = weight[ids[i]]   gives   grad_weight[v] = sum of grad[i] over the rows with ids[i] == v
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ def embedding_backward(grad: np.ndarray, ids: np.ndarray, num_embeddings: int) -
 
     Raises ValueError on shapes that do not fit and on an id outside 0 .. num_embeddings - 1."""
     require(grad.ndim == 2 and ids.shape == grad.shape[:1], f"embedding: grad {grad.shape} and ids {ids.shape}")
-    if ids.size and not (0 <= ids.min() and ids.max() < num_embeddings):
+    if ids.size and not (ids.min() >= 0 and ids.max() < num_embeddings):
         raise ValueError(f"embedding: ids must lie in 0..{num_embeddings - 1}")
     grad_weight = np.zeros((num_embeddings, grad.shape[1]), grad.dtype)
     _scatter_add(dense(grad), dense(ids.astype(np.int64, copy=False)), grad_weight)

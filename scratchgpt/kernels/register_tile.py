@@ -14,6 +14,7 @@ from __future__ import annotations
 import platform
 from typing import Any
 
+import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -24,11 +25,12 @@ from scratchgpt.kernels.environment import host_features
 
 
 def _register_file() -> tuple[int, int]:
-    """(bytes of a vector register, rows of a tile that fit in the registers) on this CPU."""
-    features = host_features()
-    if features.get("avx512f"):
+    """(bytes of a vector register, rows of a tile that fit in the registers) of the CPU Numba compiles for."""
+    chosen = numba.config.CPU_FEATURES
+    features = set(chosen.split(",")) if chosen else {f"+{name}" for name, on in host_features().items() if on}
+    if "+avx512f" in features:
         return 64, 8
-    if features.get("avx"):
+    if "+avx" in features:
         return 32, 4  # 16 registers only
     return (16, 8) if platform.machine().lower() in ("arm64", "aarch64") else (16, 4)
 

@@ -23,7 +23,7 @@ def _blas_setter() -> Callable[[int], object] | None:
             library = ctypes.CDLL(str(path))
         except OSError:
             continue
-        for name in ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads"):
+        for name in ("scipy_openblas_set_num_threads64_", "openblas_set_num_threads"):
             if hasattr(library, name):
                 return getattr(library, name)
     return None

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from scratchgpt.kernels import adamw_step
+
+SETTINGS = {"lr": 1e-2, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.1}
+
+
+@pytest.mark.parametrize("size", [1, 33, 4096, 9001])
+def test_equals_reference(size, dtype, normal):
+    ours = [normal(size) for _ in range(4)]
+    ours[3] = np.abs(ours[3])
+    theirs = [a.copy() for a in ours]
+    for step in (1, 2, 3):
+        adamw_step.compiled(*ours, *SETTINGS.values(), step, 0.5)
+        adamw_step.reference(*theirs, *SETTINGS.values(), step, 0.5)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5 if dtype == np.float32 else 1e-12, atol=1e-6)
+
+
+def test_equals_pytorch():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(6)
+    start = rng.standard_normal(50)
+    parameter = torch.nn.Parameter(torch.tensor(start))
+    theirs = torch.optim.AdamW([parameter], lr=1e-2, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
+    ours, m, v = start.copy(), np.zeros(50), np.zeros(50)
+    for step in range(1, 6):
+        grad = rng.standard_normal(50)
+        parameter.grad = torch.tensor(grad)
+        theirs.step()
+        adamw_step(ours, grad, m, v, *SETTINGS.values(), step, 1.0)
+    np.testing.assert_allclose(ours, parameter.detach().numpy(), rtol=1e-12)
+
+
+def test_arrays_that_would_be_copied_are_refused():
+    a = np.zeros(10)
+    with pytest.raises(ValueError, match="contiguous"):
+        adamw_step(np.zeros(20)[::2], a, a.copy(), a.copy(), *SETTINGS.values(), 1, 1.0)
+    with pytest.raises(ValueError, match="one length and dtype"):
+        adamw_step(np.zeros(10, np.float32), a, a.copy(), a.copy(), *SETTINGS.values(), 1, 1.0)

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from scratchgpt.kernels import cross_entropy_backward, cross_entropy_forward
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (5, 33), (64, 257), (3, 6400)])
+def test_equals_reference(shape, normal, agree):
+    logits = 5 * normal(*shape)
+    targets = np.arange(shape[0]) * 7 % shape[1]
+    targets[1::3] = -100
+    _, logsumexp = agree(cross_entropy_forward, logits, targets, -100)
+    agree(cross_entropy_backward, normal(shape[0]), logits, targets, logsumexp, -100)
+
+
+def test_ignored_rows_and_huge_logits(dtype):
+    logits = np.array([[1e4, 0, -1e4], [0, 0, 0]], dtype)
+    targets = np.array([0, -1])
+    losses, logsumexp = cross_entropy_forward(logits, targets, -1)
+    np.testing.assert_array_equal(losses, [0, 0])
+    grad = cross_entropy_backward(np.ones(2, dtype), logits, targets, logsumexp, -1)
+    np.testing.assert_array_equal(grad, np.zeros_like(logits))
+
+
+def test_gradient_is_that_of_forward(slope):
+    rng = np.random.default_rng(4)
+    logits, grad, targets = rng.standard_normal((3, 5)), rng.standard_normal(3), np.array([4, -100, 0])
+    _, logsumexp = cross_entropy_forward(logits, targets, -100)
+    got = cross_entropy_backward(grad, logits, targets, logsumexp, -100)
+    expected = slope(lambda a: float((cross_entropy_forward(a, targets, -100)[0] * grad).sum()), logits)
+    np.testing.assert_allclose(got, expected, atol=1e-8)
+
+
+def test_bad_target_and_nan(dtype):
+    logits = np.zeros((2, 3), dtype)
+    with pytest.raises(ValueError, match=r"0\.\.2"):
+        cross_entropy_forward(logits, np.array([0, 3]), -100)
+    logits[1, 2] = np.nan
+    losses, _ = cross_entropy_forward(logits, np.array([0, 1]), -100)
+    assert np.isfinite(losses[0]) and np.isnan(losses[1])

@@ -1,0 +1,78 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from scratchgpt import kernels
+from scratchgpt.errors import UserError
+from scratchgpt.kernels import environment
+from scratchgpt.kernels.dispatch import compiled, dense
+
+PROGRAM = "import numpy as np; from scratchgpt.kernels import gelu_forward; gelu_forward(np.ones(3, np.float32))"
+
+
+def test_the_switch_chooses_the_implementation():
+    double = compiled(reference=lambda x: "numpy")(lambda x: "numba")
+    before = kernels.backend()
+    try:
+        kernels.use("numpy")
+        assert (kernels.backend(), double(1)) == ("numpy", "numpy")
+        kernels.use("numba")
+        assert (kernels.backend(), double(1)) == ("numba", "numba")
+    finally:
+        kernels.use(before)
+    assert (double.reference(1), double.compiled(1)) == ("numpy", "numba")
+
+
+def test_unknown_backend_is_a_users_mistake():
+    with pytest.raises(UserError, match="no backend 'cuda'; choose one of numba, numpy"):
+        kernels.use("cuda")
+
+
+def test_every_kernel_has_a_reference():
+    plain = {"backend", "use", "num_threads", "set_threads", "dropout_backward"}
+    for name in set(kernels.__all__) - plain:
+        assert callable(getattr(kernels, name).reference), name
+
+
+def test_compilation_is_announced_once_and_then_cached(tmp_path):
+    settings = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "SCRATCHGPT_KERNELS": "numba"}
+    runs = [
+        subprocess.run([sys.executable, "-c", PROGRAM], env=settings, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert runs[0].stderr.count("compiling kernels, first start only") == 1
+    assert runs[1].stderr == ""
+    numpy_only = {**settings, "NUMBA_CACHE_DIR": str(tmp_path / "other"), "SCRATCHGPT_KERNELS": "numpy"}
+    run = subprocess.run([sys.executable, "-c", PROGRAM], env=numpy_only, capture_output=True, text=True, check=True)
+    assert run.stderr == ""
+
+
+def test_what_the_user_set_stays(monkeypatch):
+    chosen = {"OMP_WAIT_POLICY": "active", "OPENBLAS_THREAD_TIMEOUT": "20", "NUMBA_CACHE_DIR": "/elsewhere"}
+    chosen["NUMBA_CPU_FEATURES"] = "+avx2"
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    environment.set_defaults()
+    assert {name: os.environ[name] for name in chosen} == chosen
+
+
+def test_dense_copies_only_what_it_must():
+    a = np.arange(6.0).reshape(2, 3)
+    assert dense(a) is a
+    turned = dense(a.T)
+    assert turned.flags.c_contiguous and np.array_equal(turned, a.T)
+    a.flags.writeable = False
+    assert dense(a).flags.writeable
+
+
+def test_threads_are_counted_and_checked():
+    before = kernels.num_threads()
+    kernels.set_threads(1)
+    assert kernels.num_threads() == 1
+    kernels.set_threads(before)
+    for count in (0, 10_000):
+        with pytest.raises(UserError, match="out of range"):
+            kernels.set_threads(count)

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from scratchgpt.kernels import dropout_backward, dropout_forward
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**40 + 5, 2**64 - 1])
+def test_equals_reference_in_every_bit(seed, normal, agree):
+    x = normal(3, 5000)
+    y = agree(dropout_forward, x, 0.3, seed)
+    np.testing.assert_array_equal(dropout_backward(x, 0.3, seed), y)
+
+
+def test_share_and_scale_and_independence(dtype):
+    x = np.ones(200_000, dtype)
+    masks = [dropout_forward(x, 0.1, seed) for seed in (1, 2, 1 << 32)]
+    for y in masks:
+        assert set(np.unique(y)) == {0, dtype.type(1 / 0.9)}
+        assert abs((y == 0).mean() - 0.1) < 0.003
+        kept = (y != 0).astype(np.float64) - 0.9
+        neighbours = (kept[1:] * kept[:-1]).mean() / 0.09
+        assert abs(neighbours) < 0.01
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        both = ((masks[i] == 0) & (masks[j] == 0)).mean()
+        assert abs(both - 0.01) < 0.001
+
+
+def test_p_zero_keeps_all_and_p_one_is_refused(normal):
+    x = normal(100)
+    np.testing.assert_array_equal(dropout_forward(x, 0.0, 3), x)
+    for p in (-0.1, 1.0):
+        with pytest.raises(ValueError, match="p must be"):
+            dropout_forward(x, p, 3)

@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from scratchgpt.kernels import gelu_backward, gelu_forward
+
+
+@pytest.mark.parametrize("shape", [(1,), (33,), (3, 5, 7), (4097,), (0,)])
+def test_equals_reference(shape, normal, agree):
+    x, grad = 3 * normal(*shape), normal(*shape)
+    agree(gelu_forward, x)
+    agree(gelu_backward, grad, x)
+
+
+def test_extremes(dtype, agree):
+    x = np.array([-1e4, -60, -20, -1e-8, 0, 1e-8, 20, 60, 1e4], dtype)
+    y = agree(gelu_forward, x)
+    assert abs(y[0]) < 1e-30 and y[-1] == x[-1]
+    agree(gelu_backward, np.ones_like(x), x)
+    assert np.isnan(gelu_forward(np.array([np.nan], dtype)))
+
+
+def test_strided_input_and_gradient(slope):
+    x = np.random.default_rng(3).standard_normal((6, 4))[::2].T
+    np.testing.assert_array_equal(gelu_forward(x), gelu_forward(x.copy()))
+    expected = slope(lambda a: float(gelu_forward(a).sum()), x.copy())
+    np.testing.assert_allclose(gelu_backward(np.ones_like(x), x), expected, atol=1e-8)

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from scratchgpt.kernels import layernorm_backward, layernorm_forward, num_threads, set_threads
+
+
+@pytest.mark.parametrize("shape", [(1, 7), (2, 5), (64, 32), (65, 33), (200, 257)])
+def test_equals_reference(shape, normal, agree):
+    x, weight, bias = 3 + 2 * normal(*shape), normal(shape[1]), normal(shape[1])
+    _, mean, rstd = agree(layernorm_forward, x, weight, bias, 1e-5)
+    agree(layernorm_backward, normal(*shape), x, weight, mean, rstd, tolerance=1e-4 if x.itemsize == 4 else None)
+
+
+def test_one_channel_is_its_own_mean(normal):
+    x, weight, bias = normal(9, 1), normal(1), normal(1)
+    y, mean, rstd = layernorm_forward(x, weight, bias, 1e-5)
+    np.testing.assert_array_equal(y, np.broadcast_to(bias, y.shape))
+    grad_x, grad_weight, _ = layernorm_backward(normal(9, 1), x, weight, mean, rstd)
+    np.testing.assert_allclose(grad_x, np.zeros_like(x), atol=1e-3)
+    np.testing.assert_array_equal(grad_weight, [0])
+
+
+def test_gradients_are_those_of_forward(slope):
+    rng = np.random.default_rng(1)
+    x, weight, bias, grad = (rng.standard_normal(s) for s in ((3, 5), 5, 5, (3, 5)))
+
+    def loss(x, weight, bias):
+        return float((layernorm_forward(x, weight, bias, 1e-5)[0] * grad).sum())
+
+    _, mean, rstd = layernorm_forward(x, weight, bias, 1e-5)
+    got = layernorm_backward(grad, x, weight, mean, rstd)
+    np.testing.assert_allclose(got[0], slope(lambda a: loss(a, weight, bias), x), atol=1e-8)
+    np.testing.assert_allclose(got[1], slope(lambda a: loss(x, a, bias), weight), atol=1e-8)
+    np.testing.assert_allclose(got[2], slope(lambda a: loss(x, weight, a), bias), atol=1e-8)
+
+
+def test_same_bits_with_any_number_of_threads():
+    rng = np.random.default_rng(2)
+    x, grad, weight = (rng.standard_normal(s).astype(np.float32) for s in ((500, 64), (500, 64), 64))
+    _, mean, rstd = layernorm_forward(x, weight, weight, 1e-5)
+    threads = num_threads()
+    many = layernorm_backward(grad, x, weight, mean, rstd)
+    set_threads(1)
+    one = layernorm_backward(grad, x, weight, mean, rstd)
+    set_threads(threads)
+    assert all(np.array_equal(a, b) for a, b in zip(many, one, strict=True))
+
+
+def test_nan_is_seen_and_shapes_are_checked():
+    x = np.ones((2, 4), np.float32)
+    x[1, 2] = np.nan
+    y = layernorm_forward(x, np.ones(4, np.float32), np.zeros(4, np.float32), 1e-5)[0]
+    assert np.isnan(y[1]).all() and not np.isnan(y[0]).any()
+    with pytest.raises(ValueError, match=r"weight and bias of shape \(C,\)"):
+        layernorm_forward(x, np.ones(5, np.float32), np.zeros(4, np.float32), 1e-5)
