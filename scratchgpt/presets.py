@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from scratchgpt.config import (
     GPTConfig,
     Preset,
@@ -20,7 +22,8 @@ from scratchgpt.errors import UserError
 PRESETS: dict[str, Preset] = {
     # All five stages in about half an hour on two cores.
     "mini": Preset(
-        model=get_mini_config(),
+        # A run sees its text only a few times, and then dropout only slows it down.
+        model=dataclasses.replace(get_mini_config(), dropout=0.0),
         pretrain=PretrainConfig(epochs=2.5),
         sft=SFTConfig(epochs=1.3),
         reward=RewardConfig(epochs=2),
@@ -29,7 +32,7 @@ PRESETS: dict[str, Preset] = {
     ),
     # All five stages in at most three minutes: to see each of them move.
     "tiny": Preset(
-        model=GPTConfig(vocab_size=2000, emb_dim=128, num_heads=4, num_layers=3, context_size=128),
+        model=GPTConfig(vocab_size=2000, emb_dim=128, num_heads=4, num_layers=3, context_size=128, dropout=0.0),
         pretrain=PretrainConfig(epochs=0.5, evaluate_every=100),
         sft=SFTConfig(epochs=0.4, lr=2e-3),
         reward=RewardConfig(epochs=1, lr=5e-4),
@@ -38,7 +41,7 @@ PRESETS: dict[str, Preset] = {
     ),
     # A smaller vocabulary under a deeper model: more tokens a text, more steps a token.
     "base": Preset(
-        model=GPTConfig(vocab_size=1000, emb_dim=256, num_heads=8, num_layers=6, context_size=256),
+        model=GPTConfig(vocab_size=1000, emb_dim=256, num_heads=8, num_layers=6, context_size=256, dropout=0.0),
         pretrain=PretrainConfig(epochs=3),
         sft=SFTConfig(epochs=2),
         reward=RewardConfig(epochs=2),

@@ -1,7 +1,7 @@
 """What Numba and OpenBLAS must be told before they are imported. `scratchgpt.kernels` imports this file first.
 
 Every variable is only a default: a value that the user has already set in the environment wins.
-`docs/performance.md` and `bench/attention.py` show what each of them is worth.
+`bench/attention.py` and `bench/matmul.py` show what they are worth.
 """
 
 from __future__ import annotations
