@@ -25,10 +25,10 @@ PRESETS: dict[str, Preset] = {
         # A run sees its text only a few times, and then dropout only slows it down.
         model=dataclasses.replace(get_mini_config(), dropout=0.0),
         pretrain=PretrainConfig(epochs=2.5),
-        sft=SFTConfig(epochs=1.3),
-        reward=RewardConfig(epochs=2),
-        rlhf=RLHFConfig(kl_coef=0.1, lr=1.5e-4, num_episodes=25),
-        rlvf=RLVFConfig(num_iterations=60, samples_per_task=8, evaluate_every=20),
+        sft=SFTConfig(epochs=3, evaluate_every=600),
+        reward=RewardConfig(epochs=2, evaluate_every=80),
+        rlhf=RLHFConfig(kl_coef=0.1, lr=1e-4, num_episodes=30),
+        rlvf=RLVFConfig(num_iterations=100, samples_per_task=8, evaluate_every=25),
     ),
     # All five stages in at most three minutes: to see each of them move.
     "tiny": Preset(
