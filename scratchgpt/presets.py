@@ -27,7 +27,7 @@ PRESETS: dict[str, Preset] = {
         pretrain=PretrainConfig(epochs=2.5),
         sft=SFTConfig(epochs=3, evaluate_every=600),
         reward=RewardConfig(epochs=2, evaluate_every=80),
-        rlhf=RLHFConfig(kl_coef=0.1, lr=1e-4, num_episodes=30),
+        rlhf=RLHFConfig(kl_coef=0.1, lr=7e-5, num_episodes=40),
         rlvf=RLVFConfig(num_iterations=100, samples_per_task=8, evaluate_every=25),
     ),
     # All five stages in at most three minutes: to see each of them move.
