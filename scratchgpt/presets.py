@@ -28,7 +28,9 @@ PRESETS: dict[str, Preset] = {
         sft=SFTConfig(epochs=3, evaluate_every=600),
         reward=RewardConfig(epochs=2, evaluate_every=80),
         rlhf=RLHFConfig(kl_coef=0.1, lr=7e-5, num_episodes=40),
-        rlvf=RLVFConfig(num_iterations=100, samples_per_task=8, evaluate_every=25),
+        rlvf=RLVFConfig(
+            num_iterations=45, samples_per_task=8, tasks_per_iteration=64, minibatch_size=128, evaluate_every=15
+        ),
     ),
     # All five stages in at most three minutes: to see each of them move.
     "tiny": Preset(
