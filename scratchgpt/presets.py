@@ -25,11 +25,11 @@ PRESETS: dict[str, Preset] = {
         # A run sees its text only a few times, and then dropout only slows it down.
         model=dataclasses.replace(get_mini_config(), dropout=0.0),
         pretrain=PretrainConfig(epochs=2.5),
-        sft=SFTConfig(epochs=3, evaluate_every=600),
+        sft=SFTConfig(epochs=2.4, evaluate_every=600),
         reward=RewardConfig(epochs=2, evaluate_every=80),
         rlhf=RLHFConfig(kl_coef=0.1, lr=7e-5, num_episodes=40),
         rlvf=RLVFConfig(
-            num_iterations=45, samples_per_task=8, tasks_per_iteration=64, minibatch_size=128, evaluate_every=15
+            num_iterations=40, samples_per_task=8, tasks_per_iteration=64, minibatch_size=256, evaluate_every=10
         ),
     ),
     # All five stages in at most three minutes: to see each of them move.
