@@ -69,45 +69,18 @@ def get_mini_config() -> GPTConfig:
     return GPTConfig(vocab_size=6400, emb_dim=256, num_heads=4, num_layers=4, context_size=256)
 
 
-def _check_optimisation(config: PretrainConfig | SFTConfig | RewardConfig) -> None:
-    stage = type(config).__name__.removesuffix("Config").lower()
-    _require(config.epochs > 0, f"{stage}: epochs must be positive, not {config.epochs}")
-    _require(config.batch_size >= 1, f"{stage}: batch_size must be at least 1, not {config.batch_size}")
-    _require(config.lr > 0, f"{stage}: lr must be positive, not {config.lr}")
-    _require(config.max_grad_norm > 0, f"{stage}: max_grad_norm must be positive, not {config.max_grad_norm}")
-
-
 @dataclass(frozen=True)
-class PretrainConfig:
-    """Next-token prediction on plain text.
+class SupervisedConfig:
+    """What the three stages with a fixed data set have in common.
 
     Attributes:
-        epochs: passes over the text.
-        batch_size: windows of context_size tokens a step.
-        lr: highest learning rate, reached after warmup_steps, then a cosine down to a tenth.
+        epochs: passes over the data.
+        batch_size: windows of context_size tokens, dialogues or pairs a step.
+        lr: highest learning rate, reached after warmup_steps; it then falls to a tenth.
+        warmup_steps: steps in which the learning rate rises from 0.
         weight_decay: AdamW's, on matrices.
         max_grad_norm: gradients are clipped to this norm.
-        evaluate_every: steps between measurements on held-out text.
-    """
-
-    epochs: float = 6
-    batch_size: int = 16
-    lr: float = 2e-3
-    warmup_steps: int = 50
-    weight_decay: float = 0.1
-    max_grad_norm: float = 1.0
-    evaluate_every: int = 200
-
-    def __post_init__(self) -> None:
-        _check_optimisation(self)
-
-
-@dataclass(frozen=True)
-class SFTConfig:
-    """Supervised fine-tuning on dialogues; loss on the assistant's tokens only.
-
-    Attributes: as PretrainConfig; a batch holds batch_size dialogues of similar length, and the learning
-    rate falls in a straight line.
+        evaluate_every: steps, episodes or iterations between measurements on held-out data.
     """
 
     epochs: float = 2
@@ -119,26 +92,37 @@ class SFTConfig:
     evaluate_every: int = 300
 
     def __post_init__(self) -> None:
-        _check_optimisation(self)
+        stage = type(self).__name__.removesuffix("Config").lower()
+        _require(self.epochs > 0, f"{stage}: epochs must be positive, not {self.epochs}")
+        _require(self.batch_size >= 1, f"{stage}: batch_size must be at least 1, not {self.batch_size}")
+        _require(self.lr > 0, f"{stage}: lr must be positive, not {self.lr}")
+        _require(self.warmup_steps >= 0, f"{stage}: warmup_steps must not be negative, not {self.warmup_steps}")
+        _require(self.max_grad_norm > 0, f"{stage}: max_grad_norm must be positive, not {self.max_grad_norm}")
+        _require(self.evaluate_every >= 1, f"{stage}: evaluate_every must be at least 1, not {self.evaluate_every}")
 
 
 @dataclass(frozen=True)
-class RewardConfig:
-    """The reward model: pairs of a better and a worse answer, Bradley-Terry loss.
+class PretrainConfig(SupervisedConfig):
+    """Next-token prediction on plain text; the learning rate follows a cosine."""
 
-    Attributes: as SFTConfig; a batch holds batch_size pairs.
-    """
+    epochs: float = 6
+    batch_size: int = 16
+    lr: float = 2e-3
+    evaluate_every: int = 200
 
-    epochs: float = 2
-    batch_size: int = 32
+
+@dataclass(frozen=True)
+class SFTConfig(SupervisedConfig):
+    """Supervised fine-tuning on dialogues, loss on the assistant's tokens; the learning rate falls in a line."""
+
+
+@dataclass(frozen=True)
+class RewardConfig(SupervisedConfig):
+    """The reward model: pairs of a better and a worse answer, Bradley-Terry loss; the learning rate as in SFT."""
+
     lr: float = 2e-4
     warmup_steps: int = 10
-    weight_decay: float = 0.1
-    max_grad_norm: float = 1.0
     evaluate_every: int = 40
-
-    def __post_init__(self) -> None:
-        _check_optimisation(self)
 
 
 @dataclass(frozen=True)
@@ -198,6 +182,7 @@ class RLHFConfig:
         _require(0 <= self.gae_lambda <= 1, f"rlhf: gae_lambda must be in [0, 1], not {self.gae_lambda}")
         _require(self.temperature > 0, f"rlhf: temperature must be positive, not {self.temperature}")
         _require(self.max_new_tokens >= 1, f"rlhf: max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        _require(self.evaluate_every >= 1, f"rlhf: evaluate_every must be at least 1, not {self.evaluate_every}")
 
 
 @dataclass(frozen=True)
@@ -250,6 +235,8 @@ class RLVFConfig:
         _require(self.kl_coef >= 0, f"rlvf: kl_coef must not be negative, not {self.kl_coef}")
         _require(self.lr > 0, f"rlvf: lr must be positive, not {self.lr}")
         _require(self.temperature > 0, f"rlvf: temperature must be positive, not {self.temperature}")
+        _require(self.max_new_tokens >= 1, f"rlvf: max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        _require(self.evaluate_every >= 1, f"rlvf: evaluate_every must be at least 1, not {self.evaluate_every}")
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,7 @@ def _help(name: str, sections: Sequence[str]) -> str:
 
 def _explained(config: type) -> Mapping[str, str]:
     """{"lr": text, ...} from the ``Attributes`` part of a docstring."""
-    described = (config.__doc__ or "").partition("Attributes:\n")[2]
+    documented = (base.__doc__ or "" for base in config.__mro__)
+    described = "\n".join(text.partition("Attributes:\n")[2] for text in documented)
     entries = re.findall(r"^ {8}(\w[\w, ]*): ((?:.|\n {12,})*)", described, re.MULTILINE)
     return {name: " ".join(text.split()) for names, text in entries for name in names.split(", ")}
