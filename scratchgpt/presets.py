@@ -27,9 +27,13 @@ PRESETS: dict[str, Preset] = {
         pretrain=PretrainConfig(epochs=2.5),
         sft=SFTConfig(epochs=2.4, evaluate_every=600),
         reward=RewardConfig(epochs=2, evaluate_every=80),
-        rlhf=RLHFConfig(kl_coef=0.1, lr=7e-5, num_episodes=40),
+        rlhf=RLHFConfig(kl_coef=0.1, lr=7e-5, num_episodes=20),
         rlvf=RLVFConfig(
-            num_iterations=40, samples_per_task=8, tasks_per_iteration=64, minibatch_size=256, evaluate_every=10
+            lr=4e-5,
+            num_iterations=25,
+            samples_per_task=8,
+            tasks_per_iteration=64,
+            minibatch_size=512,
         ),
     ),
     # All five stages in at most three minutes: to see each of them move.
