@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 import safetensors.numpy
 
 from scratchgpt import autograd as ag
@@ -256,7 +257,7 @@ def read_weights(directory: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{directory}: no weights here (there is no {WEIGHTS_FILE})")
     try:
         return safetensors.numpy.load_file(path)
-    except Exception as error:  # the library's own exception type is not public
+    except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"{path}: damaged weights file ({error})") from None
 
 
