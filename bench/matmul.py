@@ -2,10 +2,9 @@
 
     python bench/matmul.py [--json FILE] [--threads N] [--pairs N]
 
-Forward (x @ W), the gradient of the input (dy @ W^T) and of the weight (x^T @ dy), float32, and the product
-fused with bias and GELU against the same in three steps. On a quiet machine an OpenBLAS that uses the CPU's
-widest vectors is level or ahead; the engine uses our kernel all the same, because one thread pool does not
-fight with another for the cores, except for products of fewer than 16 rows (``scratchgpt.decoder``).
+Forward (x @ W), the gradient of the input (dy @ W^T) and of the weight (x^T @ dy, with the bias's), in float32
+and, where the CPU has it, in bf16, and the product fused with bias and GELU against the same in three steps.
+OpenBLAS takes the kernels that OPENBLAS_CORETYPE names; without it, those it knows the CPU by.
 """
 
 from __future__ import annotations
@@ -33,17 +32,17 @@ def compare(name: str, depth: int, width: int, rows: int, pairs: int) -> list[Co
     works: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
         "x @ W": (lambda: kernels.matmul(x, weight), lambda: x @ weight),
         "dy @ W.T": (lambda: kernels.matmul(grad, weight.T), lambda: grad @ weight.T),
-        "x.T @ dy": (lambda: kernels.matmul(x.T, grad), lambda: x.T @ grad),
+        "x.T @ dy": (lambda: kernels.weight_gradient(x, grad), lambda: (x.T @ grad, grad.sum(axis=0))),
     }
     if name == "c_fc":
         works["gelu(x @ W + b)"] = (
-            lambda: kernels.matmul_bias_gelu(x, weight, bias),
+            lambda: kernels.matmul_gelu(x, weight, bias),
             lambda: kernels.gelu_forward(x @ weight + bias),
         )
     comparisons = []
     for product, (ours, theirs) in works.items():
-        work = f"matmul {name} {product}, {rows} rows"
-        comparison = Comparison(work, f"{name} {product}", "BLAS", 2e-9 * rows * depth * width)
+        work = f"matmul {name} {product}, {rows} rows, {kernels.precision()}"
+        comparison = Comparison(work, f"{name} {product}", "BLAS float32", 2e-9 * rows * depth * width)
         timed = (lambda run=ours: seconds_of(run)), (lambda run=theirs: seconds_of(run))
         comparisons.append(interleave(*timed, comparison, pairs, SECONDS_A_COMPARISON))
     return comparisons
@@ -57,17 +56,23 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=11, help="measured pairs a comparison (default: 11)")
     flags = parser.parse_args()
     from scratchgpt import kernels
+    from scratchgpt.kernels.bfloat16 import has_bf16
 
     if flags.threads:
         kernels.set_threads(flags.threads)
     console = Console()
     console.print(machine_line(kernels.num_threads()), highlight=False, soft_wrap=True)
-    comparisons = []
-    for name, (depth, width) in SHAPES.items():
-        comparisons += compare(name, depth, width, TOKENS // 4 if name == "head" else TOKENS, flags.pairs)
-    console.print(comparison_table("matrix products of the mini model, float32 (ratio > 1: we lead)", comparisons))
+    everything = []
+    for precision in ("float32", "bf16") if has_bf16() else ("float32",):
+        kernels.set_precision(precision)
+        comparisons = []
+        for name, (depth, width) in SHAPES.items():
+            comparisons += compare(name, depth, width, TOKENS // 4 if name == "head" else TOKENS, flags.pairs)
+        title = f"matrix products of the mini model, {precision} (ratio > 1: we lead)"
+        console.print(comparison_table(title, comparisons))
+        everything += comparisons
     if flags.json:
-        write_json(flags.json, comparisons)
+        write_json(flags.json, everything)
 
 
 if __name__ == "__main__":

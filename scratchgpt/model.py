@@ -69,7 +69,8 @@ class FeedForward(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, C) -> (B, T, C)"""
-        return self.dropout(self.c_proj(ag.gelu(self.c_fc(x))))
+        fc, proj = self.c_fc, self.c_proj
+        return self.dropout(ag.feed_forward(x, fc.weight, fc.bias, proj.weight, proj.bias))
 
 
 class TransformerBlock(Module):

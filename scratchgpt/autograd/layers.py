@@ -31,10 +31,18 @@ def matmul(a: Array, b: Array) -> Result:
             grad = grad[..., None]
         if a.ndim == 1:
             grad = grad[..., None, :]
-        grad_left = unbroadcast(grad @ np.swapaxes(right, -1, -2), left.shape)
-        grad_right = unbroadcast(np.swapaxes(left, -1, -2) @ grad, right.shape)
+        if one_matrix:
+            rows, grad_rows = left.reshape(-1, left.shape[-1]), grad.reshape(-1, grad.shape[-1])
+            grad_left, grad_right = kernels.matmul(grad_rows, right.T), kernels.matmul(rows.T, grad_rows)
+        else:
+            grad_left = unbroadcast(grad @ np.swapaxes(right, -1, -2), left.shape)
+            grad_right = unbroadcast(np.swapaxes(left, -1, -2) @ grad, right.shape)
         return grad_left.reshape(a.shape), grad_right.reshape(b.shape)
 
+    # One matrix on the right, however many on the left: a single product for the kernel.
+    one_matrix = a.ndim >= 2 and b.ndim == 2 and a.shape[-1] == len(b) and a.size and b.size and a.dtype == b.dtype
+    if one_matrix:
+        return kernels.matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1]), vjp
     return np.matmul(a, b), vjp
 
 
@@ -42,19 +50,35 @@ def matmul(a: Array, b: Array) -> Result:
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Result:
     """x @ weight + bias.  x (..., K), weight (K, N) as GPT-2 stores it, bias (N,) or None -> (..., N)"""
     rows = x.reshape(-1, x.shape[-1])
-    y = kernels.matmul(rows, weight)
-    if bias is not None:
-        y += bias
+    y = kernels.matmul(rows, weight, bias)
 
     def vjp(grad: Array) -> Gradients:
         grad_rows = np.ascontiguousarray(grad).reshape(-1, weight.shape[1])
-        grad_x = kernels.matmul(grad_rows, weight.T).reshape(x.shape)
-        grad_weight = kernels.matmul(rows.T, grad_rows)
-        # A row of ones turns the column sums into a matrix product, which BLAS runs on every core.
-        grad_bias = None if bias is None else np.ones(len(grad_rows), grad.dtype) @ grad_rows
-        return grad_x, grad_weight, grad_bias
+        grad_weight, grad_bias = kernels.weight_gradient(rows, grad_rows)
+        return kernels.matmul(grad_rows, weight.T).reshape(x.shape), grad_weight, grad_bias
 
     return y.reshape(*x.shape[:-1], weight.shape[1]), vjp
+
+
+@operation
+def feed_forward(x: Array, weight_in: Array, bias_in: Array, weight_out: Array, bias_out: Array) -> Result:
+    """gelu(x @ weight_in + bias_in) @ weight_out + bias_out: both linear layers of a block (Radford et al. 2019).
+
+    x (..., C), weight_in (C, F), bias_in (F,), weight_out (F, C'), bias_out (C',) -> (..., C'). GELU and its
+    derivative are applied where the products leave their results, which saves three passes over (..., F).
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    pre, hidden = kernels.matmul_gelu(rows, weight_in, bias_in)
+    y = kernels.matmul(hidden, weight_out, bias_out)
+
+    def vjp(grad: Array) -> Gradients:
+        grad_rows = np.ascontiguousarray(grad).reshape(-1, weight_out.shape[1])
+        grad_out = kernels.weight_gradient(hidden, grad_rows)
+        grad_pre = kernels.matmul_gelu_backward(grad_rows, weight_out.T, pre)
+        grad_in = kernels.weight_gradient(rows, grad_pre)
+        return kernels.matmul(grad_pre, weight_in.T).reshape(x.shape), *grad_in, *grad_out
+
+    return y.reshape(*x.shape[:-1], weight_out.shape[1]), vjp
 
 
 @operation
@@ -167,16 +191,19 @@ def linear_cross_entropy(
     grad_rows, grad_weight = np.zeros_like(rows), np.zeros_like(weight)
     loss = np.zeros((), dtype=hidden.dtype)
     (taking_part,) = np.nonzero(share)  # in SFT most positions are prompt: their logits are never needed
+    head, head_turned = kernels.pack(weight.T), kernels.pack(weight)  # once for all blocks
     for start in range(0, len(taking_part), HEAD_ROWS):
         block = taking_part[start : start + HEAD_ROWS]
-        logits = kernels.matmul(rows[block], weight.T)
-        losses, logsumexp = kernels.cross_entropy_forward(logits, flat[block], ignore_index)
+        logits = kernels.matmul(rows[block], head)
+        losses = kernels.cross_entropy_gradient(logits, flat[block], share[block], ignore_index)
         loss += losses @ share[block]
-        grad_logits = kernels.cross_entropy_backward(share[block], logits, flat[block], logsumexp, ignore_index)
-        grad_rows[block] = kernels.matmul(grad_logits, weight)
-        grad_weight += kernels.matmul(grad_logits.T, rows[block])
+        # The logits have become their own gradient.
+        grad_rows[block] = kernels.matmul(logits, head_turned)
+        kernels.add_matmul(grad_weight, logits.T, rows[block])
 
     def vjp(grad: Array) -> Gradients:
+        if grad == 1:
+            return grad_rows.reshape(hidden.shape), grad_weight, None, None
         return (grad_rows * grad).reshape(hidden.shape), grad_weight * grad, None, None
 
     return loss, vjp

@@ -9,23 +9,35 @@ from scratchgpt.kernels import environment as environment  # isort: split  -- fi
 from scratchgpt.kernels.adamw import adamw_step
 from scratchgpt.kernels.attention import attention_backward, attention_forward
 from scratchgpt.kernels.attention_decode import attention_decode
-from scratchgpt.kernels.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from scratchgpt.kernels.bfloat16 import precision, precision_reason, set_precision
+from scratchgpt.kernels.cross_entropy import cross_entropy_backward, cross_entropy_forward, cross_entropy_gradient
 from scratchgpt.kernels.dispatch import backend, use
 from scratchgpt.kernels.dropout import dropout_backward, dropout_forward
 from scratchgpt.kernels.embedding import embedding_backward
 from scratchgpt.kernels.gelu import gelu_backward, gelu_forward
 from scratchgpt.kernels.layernorm import layernorm_backward, layernorm_forward
-from scratchgpt.kernels.matmul import matmul, matmul_bias_gelu
+from scratchgpt.kernels.matmul import (
+    PackedMatrix,
+    add_matmul,
+    matmul,
+    matmul_gelu,
+    matmul_gelu_backward,
+    pack,
+    weight_gradient,
+)
 from scratchgpt.kernels.threads import num_threads, set_threads
 
 __all__ = [
+    "PackedMatrix",
     "adamw_step",
+    "add_matmul",
     "attention_backward",
     "attention_decode",
     "attention_forward",
     "backend",
     "cross_entropy_backward",
     "cross_entropy_forward",
+    "cross_entropy_gradient",
     "dropout_backward",
     "dropout_forward",
     "embedding_backward",
@@ -34,8 +46,14 @@ __all__ = [
     "layernorm_backward",
     "layernorm_forward",
     "matmul",
-    "matmul_bias_gelu",
+    "matmul_gelu",
+    "matmul_gelu_backward",
     "num_threads",
+    "pack",
+    "precision",
+    "precision_reason",
+    "set_precision",
     "set_threads",
     "use",
+    "weight_gradient",
 ]

@@ -36,6 +36,15 @@ def cross_entropy_backward_reference(
     return grad * np.where(counted, grad_losses, 0).astype(logits.dtype)[:, None]
 
 
+def cross_entropy_gradient_reference(
+    logits: np.ndarray, targets: np.ndarray, grad_losses: np.ndarray, ignore_index: int
+) -> np.ndarray:
+    """Both equations above in NumPy; see `cross_entropy_gradient`."""
+    losses, logsumexp = cross_entropy_forward_reference(logits, targets, ignore_index)
+    logits[...] = cross_entropy_backward_reference(grad_losses, logits, targets, logsumexp, ignore_index)
+    return losses
+
+
 # Why this is fast: maximum and sum of exponentials are vectorised loops over a row that is in cache, and
 # the probabilities are never stored: backward computes them again from the one number logsumexp.
 
@@ -58,6 +67,24 @@ def _gradient_row(row, target, logsumexp, grad_loss, grad):
     grad[target] -= grad_loss
 
 
+@loop
+def _losses_and_gradient_row(row, target, grad_loss):
+    """The loss of a row, which becomes its gradient: one exponential an element serves both."""
+    top = row[0]
+    for v in range(row.size):
+        top = maximum(top, row[v])
+    total = row.dtype.type(0)
+    wanted = row[target]
+    for v in range(row.size):
+        row[v] = exp(row[v] - top)
+        total += row[v]
+    scale = grad_loss / total
+    for v in range(row.size):
+        row[v] *= scale
+    row[target] -= grad_loss
+    return top + np.log(total) - wanted
+
+
 @parallel_loop
 def _forward(logits, targets, ignore_index, losses, logsumexp):
     for i in prange(logits.shape[0]):
@@ -72,6 +99,16 @@ def _backward(grad_losses, logits, targets, logsumexp, ignore_index, grad_logits
             grad_logits[i, :] = 0
         else:
             _gradient_row(logits[i], targets[i], logsumexp[i], grad_losses[i], grad_logits[i])
+
+
+@parallel_loop
+def _gradient(logits, targets, grad_losses, ignore_index, losses):
+    for i in prange(logits.shape[0]):
+        if targets[i] == ignore_index:
+            logits[i, :] = 0
+            losses[i] = 0
+        else:
+            losses[i] = _losses_and_gradient_row(logits[i], targets[i], grad_losses[i])
 
 
 def _check(logits: np.ndarray, targets: np.ndarray, ignore_index: int) -> None:
@@ -110,3 +147,20 @@ def cross_entropy_backward(
     grad_losses = dense(grad_losses.astype(logits.dtype, copy=False))
     _backward(grad_losses, dense(logits), targets, dense(logsumexp), ignore_index, grad_logits)
     return grad_logits
+
+
+@compiled(reference=cross_entropy_gradient_reference)
+def cross_entropy_gradient(
+    logits: np.ndarray, targets: np.ndarray, grad_losses: np.ndarray, ignore_index: int
+) -> np.ndarray:
+    """Losses (N,) of logits (N, V), which are overwritten by their gradient for grad_losses (N,).
+
+    For a head whose losses' gradients are known beforehand. Raises as `cross_entropy_forward` does, and ValueError
+    if the logits are not contiguous."""
+    _check(logits, targets, ignore_index)
+    require(grad_losses.shape == targets.shape, "cross_entropy: one gradient a row")
+    require(logits.flags.c_contiguous and logits.flags.writeable, "cross_entropy: the logits are overwritten in place")
+    losses = np.empty(logits.shape[0], logits.dtype)
+    targets = dense(targets.astype(np.int64, copy=False))
+    _gradient(logits, targets, dense(grad_losses.astype(logits.dtype, copy=False)), ignore_index, losses)
+    return losses

@@ -6,6 +6,7 @@ Every variable is only a default: a value that the user has already set in the e
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import platform
@@ -30,6 +31,21 @@ def source_fingerprint() -> str:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def keep_freed_memory() -> None:
+    """Tell the C library (glibc) to keep large freed arrays for the next ones instead of returning them.
+
+    A training step frees and allocates the same arrays again and again; each time the operating system would take
+    the pages back and hand out new ones, zeroed: 25,000 page faults a step of `mini`, a fifth of its time. The
+    process keeps its peak memory instead. A user's own MALLOC_ variables win."""
+    if platform.system() != "Linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    c_library = ctypes.CDLL(None)
+    if hasattr(c_library, "gnu_get_libc_version"):
+        mmap_threshold, trim_threshold = -3, -1  # malloc.h: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+        c_library.mallopt(mmap_threshold, 1 << 30)
+        c_library.mallopt(trim_threshold, -1)
 
 
 def set_defaults() -> None:
@@ -57,3 +73,4 @@ def set_defaults() -> None:
 
 
 set_defaults()
+keep_freed_memory()

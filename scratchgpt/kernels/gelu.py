@@ -44,7 +44,8 @@ def gelu_into(x, y):
 
 
 @loop
-def _backward_into(grad, x, grad_x):
+def gelu_backward_into(grad, x, grad_x):
+    """grad_x[i] = grad[i] * gelu'(x[i]) for 1-d arrays; used inside other kernels as well."""
     one = x.dtype.type(1)
     linear = x.dtype.type(LINEAR)
     cubic = x.dtype.type(CUBIC)
@@ -66,7 +67,7 @@ def _forward(x, y):
 def _backward(grad, x, grad_x):
     for block in prange((x.size + BLOCK - 1) // BLOCK):
         part = slice(block * BLOCK, (block + 1) * BLOCK)
-        _backward_into(grad[part], x[part], grad_x[part])
+        gelu_backward_into(grad[part], x[part], grad_x[part])
 
 
 @compiled(reference=gelu_forward_reference)

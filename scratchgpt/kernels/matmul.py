@@ -1,73 +1,74 @@
-"""Matrix product C = A B, and the same with bias and GELU applied while a block of C is still in cache.
+"""Matrix product C = A B, and the same with what a linear layer needs before and after it, done while it is in cache.
 
-Blocking after Goto & van de Geijn (2008): k is cut in blocks of 256, B is packed into panels one tile wide
-(256 x 32 floats: 32 KB, first-level cache), A and C are worked on in blocks of rows that stay in the
-second-level cache, and the register tile (register_tile.py) does the arithmetic.
+Blocking after Goto & van de Geijn (2008): k is cut in blocks, B is packed into panels one tile wide (512 x 32
+elements) and A in blocks of 64 rows, both small enough for the second-level cache, which feeds the register tile
+(register_tile.py) as fast as it works. `set_precision` (bfloat16.py) decides what an element is: a float32, or a
+pair of bfloat16, with which all products below take half the time.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numba
 import numpy as np
 from numba import prange
 
-from scratchgpt.kernels.dispatch import compiled, dense, loop, parallel_loop, require
-from scratchgpt.kernels.gelu import gelu_forward_reference, gelu_into
-from scratchgpt.kernels.register_tile import TILE_ROWS, multiply, tile_columns, transpose
+from scratchgpt.kernels.bfloat16 import precision, rounded
+from scratchgpt.kernels.dispatch import backend, compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.gelu import gelu_backward_into, gelu_backward_reference, gelu_forward_reference, gelu_into
+from scratchgpt.kernels.packing import pack_panels, pack_rows, pair_size
+from scratchgpt.kernels.register_tile import TILE_ROWS, multiply_tile, tile_columns
 
-DEPTH_BLOCK = 256
+DEPTH_BLOCK = 512
 ROW_BLOCK = 64
+ROW_GROUP = 256
+PANEL_GROUP = 4
 PACKED_ELEMENTS = 1 << 20
 
 
-def matmul_reference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a @ b by NumPy's BLAS; see `matmul`."""
-    return a @ b
+class PackedMatrix(NamedTuple):
+    """A right operand packed once for many products, see `pack`.
+
+    `panels` is (block of k, panel, element, column), None on the NumPy backend; `matrix` the matrix itself."""
+
+    matrix: np.ndarray
+    panels: np.ndarray | None
 
 
-def matmul_bias_gelu_reference(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """pre = a @ b + bias and gelu(pre) in NumPy; see `matmul_bias_gelu`."""
-    pre = a @ b + bias
+def matmul_reference(a: np.ndarray, b: np.ndarray | PackedMatrix, bias: np.ndarray | None = None) -> np.ndarray:
+    """a @ b + bias by NumPy's BLAS; in bf16, of the rounded operands. See `matmul`."""
+    b = b.matrix if isinstance(b, PackedMatrix) else b
+    if precision() == "bf16" and a.dtype == np.float32:
+        a, b = rounded(a), rounded(b)
+    return a @ b if bias is None else a @ b + bias
+
+
+def matmul_gelu_reference(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """pre = a @ b + bias and gelu(pre) in NumPy; see `matmul_gelu`."""
+    pre = matmul_reference(a, b, bias)
     return pre, gelu_forward_reference(pre)
 
 
+def matmul_gelu_backward_reference(grad: np.ndarray, b: np.ndarray, pre: np.ndarray) -> np.ndarray:
+    """(grad @ b) * gelu'(pre) in NumPy; see `matmul_gelu_backward`."""
+    return gelu_backward_reference(matmul_reference(grad, b), pre)
+
+
+def add_matmul_reference(c: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
+    """c += a @ b in NumPy; see `add_matmul`."""
+    c += matmul_reference(a, b)
+
+
+def weight_gradient_reference(x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x^T grad and the column sums of grad in NumPy; see `weight_gradient`."""
+    return matmul_reference(x.T, grad), grad.sum(axis=0)
+
+
 # Why this is fast: see register_tile.py for the arithmetic. The blocks see to it that the tile never waits: a
-# panel of B stays in the first-level cache while all tiles of a block of rows go over it. B is turned while it
-# is packed where it is a transposed view, and A is read where it lies, so that the products of backward,
-# dY W^T and X^T dY, need no copies.
-
-
-@loop
-def _pack_panel(b, b_row, b_column, first_k, depth, first_column, columns, panel):
-    """panel[k, s] = B[first_k + k, first_column + s] for s < columns, then zeros; B lies strided in flat b."""
-    start = first_k * b_row + first_column * b_column
-    turned = 0
-    if b_column == 1:
-        for k in range(depth):
-            source = b[start + k * b_row : start + k * b_row + columns]
-            target = panel[k]
-            for s in range(columns):
-                target[s] = source[s]
-    else:
-        width = panel.shape[1]
-        if columns == width:
-            turned = depth // width * width
-            transpose(b, start, b_column, panel.reshape(-1), 0, width, width, turned)
-        for k in range(turned, depth):
-            for s in range(columns):
-                panel[k, s] = b[start + k * b_row + s * b_column]
-    panel[:depth, columns:] = 0
-
-
-@loop
-def _pack_rows(a, a_row, a_column, first_row, rows, first_k, depth, packed):
-    """packed[k, r] = A[first_row + r, first_k + k] for r < rows, then zeros: one tile of rows."""
-    start = first_row * a_row + first_k * a_column
-    for k in range(depth):
-        target = packed[k]
-        for r in range(rows):
-            target[r] = a[start + r * a_row + k * a_column]
-        for r in range(rows, TILE_ROWS):
-            target[r] = 0
+# panel of B stays in the first-level cache while all tiles of a block of rows go over it. Operands are turned,
+# and rounded, while they are packed, so that the products of backward, dY W^T and X^T dY, need no copies. The
+# bias is where the sums start, and GELU is applied to a block of rows before it leaves the cache.
 
 
 @loop
@@ -79,68 +80,150 @@ def _copy_edge(edge, c, row, column, add):
 
 
 @loop
-def _multiply_rows(a, a_row, a_column, first_k, depth, packed_b, first_row, c, add):
-    """One block of rows of C, all its columns: (+)= A[:, first_k : first_k + depth] times the packed part of B."""
+def _multiply_block(packed_a, a_row, a_step, panels, length, first_row, first_column, bias, add, c):
+    """Rows first_row and on, columns first_column and on of C = bias (or C itself) + packed rows * panels."""
     rows, columns = c.shape
-    blocks, panels, panel_depth, width = packed_b.shape
-    last_row = min(first_row + ROW_BLOCK, rows)
-    last_tile = np.empty((DEPTH_BLOCK, TILE_ROWS), a.dtype)
-    edge = np.empty((TILE_ROWS, width), a.dtype)
-    flat_tile, flat_b, flat_c, flat_edge = last_tile.reshape(-1), packed_b.reshape(-1), c.reshape(-1), edge.reshape(-1)
-    for block in range(blocks):
-        k = first_k + block * DEPTH_BLOCK
-        size = min(DEPTH_BLOCK, depth - block * DEPTH_BLOCK)
-        more = add or block > 0
-        if last_row % TILE_ROWS:
-            row = last_row // TILE_ROWS * TILE_ROWS
-            _pack_rows(a, a_row, a_column, row, rows - row, k, size, last_tile)
-        for panel in range(panels):
-            column = panel * width
-            right = (block * panels + panel) * panel_depth * width
-            for row in range(first_row, last_row, TILE_ROWS):
-                whole_rows = row + TILE_ROWS <= rows
-                if whole_rows:
-                    source, left, left_row, left_step = a, row * a_row + k * a_column, a_row, a_column
-                else:
-                    source, left, left_row, left_step = flat_tile, 0, 1, TILE_ROWS
-                inside = whole_rows and column + width <= columns
-                # A tile over the edge goes to a buffer; only what lies inside is copied out of it.
-                target, corner, stride = (flat_c, row * columns + column, columns) if inside else (flat_edge, 0, width)
-                multiply(
-                    target, corner, stride, source, left, left_row, left_step, flat_b, right, width,
-                    TILE_ROWS, width, size, inside and more,
+    width = panels.shape[2]
+    edge = np.empty((TILE_ROWS, width), c.dtype)
+    flat_a, flat_c, flat_edge = packed_a.reshape(-1), c.reshape(-1), edge.reshape(-1)
+    zeros = np.zeros(width, c.dtype)
+    for panel in range(panels.shape[0]):
+        flat_b = panels[panel].reshape(-1)
+        column = first_column + panel * width
+        for row in range(first_row, min(first_row + ROW_BLOCK, rows), TILE_ROWS):
+            left = (row - first_row) * packed_a.shape[1]
+            corner = row * columns + column
+            inside = row + TILE_ROWS <= rows and column + width <= columns
+            # The sums start at the bias, at what C holds already, or at zero.
+            if add:
+                start, at, stride = (flat_c, corner, columns) if inside else (zeros, 0, 0)
+            else:
+                start, at, stride = bias, column, 0
+            if inside:
+                multiply_tile(
+                    flat_c, corner, columns, start, at, stride, flat_a, left, a_row, a_step, flat_b, 0, width, length
                 )  # fmt: skip
-                if not inside:
-                    _copy_edge(edge, c, row, column, more)
+            else:
+                # A tile over the edge goes to a buffer; only what lies inside is copied out of it.
+                multiply_tile(
+                    flat_edge, 0, width, start, at, stride, flat_a, left, a_row, a_step, flat_b, 0, width, length
+                )  # fmt: skip
+                _copy_edge(edge, c, row, column, add)
+
+
+@loop
+def _multiply_rows(a, a_row, a_column, first_k, depth, packed_b, first_row, panel, last_panel, bias, add, c):
+    """A block of rows of C, the columns of some panels: bias (or C) + A[:, first_k : first_k + depth] B."""
+    size = pair_size(packed_b)
+    packed_a = np.empty((ROW_BLOCK, DEPTH_BLOCK), packed_b.dtype)
+    rows = min(ROW_BLOCK, c.shape[0] - first_row)
+    for block in range(packed_b.shape[0]):
+        k = block * DEPTH_BLOCK * size
+        part = min(DEPTH_BLOCK * size, depth - k)
+        row_stride, step = pack_rows(a, a_row, a_column, first_row, rows, first_k + k, part, packed_a)
+        panels = packed_b[block, panel:last_panel]
+        _multiply_block(
+            packed_a, row_stride, step, panels, (part + size - 1) // size,
+            first_row, panel * packed_b.shape[3], bias, add or block > 0, c,
+        )  # fmt: skip
+
+
+@loop
+def _task(number, groups, panels):
+    """(first row, first panel, last panel) of one of the pieces that a product is shared out in."""
+    rows, group = divmod(np.int64(number), np.int64(groups))
+    return rows * ROW_BLOCK, group * panels // groups, (group + 1) * panels // groups
 
 
 @parallel_loop
 def _pack(b, b_row, b_column, first_k, depth, columns, packed):
     blocks, panels, _, width = packed.shape
-    for task in prange(blocks * panels):
-        block, panel = divmod(np.int64(task), panels)
-        column = panel * width
-        size = min(DEPTH_BLOCK, depth - block * DEPTH_BLOCK)
-        k = first_k + block * DEPTH_BLOCK
-        _pack_panel(b, b_row, b_column, k, size, column, min(width, columns - column), packed[block, panel])
+    size = pair_size(packed)
+    groups = (panels + PANEL_GROUP - 1) // PANEL_GROUP
+    for task in prange(blocks * groups):
+        block, group = divmod(np.int64(task), groups)
+        column = group * PANEL_GROUP * width
+        k = block * DEPTH_BLOCK * size
+        part = min(DEPTH_BLOCK * size, depth - k)
+        turned = np.empty((width, DEPTH_BLOCK if b_column != 1 else 0), packed.dtype)
+        target = packed[block, group * PANEL_GROUP : min((group + 1) * PANEL_GROUP, panels)]
+        inside = min(target.shape[0] * width, columns - column)
+        pack_panels(b, b_row, b_column, first_k + k, part, column, inside, target, turned)
 
 
 @parallel_loop
-def _multiply(a, a_row, a_column, first_k, depth, packed_b, c, add):
-    for task in prange((c.shape[0] + ROW_BLOCK - 1) // ROW_BLOCK):
-        _multiply_rows(a, a_row, a_column, first_k, depth, packed_b, np.int64(task) * ROW_BLOCK, c, add)
+def _multiply(a, a_row, a_column, first_k, depth, packed_b, groups, bias, add, c):
+    for number in prange((c.shape[0] + ROW_BLOCK - 1) // ROW_BLOCK * groups):
+        first_row, panel, last_panel = _task(number, groups, packed_b.shape[1])
+        _multiply_rows(a, a_row, a_column, first_k, depth, packed_b, first_row, panel, last_panel, bias, add, c)
 
 
 @parallel_loop
-def _multiply_bias_gelu(a, a_row, a_column, depth, packed_b, bias, pre, out):
-    for task in prange((pre.shape[0] + ROW_BLOCK - 1) // ROW_BLOCK):
-        first_row = np.int64(task) * ROW_BLOCK
-        _multiply_rows(a, a_row, a_column, 0, depth, packed_b, first_row, pre, False)
+def _multiply_gelu(a, a_row, a_column, depth, packed_b, groups, bias, pre, out):
+    for number in prange((pre.shape[0] + ROW_BLOCK - 1) // ROW_BLOCK * groups):
+        first_row, panel, last_panel = _task(number, groups, packed_b.shape[1])
+        _multiply_rows(a, a_row, a_column, 0, depth, packed_b, first_row, panel, last_panel, bias, False, pre)
+        columns = slice(panel * packed_b.shape[3], min(last_panel * packed_b.shape[3], pre.shape[1]))
         for i in range(first_row, min(first_row + ROW_BLOCK, pre.shape[0])):
-            row = pre[i]
-            for j in range(row.size):
-                row[j] += bias[j]
-            gelu_into(row, out[i])
+            gelu_into(pre[i, columns], out[i, columns])
+
+
+@parallel_loop
+def _multiply_gelu_backward(a, a_row, a_column, depth, packed_b, groups, zeros, pre, out):
+    for number in prange((pre.shape[0] + ROW_BLOCK - 1) // ROW_BLOCK * groups):
+        first_row, panel, last_panel = _task(number, groups, packed_b.shape[1])
+        _multiply_rows(a, a_row, a_column, 0, depth, packed_b, first_row, panel, last_panel, zeros, False, out)
+        columns = slice(panel * packed_b.shape[3], min(last_panel * packed_b.shape[3], pre.shape[1]))
+        # Through a buffer: a loop whose input may be its output is not vectorised.
+        row = np.empty(pre.shape[1], pre.dtype)[columns]
+        for i in range(first_row, min(first_row + ROW_BLOCK, pre.shape[0])):
+            gelu_backward_into(out[i, columns], pre[i, columns], row)
+            out[i, columns] = row
+
+
+@loop
+def _add_column_sums(grad, first, last, column, sums):
+    for i in range(first, last):
+        row = grad[i, column:]
+        for j in range(sums.size):
+            sums[j] += row[j]
+
+
+@parallel_loop
+def _weight_gradient(x, grad, splits, packed_like, weights, sums):
+    """weights[split] = x^T grad and sums[split] = column sums of grad over the split's share of the rows."""
+    tokens, rows = x.shape
+    columns, width = grad.shape[1], tile_columns(grad)
+    size = pair_size(packed_like)
+    flat_x, flat_grad = x.reshape(-1), grad.reshape(-1)
+    nothing = np.zeros(width, grad.dtype)
+    share = (tokens + splits - 1) // splits
+    groups = (rows + ROW_GROUP - 1) // ROW_GROUP
+    for number in prange(groups * splits):
+        group, split = divmod(np.int64(number), np.int64(splits))
+        first_row = group * ROW_GROUP
+        last_row = min(first_row + ROW_GROUP, rows)
+        packed_x = np.empty((ROW_GROUP // ROW_BLOCK, ROW_BLOCK, DEPTH_BLOCK), packed_like.dtype)
+        panels = np.empty((PANEL_GROUP, DEPTH_BLOCK, width), packed_like.dtype)
+        turned = np.empty((0, 0), packed_like.dtype)
+        weight, sum_ = weights[split], sums[split]
+        last = min((split + 1) * share, tokens)
+        for first in range(split * share, last, DEPTH_BLOCK * size):
+            depth = min(DEPTH_BLOCK * size, last - first)
+            for row in range(first_row, last_row, ROW_BLOCK):
+                count = min(ROW_BLOCK, last_row - row)
+                pack_rows(flat_x, 1, rows, row, count, first, depth, packed_x[(row - first_row) // ROW_BLOCK])
+            for column in range(0, columns, PANEL_GROUP * width):
+                inside = min(PANEL_GROUP * width, columns - column)
+                used = panels[: (inside + width - 1) // width]
+                pack_panels(flat_grad, columns, 1, first, depth, column, inside, used, turned)
+                for row in range(first_row, last_row, ROW_BLOCK):
+                    _multiply_block(
+                        packed_x[(row - first_row) // ROW_BLOCK], 1, TILE_ROWS, used, (depth + size - 1) // size,
+                        row, column, nothing, True, weight,
+                    )  # fmt: skip
+                if group == 0:
+                    _add_column_sums(grad, first, first + depth, column, sum_[column : column + inside])
 
 
 def _plain(matrix: np.ndarray) -> np.ndarray:
@@ -155,49 +238,151 @@ def _strided(matrix: np.ndarray) -> tuple[np.ndarray, int, int]:
     return matrix.T.reshape(-1), 1, matrix.shape[0]
 
 
+def _element_type(matrix: np.ndarray) -> np.dtype:
+    """The dtype of the packed operands: what the precision in force makes of float32, pairs of bfloat16 or itself."""
+    return np.dtype(np.uint32) if precision() == "bf16" and matrix.dtype == np.float32 else matrix.dtype
+
+
 def _packed(b: np.ndarray, first_k: int, depth: int) -> np.ndarray:
-    """Rows first_k to first_k + depth of B as (block of depth, panel, k, column)."""
-    width = tile_columns(b)
-    panels = -(-b.shape[1] // width)
-    packed = np.empty((-(-depth // DEPTH_BLOCK), panels, min(DEPTH_BLOCK, depth), width), b.dtype)
+    """Rows first_k to first_k + depth of B as (block of k, panel, element, column)."""
+    kind, width = _element_type(b), tile_columns(b)
+    length = -(-depth // 2) if kind == np.uint32 else depth
+    # transpose() fills whole squares: the last block is as deep as a multiple of the width.
+    block = min(DEPTH_BLOCK, -(-length // width) * width)
+    shape = (-(-length // DEPTH_BLOCK), -(-b.shape[1] // width), block, width)
+    packed = np.empty(shape, kind)
     _pack(*_strided(b), first_k, depth, b.shape[1], packed)
     return packed
 
 
-def _check(a: np.ndarray, b: np.ndarray) -> None:
+def _start(b: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    """What the sums of every row start with: the bias, or zeros, as long as whole panels."""
+    start = np.zeros(-(-b.shape[1] // tile_columns(b)) * tile_columns(b), b.dtype)
+    if bias is not None:
+        start[: bias.size] = bias
+    return start
+
+
+def _groups(rows: int, panels: int) -> int:
+    """In how many groups of columns to cut a product so that every thread has work, however few its rows are."""
+    return max(1, min(panels, -(-2 * numba.get_num_threads() // -(-rows // ROW_BLOCK))))
+
+
+def _check(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> None:
     require(
         a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0] > 0 and a.dtype == b.dtype,
         f"matmul: a {a.shape} {a.dtype} and b {b.shape} {b.dtype} do not fit",
     )
+    if bias is not None:
+        require(
+            bias.shape == b.shape[1:] and bias.dtype == b.dtype,
+            f"matmul: bias {bias.shape} {bias.dtype} for {b.shape[1]} columns of {b.dtype}",
+        )
+
+
+def pack(b: np.ndarray) -> PackedMatrix:
+    """b (K, N) ready to be the right operand of many products: `matmul` then packs it no more.
+
+    It is packed in the precision in force; b must not change as long as the result is used."""
+    require(b.ndim == 2 and b.shape[0] > 0, f"pack: b must be a matrix, not {b.shape}")
+    return PackedMatrix(b, _packed(_plain(b), 0, b.shape[0]) if backend() == "numba" else None)
+
+
+def _whole(b: np.ndarray | PackedMatrix) -> tuple[np.ndarray, np.ndarray]:
+    """A right operand and all its panels."""
+    if isinstance(b, PackedMatrix) and b.panels is not None:
+        return b.matrix, b.panels
+    matrix = b.matrix if isinstance(b, PackedMatrix) else b
+    return matrix, _packed(_plain(matrix), 0, matrix.shape[0])
+
+
+def _multiply_in_parts(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, add: bool, c: np.ndarray) -> None:
+    """c (+)= a b + bias. A deep product goes in several parts, so that the packed part of B stays in the
+    third-level cache and its buffer costs no page faults."""
+    depth, columns = b.shape
+    most = max(1, PACKED_ELEMENTS // (columns * DEPTH_BLOCK)) * DEPTH_BLOCK * 2
+    start = _start(b, bias)
+    for first_k in range(0, depth, most):
+        size = min(most, depth - first_k)
+        panels = _packed(b, first_k, size)
+        groups = _groups(len(a), panels.shape[1])
+        _multiply(*_strided(a), first_k, size, panels, groups, start, add or first_k > 0, c)
 
 
 @compiled(reference=matmul_reference)
-def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a (M, K) times b (K, N): (M, N). Transposed views of contiguous arrays are used without a copy.
+def matmul(a: np.ndarray, b: np.ndarray | PackedMatrix, bias: np.ndarray | None = None) -> np.ndarray:
+    """a (M, K) times b (K, N), plus bias (N,): (M, N). Transposed views of contiguous arrays cost no copy.
 
     Raises ValueError if shapes or dtypes do not fit."""
-    _check(a, b)
-    a, b = _plain(a), _plain(b)
-    c = np.empty((a.shape[0], b.shape[1]), a.dtype)
-    # A deep product (the gradient of a weight: the depth is the number of tokens) goes in several parts, so that
-    # the packed part of B stays in the third-level cache and its buffer costs no page faults.
-    depth, columns = b.shape
-    most = max(1, PACKED_ELEMENTS // (columns * DEPTH_BLOCK)) * DEPTH_BLOCK
-    for first_k in range(0, depth, most):
-        size = min(most, depth - first_k)
-        _multiply(*_strided(a), first_k, size, _packed(b, first_k, size), c, first_k > 0)
+    matrix = b.matrix if isinstance(b, PackedMatrix) else b
+    _check(a, matrix, bias)
+    a = _plain(a)
+    c = np.empty((a.shape[0], matrix.shape[1]), a.dtype)
+    if isinstance(b, PackedMatrix):
+        _, panels = _whole(b)
+        groups = _groups(len(a), panels.shape[1])
+        _multiply(*_strided(a), 0, a.shape[1], panels, groups, _start(matrix, bias), False, c)
+        return c
+    _multiply_in_parts(a, _plain(matrix), bias, False, c)
     return c
 
 
-@compiled(reference=matmul_bias_gelu_reference)
-def matmul_bias_gelu(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+@compiled(reference=matmul_gelu_reference)
+def matmul_gelu(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """pre = a @ b + bias and gelu(pre), each (M, N), for a (M, K), b (K, N), bias (N,).
 
     Backward needs pre. Raises ValueError if shapes or dtypes do not fit."""
-    _check(a, b)
-    require(bias.shape == b.shape[1:], f"matmul_bias_gelu: bias {bias.shape} for {b.shape[1]} columns")
-    a, b = _plain(a), _plain(b)
+    _check(a, b, bias)
+    a = _plain(a)
+    _, panels = _whole(b)
     pre = np.empty((a.shape[0], b.shape[1]), a.dtype)
     out = np.empty_like(pre)
-    _multiply_bias_gelu(*_strided(a), a.shape[1], _packed(b, 0, a.shape[1]), dense(bias), pre, out)
+    _multiply_gelu(*_strided(a), a.shape[1], panels, _groups(len(a), panels.shape[1]), _start(b, bias), pre, out)
     return pre, out
+
+
+@compiled(reference=matmul_gelu_backward_reference)
+def matmul_gelu_backward(grad: np.ndarray, b: np.ndarray, pre: np.ndarray) -> np.ndarray:
+    """(grad @ b) * gelu'(pre), (M, N), for grad (M, K), b (K, N), pre (M, N).
+
+    Raises ValueError if shapes or dtypes do not fit."""
+    _check(grad, b)
+    require(
+        pre.shape == (grad.shape[0], b.shape[1]) and pre.dtype == b.dtype,
+        f"matmul_gelu_backward: pre {pre.shape} {pre.dtype} for a product of {(grad.shape[0], b.shape[1])} {b.dtype}",
+    )
+    grad = _plain(grad)
+    _, panels = _whole(b)
+    out = np.empty(pre.shape, pre.dtype)
+    groups = _groups(len(grad), panels.shape[1])
+    _multiply_gelu_backward(*_strided(grad), grad.shape[1], panels, groups, _start(b, None), dense(pre), out)
+    return out
+
+
+@compiled(reference=add_matmul_reference)
+def add_matmul(c: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
+    """c += a @ b in place for a contiguous c (M, N), a (M, K), b (K, N). Raises ValueError if they do not fit."""
+    _check(a, b)
+    require(
+        c.shape == (a.shape[0], b.shape[1]) and c.dtype == b.dtype and c.flags.c_contiguous,
+        f"add_matmul: c {c.shape} {c.dtype} for a product of {(a.shape[0], b.shape[1])} {b.dtype}",
+    )
+    _multiply_in_parts(_plain(a), _plain(b), None, True, c)
+
+
+@compiled(reference=weight_gradient_reference)
+def weight_gradient(x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The gradients of weight (K, N) and bias (N,) of y = x @ weight + bias for x (M, K) and dL/dy (M, N).
+
+    Raises ValueError if shapes or dtypes do not fit."""
+    _check(x.T, grad)
+    # K is small and M, the number of tokens, large: where there are fewer groups of rows of the result than
+    # threads, each takes a share of the tokens, packs it where it needs it, and the shares are added up.
+    splits = -(-numba.get_num_threads() // -(-x.shape[1] // ROW_GROUP))
+    weights = np.zeros((splits, x.shape[1], grad.shape[1]), grad.dtype)
+    sums = np.zeros((splits, grad.shape[1]), grad.dtype)
+    _weight_gradient(dense(x), dense(grad), splits, np.empty(0, _element_type(grad)), weights, sums)
+    for share in range(1, splits):
+        weights[0] += weights[share]
+        sums[0] += sums[share]
+    return weights[0], sums[0]

@@ -1,36 +1,37 @@
 """The inner product of all matrix kernels: a small tile of C = A B kept in registers.
 
-    C[r, s] (+)= sum_k A[r, k] * B[k, s],    r < TILE_ROWS,  s < tile_columns(dtype)
+    C[r, s] = start[r, s] + sum_k A[r, k] * B[k, s],    r < TILE_ROWS,  s < tile_columns(dtype)
 
 Each step k loads one row of B into a few vector registers, and multiplies it by TILE_ROWS elements of A,
 each of them broadcast to a whole vector. The sums live in registers through the whole loop: 2 + 8 loads
 serve 16 fused multiply-adds, so the arithmetic units, not the caches, set the pace (Goto & van de Geijn
 2008). LLVM would not keep such a tile in registers if the loops were written in Python, hence the few
 lines of LLVM code made by hand; LLVM lowers them to whatever vectors the CPU has.
+
+An element of A and B is a float, or, where the arrays are of uint32, a pair of bfloat16 neighbours in k
+(bfloat16.py): one instruction then adds both products to a float32 sum, twice the arithmetic of a step.
 """
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
+from scratchgpt.kernels.bfloat16 import BFloat, cpu_features
 from scratchgpt.kernels.dispatch import loop
-from scratchgpt.kernels.environment import host_features
 
 
 def _register_file() -> tuple[int, int]:
     """(bytes of a vector register, rows of a tile that fit in the registers) of the CPU Numba compiles for."""
-    chosen = numba.config.CPU_FEATURES
-    features = set(chosen.split(",")) if chosen else {f"+{name}" for name, on in host_features().items() if on}
-    if "+avx512f" in features:
+    if "avx512f" in cpu_features():
         return 64, 8
-    if "+avx" in features:
+    if "avx" in cpu_features():
         return 32, 4  # 16 registers only
     return (16, 8) if platform.machine().lower() in ("arm64", "aarch64") else (16, 4)
 
@@ -53,29 +54,45 @@ def round_up(n, multiple):
     return (n + multiple - 1) // multiple * multiple
 
 
+def _multiply_add(builder: Any, vector: Any, pairs: bool) -> Callable[[Any, Any, Any], Any]:
+    """f(x, y, sum) = x * y + sum on vectors, the product of floats or the sum of the two products of a pair."""
+    if not pairs:
+        name = f"llvm.fmuladd.v{vector.count}{vector.element.intrinsic_name}"
+        kind = ir.FunctionType(vector, [vector] * 3)
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        return lambda x, y, total: builder.call(function, [x, y, total])
+    halves = ir.VectorType(BFloat(), 2 * vector.count)
+    name = f"llvm.x86.avx512bf16.dpbf16ps.{8 * VECTOR_BYTES}"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector, halves, halves]), name)
+    return lambda x, y, total: builder.call(function, [total, builder.bitcast(x, halves), builder.bitcast(y, halves)])
+
+
 @intrinsic
 def _tile(
     typing_context: Any,
     c: Any, c_offset: Any, c_row: Any,
+    start: Any, start_offset: Any, start_row: Any,
     a: Any, a_offset: Any, a_row: Any, a_step: Any,
     b: Any, b_offset: Any, b_step: Any,
     depth: Any, accumulate: Any,
 ) -> Any:  # fmt: skip
-    """One tile. Offsets and strides count elements of the flat arrays a, b and c."""
-    if not (isinstance(c, types.Array) and c.ndim == 1 and a.dtype == b.dtype == c.dtype):
+    """One tile. Offsets and strides count elements of the flat arrays; without `accumulate` the sums start at 0."""
+    pairs = a.dtype == types.uint32
+    if not (c.ndim == 1 and a.dtype == b.dtype and start.dtype == c.dtype and (pairs or a.dtype == c.dtype)):
         return None
     lanes = VECTOR_BYTES * 8 // c.dtype.bitwidth
     index = types.intp
     signature = types.void(
-        c, index, index, a, index, index, index, b, index, index, index, types.boolean
+        c, index, index, start, index, index, a, index, index, index, b, index, index, index, types.boolean
     )  # fmt: skip
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        (c_array, c_offset, c_row, a_array, a_offset, a_row, a_step, b_array, b_offset, b_step, depth, accumulate) = (
-            args
-        )
-        scalar = context.get_value_type(c.dtype)
-        vector = ir.VectorType(scalar, lanes)
+        (
+            c_array, c_offset, c_row, start_array, start_offset, start_row,
+            a_array, a_offset, a_row, a_step, b_array, b_offset, b_step, depth, accumulate,
+        ) = args  # fmt: skip
+        scalar, element = context.get_value_type(c.dtype), context.get_value_type(a.dtype)
+        vector, elements = ir.VectorType(scalar, lanes), ir.VectorType(element, lanes)
         size = c.dtype.bitwidth // 8
 
         def data(kind: Any, array: Any) -> Any:
@@ -84,22 +101,23 @@ def _tile(
         def times(number: int, stride: Any) -> Any:
             return builder.mul(stride, ir.Constant(stride.type, number))
 
-        def vector_pointer(pointer: Any, offset: Any) -> Any:
-            return builder.bitcast(builder.gep(pointer, [offset]), vector.as_pointer())
+        def load(kind: Any, pointer: Any, offset: Any) -> Any:
+            place = builder.bitcast(builder.gep(pointer, [offset]), kind.as_pointer())
+            return builder.load(place, align=size)
 
         def lane_offset(offset: Any, v: int) -> Any:
             return builder.add(offset, ir.Constant(offset.type, v * lanes))
 
         rows, columns = range(TILE_ROWS), range(TILE_VECTORS)
-        a_data, b_data, c_data = data(a, a_array), data(b, b_array), data(c, c_array)
+        a_data, b_data = data(a, a_array), data(b, b_array)
+        c_data, start_data = data(c, c_array), data(start, start_array)
         zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * lanes)
         flag = cgutils.as_bool_bit(builder, accumulate)
-        targets, start = [], []
+        first_sums = []
         for r in rows:
             for v in columns:
-                offset = lane_offset(builder.add(c_offset, times(r, c_row)), v)
-                targets.append(vector_pointer(c_data, offset))
-                start.append(builder.select(flag, builder.load(targets[-1], align=size), zero))
+                place = lane_offset(builder.add(start_offset, times(r, start_row)), v)
+                first_sums.append(builder.select(flag, load(vector, start_data, place), zero))
         a_pointers = [builder.gep(a_data, [builder.add(a_offset, times(r, a_row))]) for r in rows]
 
         entry = builder.block
@@ -109,14 +127,12 @@ def _tile(
         builder.position_at_end(body)
         k = builder.phi(depth.type)
         k.add_incoming(ir.Constant(depth.type, 0), entry)
-        sums = [builder.phi(vector) for _ in start]
+        sums = [builder.phi(vector) for _ in first_sums]
         b_now = builder.add(b_offset, builder.mul(k, b_step))
-        b_row = [builder.load(vector_pointer(b_data, lane_offset(b_now, v)), align=size) for v in columns]
-        multiply_add = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{lanes}f{c.dtype.bitwidth}"
-        )
+        b_row = [load(elements, b_data, lane_offset(b_now, v)) for v in columns]
+        multiply_add = _multiply_add(builder, vector, pairs)
         a_now = builder.mul(k, a_step)
-        undefined = ir.Constant(vector, ir.Undefined)
+        undefined = ir.Constant(elements, ir.Undefined)
         first = ir.Constant(ir.IntType(32), 0)
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [first] * lanes)
         following = []
@@ -124,16 +140,19 @@ def _tile(
             one = builder.insert_element(undefined, builder.load(builder.gep(a_pointers[r], [a_now])), first)
             wide = builder.shuffle_vector(one, undefined, everywhere)
             for v in columns:
-                following.append(builder.call(multiply_add, [wide, b_row[v], sums[r * TILE_VECTORS + v]]))
+                following.append(multiply_add(wide, b_row[v], sums[r * TILE_VECTORS + v]))
         after = builder.add(k, ir.Constant(k.type, 1))
         k.add_incoming(after, body)
-        for phi, before, then in zip(sums, start, following, strict=True):
+        for phi, before, then in zip(sums, first_sums, following, strict=True):
             phi.add_incoming(before, entry)
             phi.add_incoming(then, body)
         builder.cbranch(builder.icmp_signed("<", after, depth), body, done)
         builder.position_at_end(done)
-        for target, value in zip(targets, following, strict=True):
-            builder.store(value, target, align=size)
+        for r in rows:
+            for v in columns:
+                place = builder.gep(c_data, [lane_offset(builder.add(c_offset, times(r, c_row)), v)])
+                target = builder.bitcast(place, vector.as_pointer())
+                builder.store(following[r * TILE_VECTORS + v], target, align=size)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -192,6 +211,16 @@ def transpose(source, offset, row, target, target_offset, target_row, rows, colu
 
 
 @loop
+def multiply_tile(
+    c, c_offset, c_row, start, start_offset, start_row, a, a_offset, a_row, a_step, b, b_offset, b_step, depth
+):  # fmt: skip
+    """One tile of C = start + A B on flat arrays; strides count elements, start_row may be 0 (a bias). Not checked."""
+    _tile(
+        c, c_offset, c_row, start, start_offset, start_row, a, a_offset, a_row, a_step, b, b_offset, b_step, depth, True
+    )  # fmt: skip
+
+
+@loop
 def multiply(c, c_offset, c_row, a, a_offset, a_row, a_step, b, b_offset, b_step, rows, columns, depth, accumulate):
     """C[rows, columns] (+)= A[rows, depth] B[depth, columns] on flat arrays; strides count elements.
 
@@ -200,8 +229,9 @@ def multiply(c, c_offset, c_row, a, a_offset, a_row, a_step, b, b_offset, b_step
     width = tile_columns(c)
     for column in range(0, columns, width):
         for row in range(0, rows, TILE_ROWS):
+            corner = c_offset + row * c_row + column
             _tile(
-                c, c_offset + row * c_row + column, c_row,
+                c, corner, c_row, c, corner, c_row,
                 a, a_offset + row * a_row, a_row, a_step,
                 b, b_offset + column, b_step, depth, accumulate,
             )  # fmt: skip

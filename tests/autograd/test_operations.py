@@ -128,6 +128,12 @@ def build_token_losses(draw: Draw, rng: np.random.Generator):
     return lambda logits: ag.token_losses(logits, targets), (values(rng, shape),)
 
 
+def build_feed_forward(draw: Draw, rng: np.random.Generator):
+    rows, width, inner = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 6))
+    shapes = ((2, rows, width), (width, inner), (inner,), (inner, width), (width,))
+    return ag.feed_forward, tuple(strided(values(rng, shape), draw(st.integers(0, 2))) for shape in shapes)
+
+
 def build_linear_cross_entropy(draw: Draw, rng: np.random.Generator):
     shape, vocab = draw(shapes), draw(st.integers(1, 6))
     targets = drawn_targets(draw, rng, shape[:-1], vocab)
@@ -227,6 +233,7 @@ TABLE: dict[str, Row] = {
     "log_softmax": along_axis(ag.log_softmax),
     "matmul": Row(build_matmul),
     "linear": Row(build_linear),
+    "feed_forward": Row(build_feed_forward),
     "layernorm": Row(build_layernorm),
     "embedding": Row(build_embedding),
     "causal_attention": Row(build_attention),

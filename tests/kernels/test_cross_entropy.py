@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scratchgpt.kernels import cross_entropy_backward, cross_entropy_forward
+from scratchgpt.kernels import cross_entropy_backward, cross_entropy_forward, cross_entropy_gradient
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (5, 33), (64, 257), (3, 6400)])
@@ -11,6 +11,22 @@ def test_equals_reference(shape, normal, agree):
     targets[1::3] = -100
     _, logsumexp = agree(cross_entropy_forward, logits, targets, -100)
     agree(cross_entropy_backward, normal(shape[0]), logits, targets, logsumexp, -100)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 33), (64, 257), (3, 6400)])
+def test_losses_and_gradient_in_one_pass(shape, normal):
+    logits, grad = 5 * normal(*shape), normal(shape[0])
+    targets = np.arange(shape[0]) * 7 % shape[1]
+    targets[1::3] = -100
+    losses, logsumexp = cross_entropy_forward.reference(logits, targets, -100)
+    wanted = cross_entropy_backward.reference(grad, logits, targets, logsumexp, -100)
+    limit = 1e-5 if logits.dtype == np.float32 else 1e-12
+    for implementation in (cross_entropy_gradient.compiled, cross_entropy_gradient.reference):
+        overwritten = logits.copy()
+        np.testing.assert_allclose(implementation(overwritten, targets, grad, -100), losses, rtol=limit, atol=limit)
+        np.testing.assert_allclose(overwritten, wanted, rtol=0, atol=limit)
+    with pytest.raises(ValueError, match="in place"):
+        cross_entropy_gradient(np.asfortranarray(normal(2, 3)), np.array([0, 1]), np.ones(2, logits.dtype), -100)
 
 
 def test_ignored_rows_and_huge_logits(dtype):

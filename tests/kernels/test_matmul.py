@@ -3,34 +3,130 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchgpt.kernels import matmul, matmul_bias_gelu
+from scratchgpt.kernels import (
+    add_matmul,
+    matmul,
+    matmul_gelu,
+    matmul_gelu_backward,
+    num_threads,
+    pack,
+    precision,
+    set_precision,
+    set_threads,
+    weight_gradient,
+)
+from scratchgpt.kernels.bfloat16 import has_bf16
 
 SIZE = st.integers(1, 90)
+DEPTH = st.sampled_from([1, 2, 31, 255, 256, 257, 600, 1025])
+SHAPES = [(300, 70, 200), (33, 300, 64), (8, 256, 32), (130, 1037, 100), (1, 7, 513)]
 
 
-@settings(max_examples=40, deadline=None)
-@given(rows=SIZE, depth=st.sampled_from([1, 2, 31, 255, 256, 257, 600]), columns=SIZE, double=st.booleans())
+@pytest.fixture(params=["float32", "bf16"], autouse=True)
+def in_precision(request, monkeypatch):
+    """Every test here runs in both precisions; in bf16 the reference rounds the operands as the kernel does."""
+    if request.param == "bf16" and not has_bf16():
+        pytest.skip("this CPU has no avx512_bf16")
+    before = precision()
+    set_precision(request.param)
+    yield request.param
+    set_precision(before)
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=SIZE, depth=DEPTH, columns=SIZE, double=st.booleans())
 def test_equals_reference(rows, depth, columns, double):
     rng = np.random.default_rng((rows, depth, columns))
     kind = np.float64 if double else np.float32
     a, b = rng.standard_normal((rows, depth)).astype(kind), rng.standard_normal((depth, columns)).astype(kind)
-    bias = rng.standard_normal(columns).astype(kind)
-    limit = (1e-12 if double else 1e-5) * depth**0.5
-    np.testing.assert_allclose(matmul.compiled(a, b), a @ b, rtol=0, atol=limit)
-    got, want = matmul_bias_gelu.compiled(a, b, bias), matmul_bias_gelu.reference(a, b, bias)
-    np.testing.assert_allclose(got[0], want[0], rtol=0, atol=limit)
-    np.testing.assert_allclose(got[1], want[1], rtol=0, atol=limit)
+    bias, grad = rng.standard_normal(columns).astype(kind), rng.standard_normal((rows, columns)).astype(kind)
+    limit = (1e-12 if double else 2e-5) * depth**0.5
+    for kernel, *arguments in (
+        (matmul, a, b),
+        (matmul, a, b, bias),
+        (matmul_gelu, a, b, bias),
+        (matmul_gelu_backward, a, b, grad),
+        (weight_gradient, np.ascontiguousarray(a.T), np.ascontiguousarray(b)),
+    ):
+        got, want = kernel.compiled(*arguments), kernel.reference(*arguments)
+        for ours, theirs in zip(got, want, strict=True) if isinstance(got, tuple) else [(got, want)]:
+            assert ours.dtype == kind
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=limit)
 
 
-def test_many_row_blocks_and_transposed_operands(normal, agree):
-    agree(matmul, normal(300, 70), normal(70, 200))
-    for rows, depth, columns in ((300, 70, 200), (33, 300, 64), (8, 256, 32), (130, 520, 100)):
-        agree(matmul, normal(depth, rows).T, normal(columns, depth).T)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_transposed_operands(normal, agree, shape):
+    rows, depth, columns = shape
+    agree(matmul, normal(rows, depth), normal(columns, depth).T)
+    agree(matmul, normal(depth, rows).T, normal(depth, columns))
+    agree(matmul, normal(depth, rows).T, normal(columns, depth).T)
+    agree(matmul_gelu_backward, normal(rows, depth), normal(columns, depth).T, normal(rows, columns))
     agree(matmul, normal(3, 40)[:, ::2], normal(20, 8)[:, ::-1])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_packed_operand_serves_many_products(normal, shape):
+    rows, depth, columns = shape
+    b, bias = normal(depth, columns), normal(columns)
+    packed = pack(b)
+    for a in (normal(rows, depth), normal(depth, 5).T):
+        np.testing.assert_array_equal(matmul(a, packed, bias), matmul(a, b, bias))
+        np.testing.assert_array_equal(matmul(a, pack(np.ascontiguousarray(b.T).T)), matmul(a, packed))
+
+
+def test_add_matmul_adds_in_place(normal, dtype):
+    for rows, depth, columns in SHAPES:
+        c, a, b = normal(rows, columns), normal(depth, rows).T, normal(depth, columns)
+        before = c.copy()
+        add_matmul(c, a, b)
+        np.testing.assert_allclose(c, before + matmul.reference(a, b), rtol=0, atol=5e-4 if dtype.itemsize == 4 else 1e-11)
+
+
+def test_weight_gradient_is_the_same_from_any_share_of_the_tokens(normal, agree):
+    """One group of rows is split over the tokens, several are not; the last share may be short or empty."""
+    threads = num_threads()
+    try:
+        for count in {1, threads}:
+            set_threads(count)
+            for tokens, rows, columns in ((1200, 70, 40), (1, 8, 33), (700, 600, 90)):
+                agree(weight_gradient, normal(tokens, rows), normal(tokens, columns))
+    finally:
+        set_threads(threads)
+
+
+def test_bf16_rounds_the_operands_and_sums_in_float32(in_precision):
+    if in_precision != "bf16":
+        pytest.skip("a property of bf16")
+    one_bit_more = np.float32(1 + 2**-9)  # needs 9 bits of mantissa; bfloat16 has 8 with the leading one
+    a, b = np.full((1, 600), one_bit_more, np.float32), np.ones((600, 1), np.float32)
+    assert matmul(a, b)[0, 0] == 600
+    assert matmul(a.astype(np.float64), b.astype(np.float64))[0, 0] == 600 * float(one_bit_more)
+    small = np.full((1, 600), 2**-12, np.float32)
+    small[0, 0] = 1  # a sum in bfloat16 would lose every small term
+    assert matmul(small, b)[0, 0] == 1 + 599 * 2**-12
+
+
+def test_a_diverged_operand_is_seen(in_precision):
+    a, b = np.ones((3, 9), np.float32), np.ones((9, 3), np.float32)
+    a[1, 4], a[2, 0] = np.nan, np.inf
+    with np.errstate(invalid="ignore"):
+        products = matmul.compiled(a, b), matmul.reference(a, b)
+    for product in products:
+        assert np.isfinite(product[0]).all() and np.isnan(product[1]).all() and np.isinf(product[2]).all()
 
 
 def test_shapes_are_checked(normal):
     with pytest.raises(ValueError, match="do not fit"):
         matmul(normal(2, 3), normal(4, 5))
+    with pytest.raises(ValueError, match="do not fit"):
+        matmul(normal(2, 3), pack(normal(4, 5)))
+    with pytest.raises(ValueError, match="do not fit"):
+        weight_gradient(normal(2, 3), normal(3, 3))
     with pytest.raises(ValueError, match="bias"):
-        matmul_bias_gelu(normal(2, 3), normal(3, 5), normal(4))
+        matmul_gelu(normal(2, 3), normal(3, 5), normal(4))
+    with pytest.raises(ValueError, match="pre"):
+        matmul_gelu_backward(normal(2, 3), normal(3, 5), normal(2, 4))
+    with pytest.raises(ValueError, match="add_matmul"):
+        add_matmul(normal(2, 4), normal(2, 3), normal(3, 5))
+    with pytest.raises(ValueError, match="pack"):
+        pack(normal(4))
