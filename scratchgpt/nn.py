@@ -9,6 +9,7 @@ import numpy as np
 
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor
+from scratchgpt.autograd.watch import inside, observers
 from scratchgpt.errors import UserError
 
 
@@ -30,6 +31,9 @@ class Module:
     training: bool = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if observers:
+            with inside(self):
+                return self.forward(*args, **kwargs)
         return self.forward(*args, **kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

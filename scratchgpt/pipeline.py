@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from scratchgpt import kernels
 from scratchgpt.checkpoint import (
     STAGES,
     check_vocabulary,
@@ -25,19 +25,13 @@ from scratchgpt.checkpoint import (
     replacing,
     stage_directory,
 )
-from scratchgpt.config import GPTConfig, Preset
-from scratchgpt.datasets import (
-    Record,
-    read_corpus,
-    read_dialogues,
-    read_pairs,
-    read_tasks,
-    split_heldout,
-)
+from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import answer_prompts, question_accuracy, task_accuracy
 from scratchgpt.generate import generate_batch
 from scratchgpt.model import GPT
+from scratchgpt.plan import DATA_OF_STAGE, Plan
+from scratchgpt.profiler import STEPS, WARM_UP, profile_steps, profile_table
 from scratchgpt.report import Measure, Sample, StageResult, save_result, write_report
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.stages.reward_model import RewardModel, RewardModelTrainer, encode_answer, score_sequences
@@ -47,101 +41,10 @@ from scratchgpt.stages.sft import SFTTrainer
 from scratchgpt.tokenizer import BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer, render_chat
 from scratchgpt.trainer import History, StageRun, run_stage
 
-DATA = Path(__file__).resolve().parent.parent / "data"
-"""The project's own data."""
-HELDOUT_SHARE = 0.05
-"""Of a user's own data, where no held-out file is given."""
 MAX_TOKEN_LENGTH = 12
 """Bytes of the longest token: four Han characters, as long as nearly all Chinese words and idioms are."""
 SAMPLES = 6
 """Prompts whose answers the report shows before and after each stage."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to run: stages, settings, places. A data path of None means the project's own data."""
-
-    stages: tuple[str, ...]
-    preset: Preset
-    out: Path
-    tokenizer: str = "bpe"
-    seed: int = 0
-    resume: bool = False
-    corpus: Path | None = None
-    corpus_heldout: Path | None = None
-    sft_data: Path | None = None
-    sft_heldout: Path | None = None
-    reward_data: Path | None = None
-    reward_heldout: Path | None = None
-    rlvf_data: Path | None = None
-    rlvf_heldout: Path | None = None
-
-    def documents(self) -> tuple[list[str], list[str]]:
-        """Texts to pretrain on, and held out."""
-        return self._split(
-            read_corpus, self.corpus, self.corpus_heldout, "pretrain_data.txt", "pretrain_heldout.txt", str
-        )
-
-    def dialogues(self) -> tuple[list[Record], list[Record]]:
-        """SFT records; a user's own are split by what the dialogue opens with."""
-        return self._split(
-            read_dialogues,
-            self.sft_data,
-            self.sft_heldout,
-            "sft_data.json",
-            "sft_heldout.json",
-            lambda record: record["messages"][0]["content"],
-        )
-
-    def pairs(self) -> tuple[list[Record], list[Record]]:
-        """Preference pairs; a user's own are split by prompt."""
-        return self._split(
-            read_pairs,
-            self.reward_data,
-            self.reward_heldout,
-            "reward_data.json",
-            "reward_heldout.json",
-            lambda record: record["prompt"],
-        )
-
-    def tasks(self) -> tuple[list[Record], list[Record]]:
-        """Verifiable tasks; a user's own are split by prompt."""
-        return self._split(
-            read_tasks,
-            self.rlvf_data,
-            self.rlvf_heldout,
-            "rlvf_data.json",
-            "rlvf_heldout.json",
-            lambda record: record["prompt"],
-        )
-
-    def _split(
-        self,
-        read: Callable[[Path], list[Any]],
-        own: Path | None,
-        own_heldout: Path | None,
-        default: str,
-        default_heldout: str,
-        key: Callable[[Any], str],
-    ) -> tuple[list[Any], list[Any]]:
-        if own is None:
-            return read(DATA / default), read(own_heldout or DATA / default_heldout)
-        if own_heldout is not None:
-            return read(own), read(own_heldout)
-        try:
-            return split_heldout(read(own), key, HELDOUT_SHARE, self.seed)
-        except UserError as error:
-            raise UserError(f"{own}: {error}") from None
-
-
-DATA_OF_STAGE: dict[str, tuple[Callable[[Plan], Any], ...]] = {
-    "pretrain": (Plan.documents, Plan.dialogues),
-    "sft": (Plan.dialogues, Plan.tasks),
-    "reward": (Plan.pairs,),
-    "rlhf": (Plan.pairs, Plan.tasks),
-    "rlvf": (Plan.tasks,),
-}
-"""What each stage reads."""
 
 
 def run(plan: Plan, console: Console) -> None:
@@ -151,6 +54,7 @@ def run(plan: Plan, console: Console) -> None:
         UserError: for whatever the user can mend.
         Interrupted: after Ctrl-C, with everything saved.
     """
+    _say_how(console)
     for read in {read for stage in plan.stages for read in DATA_OF_STAGE[stage]}:
         read(plan)  # whatever is wrong with a file is said before hours are spent on the others
     runners = {"pretrain": _pretrain, "sft": _sft, "reward": _reward, "rlhf": _rlhf, "rlvf": _rlvf}
@@ -173,14 +77,51 @@ def run(plan: Plan, console: Console) -> None:
     console.print(f"report: {plan.out / 'report.md'}")
 
 
+def profile(plan: Plan, console: Console) -> None:
+    """Make a few training steps of the plan's first stage, print where their time goes, and write nothing.
+
+    Raises:
+        UserError: for whatever the user can mend, and for a stage of reinforcement learning: most of its time goes
+            into generating, which does not pass through the engine.
+    """
+    stage = plan.stages[0]
+    trainers: dict[str, Callable[[Plan, Console], Any]] = {
+        "pretrain": _pretrainer,
+        "sft": _sft_trainer,
+        "reward": _reward_trainer,
+    }
+    if stage not in trainers:
+        raise UserError(f"--profile covers {', '.join(trainers)}, not {stage}; choose one of them with --stage")
+    _say_how(console)
+    trainer = trainers[stage](plan, console)
+    console.print(f"{stage}: {WARM_UP} steps to warm up, {STEPS} measured", highlight=False)
+    measured = profile_steps(trainer)
+    sizes: GPTConfig = trainer.model.config
+    title = (
+        f"One step of {stage}, batch {trainer.settings.batch_size}, {measured.tokens / STEPS:,.0f} tokens: "
+        f"{sizes.num_layers} layers, {sizes.emb_dim} channels, {sizes.num_heads} heads, context {sizes.context_size}, "
+        f"vocabulary {sizes.vocab_size:,}; {kernels.precision()}, threads: {kernels.num_threads()}"
+    )
+    console.print(profile_table(measured, title))
+
+
+def _say_how(console: Console) -> None:
+    how = f"precision: {kernels.precision_reason()}; threads: {kernels.num_threads()}"
+    console.print(how, highlight=False, soft_wrap=True)
+
+
 # -- the stages -----------------------------------------------------------------------------------------------
-def _pretrain(plan: Plan, console: Console) -> StageResult:
+def _pretrainer(plan: Plan, console: Console) -> Pretrainer:
     documents, heldout = plan.documents()
     tokenizer, config = _fresh_tokenizer(plan, documents, console)
     model = GPT(config, plan.seed)
     console.print(f"pretrain: {model.num_parameters():,} parameters, {sum(map(len, documents)):,} characters")
-    settings = plan.preset.pretrain
-    trainer = Pretrainer(model, tokenizer, config, settings, documents, heldout, plan.seed)
+    return Pretrainer(model, tokenizer, config, plan.preset.pretrain, documents, heldout, plan.seed)
+
+
+def _pretrain(plan: Plan, console: Console) -> StageResult:
+    trainer = _pretrainer(plan, console)
+    model, tokenizer, settings, heldout = trainer.model, trainer.tokenizer, trainer.settings, trainer.heldout
     prompts = [document[:8] for document in heldout[:SAMPLES]]
 
     def measure() -> dict[str, float]:
@@ -200,15 +141,21 @@ def _pretrain(plan: Plan, console: Console) -> StageResult:
     return _result("pretrain", measures, _samples(prompts, samples_before, answers()), history, settings)
 
 
-def _sft(plan: Plan, console: Console) -> StageResult:
+def _sft_trainer(plan: Plan, console: Console) -> SFTTrainer:
     dialogues, heldout = plan.dialogues()
     _, tasks = plan.tasks()
     model, tokenizer = _start(plan, "sft", console)
-    settings = plan.preset.sft
-    trainer = SFTTrainer(model, tokenizer, model.config, settings, dialogues, heldout, tasks, plan.seed)
+    trainer = SFTTrainer(model, tokenizer, model.config, plan.preset.sft, dialogues, heldout, tasks, plan.seed)
     if trainer.batches.too_long:
         console.print(f"sft: {trainer.batches.too_long} dialogues exceed the context and are left out")
     console.print(f"sft: {len(trainer.batches.sequences):,} dialogues, {len(trainer.batches.shown):,} shown an epoch")
+    return trainer
+
+
+def _sft(plan: Plan, console: Console) -> StageResult:
+    (_, heldout), (_, tasks) = plan.dialogues(), plan.tasks()
+    trainer = _sft_trainer(plan, console)
+    model, tokenizer, settings = trainer.model, trainer.tokenizer, trainer.settings
     prompts = list(dict.fromkeys(record["messages"][0]["content"] for record in heldout))[:SAMPLES]
 
     def measure() -> dict[str, dict[str, float]]:
@@ -230,13 +177,18 @@ def _sft(plan: Plan, console: Console) -> StageResult:
     )
 
 
-def _reward(plan: Plan, console: Console) -> StageResult:
+def _reward_trainer(plan: Plan, console: Console) -> RewardModelTrainer:
     pairs, heldout = plan.pairs()
     base, tokenizer = _start(plan, "reward", console)
     model = RewardModel.from_pretrained(base, seed=plan.seed)
-    settings = plan.preset.reward
-    trainer = RewardModelTrainer(model, tokenizer, base.config, settings, pairs, heldout, plan.seed)
     console.print(f"reward: {len(pairs):,} pairs")
+    return RewardModelTrainer(model, tokenizer, base.config, plan.preset.reward, pairs, heldout, plan.seed)
+
+
+def _reward(plan: Plan, console: Console) -> StageResult:
+    _, heldout = plan.pairs()
+    trainer = _reward_trainer(plan, console)
+    model, tokenizer, settings = trainer.model, trainer.tokenizer, trainer.settings
     shown = [(r["prompt"], side, r[side]) for r in heldout[:SAMPLES] for side in ("chosen", "rejected")]
 
     def scores() -> list[str]:
@@ -360,7 +312,7 @@ def _load_reward_model(out: Path, tokenizer: Tokenizer) -> RewardModel:
 
 
 def _train(trainer: StageRun, plan: Plan, console: Console, settings: Any) -> History:
-    trainer.fingerprint = f"seed={plan.seed} {settings}"
+    trainer.fingerprint = f"seed={plan.seed} precision={kernels.precision()} {settings}"
     return run_stage(trainer, plan.out, console, resume=plan.resume)
 
 
@@ -415,5 +367,5 @@ def _result(stage: str, measures: list[Measure], samples: list[Sample], history:
         samples=samples,
         seconds=history.seconds,
         tokens_per_second=history.tokens_per_second,
-        settings=dataclasses.asdict(settings),
+        settings={**dataclasses.asdict(settings), "precision": kernels.precision(), "threads": kernels.num_threads()},
     )

@@ -19,6 +19,7 @@ from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.flags import SECTIONS, STAGE_CONFIGS
 from scratchgpt.generate import ContextWindowWarning
+from scratchgpt.kernels.threads import default_threads
 from scratchgpt.presets import get_preset
 from scratchgpt.trainer import Interrupted
 from tests.tiny import QUICK, files_in, save_checkpoint, write_data
@@ -26,10 +27,11 @@ from tests.tiny import QUICK, files_in, save_checkpoint, write_data
 
 @pytest.fixture(autouse=True)
 def _kernels_as_before():
-    backend, threads = kernels.backend(), kernels.num_threads()
+    backend, threads, precision = kernels.backend(), kernels.num_threads(), kernels.precision()
     yield
     kernels.use(backend)
     kernels.set_threads(threads)
+    kernels.set_precision(precision)
 
 
 @pytest.fixture
@@ -130,11 +132,22 @@ def test_every_setting_has_a_flag(capsys, monkeypatch):
             assert section == "model" or f" --{section}.{flag} " in shown
 
 
-def test_kernels_and_threads_act_before_the_run(monkeypatch, tmp_path):
-    seen = []
+def test_kernels_threads_and_precision_act_before_the_run(monkeypatch, tmp_path):
+    seen, asked = [], []
     monkeypatch.setattr(pipeline, "run", lambda plan, console: seen.append((kernels.backend(), kernels.num_threads())))
-    assert cli.train(["--kernels", "numpy", "--threads", "1", "--out", str(tmp_path)]) == 0
-    assert seen == [("numpy", 1)]
+    monkeypatch.setattr(kernels, "set_precision", asked.append)
+    assert cli.train(["--kernels", "numpy", "--threads", "1", "--precision", "float32", "--out", str(tmp_path)]) == 0
+    assert cli.train(["--kernels", "numpy", "--out", str(tmp_path)]) == 0
+    assert seen == [("numpy", 1), ("numpy", default_threads())]
+    assert asked == ["float32", "auto"]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_bf16_on_a_cpu_without_it(mistake, monkeypatch, tmp_path, backend):
+    monkeypatch.setattr(sys.modules["scratchgpt.kernels.bfloat16"], "has_bf16", lambda: False)
+    line = mistake(cli.train, "--precision", "bf16", "--kernels", backend, "--out", tmp_path / "out")
+    assert "bf16" in line and "float32" in line
+    assert files_in(tmp_path) == {}
 
 
 # -- mistakes on the command line ----------------------------------------------------------------------------
@@ -160,6 +173,7 @@ def test_kernels_and_threads_act_before_the_run(monkeypatch, tmp_path):
         (["--stage", "sft", "--rlhf.lr", "1"], "--rlhf.lr has no effect"),
         (["--stage", "sft", "--kl-coef", "1"], "--kl-coef has no effect: it belongs to rlhf, rlvf"),
         (["--stage", "sft", "--skip-sft"], "nothing to do"),
+        (["--precision", "float16"], "float16"),
         (["--threads", "9999"], "threads: 9999 is out of range"),
         (["--seed", "-1"], "--seed must not be negative"),
         (["--rlvf-data", "no/such/file.json"], "no/such/file.json"),
@@ -296,6 +310,35 @@ def test_the_scripts_hand_over_the_exit_code(tmp_path):
         done = subprocess.run(command, capture_output=True, cwd=tmp_path, encoding="utf-8", env=environment)
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
         assert "nonsense" in done.stderr
+
+
+# -- the profile ---------------------------------------------------------------------------------------------
+def test_a_profile_shows_the_first_stage_and_writes_nothing(capsys, tmp_path):
+    data = write_data(tmp_path / "data")
+    before = files_in(tmp_path)
+    flags = ["--out", str(tmp_path / "out"), *QUICK, "--batch-size", "4", *data, "--tokenizer", "char"]
+    for stage, extra in (("pretrain", []), ("sft", ["--stage", "sft"])):
+        assert cli.train([*flags, *extra, "--profile", "--precision", "float32", "--threads", "1"]) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert f"One step of {stage}, batch 4" in shown
+        assert "2 layers, 32 channels, 2 heads, context 64" in shown and "float32, threads: 1" in shown
+        for row in ("causal_attention 2 ", "h.*.attn.c_proj", "clip and AdamW", "engine and rest", "tokens/s"):
+            assert row in shown
+    assert files_in(tmp_path) == before
+
+
+def test_a_profile_of_the_reward_model(capsys, tmp_path):
+    save_checkpoint(tmp_path / "out", "sft")
+    before, data = files_in(tmp_path / "out"), write_data(tmp_path / "data")
+    flags = ["--out", str(tmp_path / "out"), "--kernels", "numpy", "--reward.batch-size", "4", *data]
+    assert cli.train(["--stage", "reward", *flags, "--profile"]) == 0, capsys.readouterr().err
+    assert "One step of reward, batch 4" in capsys.readouterr().out
+    assert files_in(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("stage", ["rlhf", "rlvf"])
+def test_a_profile_of_reinforcement_learning_is_refused(mistake, tmp_path, stage):
+    assert f"not {stage}" in mistake(cli.train, "--stage", stage, "--profile", "--out", tmp_path)
 
 
 # -- the whole ----------------------------------------------------------------------------------------------

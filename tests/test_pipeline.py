@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from scratchgpt import kernels
 from scratchgpt.autograd import no_grad
 from scratchgpt.checkpoint import STAGE_DIRECTORIES, STAGES, load_model
 from scratchgpt.config import (
@@ -25,7 +27,9 @@ from scratchgpt.config import (
 )
 from scratchgpt.errors import UserError
 from scratchgpt.pipeline import Plan, run
+from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.stages.reward_model import RewardModel
+from scratchgpt.trainer import Interrupted
 
 PRESET = Preset(
     model=GPTConfig(vocab_size=330, emb_dim=16, num_heads=2, num_layers=1, context_size=64),
@@ -120,6 +124,28 @@ def test_a_second_run_with_resume_does_nothing_twice(plan: Plan) -> None:
     run(dataclasses.replace(plan, stages=("pretrain", "sft"), resume=True), quiet())
     assert weights.stat().st_mtime_ns == before
     assert load_model(plan.out, "sft")
+
+
+def test_the_report_names_precision_and_threads(plan: Plan) -> None:
+    console = quiet()
+    run(dataclasses.replace(plan, stages=("pretrain",)), console)
+    shown = f"precision {kernels.precision()}, threads {kernels.num_threads()}"
+    assert shown in (plan.out / "report.md").read_text("utf-8")
+    assert kernels.precision_reason() in console.file.getvalue()
+
+
+def test_a_run_in_another_precision_is_not_resumed(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Pretrainer.step
+    monkeypatch.setattr(Pretrainer, "step", lambda self, i: (signal.raise_signal(signal.SIGINT), step(self, i))[1])
+    with pytest.raises(Interrupted):
+        run(dataclasses.replace(plan, stages=("pretrain",)), quiet())
+    monkeypatch.setattr(Pretrainer, "step", step)
+    other = {"float32": "bf16", "bf16": "float32"}[kernels.precision()]
+    with monkeypatch.context() as elsewhere, pytest.raises(UserError, match="made with other settings"):
+        elsewhere.setattr(kernels, "precision", lambda: other)
+        run(dataclasses.replace(plan, stages=("pretrain",), resume=True), quiet())
+    run(dataclasses.replace(plan, stages=("pretrain",), resume=True), quiet())
+    assert load_model(plan.out, "pretrain")
 
 
 def test_the_same_plan_gives_the_same_model(plan: Plan, tmp_path: Path) -> None:

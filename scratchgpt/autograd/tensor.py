@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from scratchgpt.autograd.watch import observers, watched
+
 Array = npt.NDArray[Any]
 Gradients = tuple["Array | None", ...]
 VectorJacobianProduct = Callable[[Array], Gradients]
@@ -283,22 +285,34 @@ def operation(function: Callable[..., tuple[Array, VectorJacobianProduct]]) -> C
 
     @functools.wraps(function)
     def differentiable(*arguments: Any, **settings: Any) -> Tensor:
-        arrays = [a.data if isinstance(a, Tensor) else a for a in arguments]
-        try:
-            output, vjp = function(*arrays, **settings)
-        except ValueError as error:
-            shapes = ", ".join(str(np.shape(array)) for array in arrays if array is not None)
-            raise ShapeError(f"{name}: arguments of shapes {shapes} do not fit: {error}") from None
-        result = Tensor(np.asarray(output))
-        if _grad_enabled and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
-            positions = [i for i, argument in enumerate(arguments) if isinstance(argument, Tensor)]
-            result.requires_grad = True
-            result._parents = tuple(arguments[i] for i in positions)
-            result._vjp = functools.partial(_gradients_of, vjp, positions)
-        return result
+        if observers:
+            return watched(_apply, name, function, arguments, settings)
+        return _apply(name, function, arguments, settings)
 
     OPERATIONS[name] = differentiable
     return differentiable
+
+
+def _apply(
+    name: str,
+    function: Callable[..., tuple[Array, VectorJacobianProduct]],
+    arguments: tuple[Any, ...],
+    settings: dict[str, Any],
+) -> Tensor:
+    """Unwrap the Tensors, run the function, wrap its result and record the graph if gradients are on."""
+    arrays = [a.data if isinstance(a, Tensor) else a for a in arguments]
+    try:
+        output, vjp = function(*arrays, **settings)
+    except ValueError as error:
+        shapes = ", ".join(str(np.shape(array)) for array in arrays if array is not None)
+        raise ShapeError(f"{name}: arguments of shapes {shapes} do not fit: {error}") from None
+    result = Tensor(np.asarray(output))
+    if _grad_enabled and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
+        positions = [i for i, argument in enumerate(arguments) if isinstance(argument, Tensor)]
+        result.requires_grad = True
+        result._parents = tuple(arguments[i] for i in positions)
+        result._vjp = functools.partial(_gradients_of, vjp, positions)
+    return result
 
 
 def _gradients_of(vjp: VectorJacobianProduct, positions: list[int], grad: Array) -> Gradients:

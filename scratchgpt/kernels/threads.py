@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import numba
 import numpy as np
 
 from scratchgpt.errors import UserError
+
+CPUS = Path("/sys/devices/system/cpu")
+"""Where Linux describes the CPUs."""
 
 
 @functools.cache
@@ -45,3 +49,25 @@ def set_threads(count: int) -> None:
 def num_threads() -> int:
     """The number of threads the kernels use."""
     return numba.get_num_threads()
+
+
+def default_threads() -> int:
+    """One thread a physical core, or as many as the variable NUMBA_NUM_THREADS says."""
+    most = numba.config.NUMBA_NUM_THREADS
+    return most if "NUMBA_NUM_THREADS" in os.environ else min(physical_cores(), most)
+
+
+def physical_cores() -> int:
+    """The cores that this process may use; two CPUs that are hardware threads of one core count once, since the
+    kernels keep the arithmetic units of a core busy from one thread.
+
+    Only Linux says which CPUs share a core; elsewhere all CPUs are counted."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    cores = set()
+    for cpu in os.sched_getaffinity(0):
+        try:
+            cores.add((CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text().strip())
+        except OSError:
+            cores.add(str(cpu))
+    return len(cores)

@@ -1,0 +1,55 @@
+"""How many threads are the default: one a physical core, wherever Linux tells."""
+
+import os
+
+import pytest
+
+from scratchgpt.kernels import threads
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """machine(cpu=siblings, ...): a Linux whose process may use these CPUs; None: it says nothing of that CPU."""
+
+    def build(siblings):
+        for cpu, together in siblings.items():
+            folder = tmp_path / f"cpu{cpu}" / "topology"
+            folder.mkdir(parents=True)
+            if together is not None:
+                (folder / "thread_siblings_list").write_text(f"{together}\n")
+        monkeypatch.setattr(threads, "CPUS", tmp_path)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(siblings), raising=False)
+        monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("siblings", "cores"),
+    [
+        ({0: "0", 1: "1"}, 2),
+        ({0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}, 2),
+        ({0: "0-1", 1: "0-1"}, 1),
+        ({2: "0,2", 5: "1,5"}, 2),  # a process bound to two CPUs of different cores
+        ({0: None, 1: None, 2: "2"}, 3),
+    ],
+)
+def test_hardware_threads_of_one_core_count_once(machine, siblings, cores):
+    machine(siblings)
+    assert threads.physical_cores() == cores
+
+
+def test_a_system_that_does_not_tell(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert threads.physical_cores() == 6
+
+
+def test_the_default_is_within_what_numba_started_with_and_the_environment_wins(machine, monkeypatch):
+    machine({0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"})
+    for started_with, default in ((4, 2), (1, 1)):
+        monkeypatch.setattr(threads.numba.config, "NUMBA_NUM_THREADS", started_with)
+        assert threads.default_threads() == default
+    monkeypatch.setattr(threads.numba.config, "NUMBA_NUM_THREADS", 4)
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "4")
+    assert threads.default_threads() == 4
