@@ -156,19 +156,24 @@ def machine_line(threads: int, *packages: str) -> str:
     return f"{cpu}, {os.cpu_count()} CPUs, {threads} threads; {', '.join(versions)}"
 
 
+def new_table(title: str, caption: str, *heads: str, texts: int = 1) -> Table:
+    """An empty table in the style of all benchmarks; its first `texts` columns hold words, the others numbers."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.caption, table.caption_justify = caption, "left"
+    for i, head in enumerate(heads):
+        # The second column of words is the one that breaks lines where the terminal is narrow.
+        table.add_column(head, justify="left" if i < texts else "right", no_wrap=i == 0 or i >= texts)
+    return table
+
+
 def comparison_table(title: str, comparisons: list[Comparison]) -> Table:
     """Work, peer, milliseconds and speed of both, the ratio's median and middle half."""
     unit = comparisons[0].unit
     fewest, most = min(len(c.ratios) for c in comparisons), max(len(c.ratios) for c in comparisons)
     pairs = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.caption = f"medians of {pairs} pairs measured in turn; middle half: quartiles of the pairs' ratios"
-    table.caption_justify = "left"
-    table.add_column("work", no_wrap=True)
-    table.add_column("against", no_wrap=True)
+    caption = f"medians of {pairs} pairs measured in turn; middle half: quartiles of the pairs' ratios"
     heads = ("ours\nms", "theirs\nms", f"ours\n{unit}", f"theirs\n{unit}", "ratio", "middle\nhalf")
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
+    table = new_table(title, caption, "work", "against", *heads, texts=2)
     previous = None
     for c in comparisons:
         low, high = np.percentile(c.ratios, [25, 75])
@@ -182,13 +187,17 @@ def comparison_table(title: str, comparisons: list[Comparison]) -> Table:
             f"{c.speed(c.ours):.0f}",
             f"{c.speed(c.theirs):.0f}",
             f"[bold]{c.ratio:.2f}[/bold]",
-            f"{low:.1f}-{high:.1f}",
+            f"{low:.2f}-{high:.2f}",
         )
         previous = c.label
     return table
 
 
+def write_records(path: str | Path, records: list[dict[str, Any]]) -> None:
+    """Write a list of records with the keys of `Comparison.record`."""
+    Path(path).write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def write_json(path: str | Path, comparisons: list[Comparison]) -> None:
     """Write the list of records that `Comparison.record` describes."""
-    text = json.dumps([c.record() for c in comparisons], indent=1, ensure_ascii=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    write_records(path, [c.record() for c in comparisons])
