@@ -207,19 +207,21 @@ def _weight_gradient(x, grad, splits, packed_like, weights, sums):
         panels = np.empty((PANEL_GROUP, DEPTH_BLOCK, width), packed_like.dtype)
         turned = np.empty((0, 0), packed_like.dtype)
         weight, sum_ = weights[split], sums[split]
+        row_stride, step = 0, 0
         last = min((split + 1) * share, tokens)
         for first in range(split * share, last, DEPTH_BLOCK * size):
             depth = min(DEPTH_BLOCK * size, last - first)
             for row in range(first_row, last_row, ROW_BLOCK):
                 count = min(ROW_BLOCK, last_row - row)
-                pack_rows(flat_x, 1, rows, row, count, first, depth, packed_x[(row - first_row) // ROW_BLOCK])
+                target = packed_x[(row - first_row) // ROW_BLOCK]
+                row_stride, step = pack_rows(flat_x, 1, rows, row, count, first, depth, target)
             for column in range(0, columns, PANEL_GROUP * width):
                 inside = min(PANEL_GROUP * width, columns - column)
                 used = panels[: (inside + width - 1) // width]
                 pack_panels(flat_grad, columns, 1, first, depth, column, inside, used, turned)
                 for row in range(first_row, last_row, ROW_BLOCK):
                     _multiply_block(
-                        packed_x[(row - first_row) // ROW_BLOCK], 1, TILE_ROWS, used, (depth + size - 1) // size,
+                        packed_x[(row - first_row) // ROW_BLOCK], row_stride, step, used, (depth + size - 1) // size,
                         row, column, nothing, True, weight,
                     )  # fmt: skip
                 if group == 0:

@@ -88,7 +88,7 @@ def test_weight_gradient_is_the_same_from_any_share_of_the_tokens(normal, agree)
     try:
         for count in {1, threads}:
             set_threads(count)
-            for tokens, rows, columns in ((1200, 70, 40), (1, 8, 33), (700, 600, 90)):
+            for tokens, rows, columns in ((1200, 70, 40), (1, 8, 33), (700, 600, 90), (4, 1, 1), (9, 1, 70), (9, 257, 1)):
                 agree(weight_gradient, normal(tokens, rows), normal(tokens, columns))
     finally:
         set_threads(threads)
