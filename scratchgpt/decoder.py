@@ -4,21 +4,58 @@ The causal mask makes the keys and values of a position independent of what come
 computed once and kept: a step costs one row of each matrix product instead of T rows (Shazeer 2019,
 section 2.4). The arithmetic is that of :class:`scratchgpt.model.GPT` on plain arrays, without a graph:
 
+    weights = decoder_weights(model)
     prefill:      ids (B, T)    -> logits (B, V) after each row's last token; the cache holds the prompts
     decode_step:  tokens (B,)   -> logits (B, V) after them; the cache has grown by one position
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from scratchgpt import kernels
 from scratchgpt.config import GPTConfig
-from scratchgpt.model import GPT, TransformerBlock
-from scratchgpt.nn import LayerNorm, Linear
+from scratchgpt.kernels.decode import DecoderWeights, decode
+from scratchgpt.kernels.panels import linear, linear_gelu, pack_weights
+from scratchgpt.model import GPT
+from scratchgpt.nn import LayerNorm, Linear, Parameter
 
-FEW_ROWS = 16
-"""Measured: at 8 rows BLAS is nearly twice as fast as our kernel, at 16 they are level."""
+
+def decoder_weights(model: GPT) -> DecoderWeights:
+    """The model's parameters as they are now, the matrices packed; dropout takes no part."""
+    transformer, layers = model.transformer, model.transformer.h
+    wte = np.require(transformer.wte.weight.data, requirements=["C", "W"])
+
+    def stacked(parameters: Sequence[Parameter]) -> np.ndarray:
+        return np.stack([parameter.data for parameter in parameters])
+
+    def packed(parameters: Sequence[Parameter]) -> np.ndarray:
+        return pack_weights([parameter.data for parameter in parameters])
+
+    return DecoderWeights(
+        wte=wte,
+        wpe=np.require(transformer.wpe.weight.data, requirements=["C", "W"]),
+        ln_1_weight=stacked([block.ln_1.weight for block in layers]),
+        ln_1_bias=stacked([block.ln_1.bias for block in layers]),
+        c_attn=packed([block.attn.c_attn.weight for block in layers]),
+        c_attn_bias=stacked([block.attn.c_attn.bias for block in layers]),
+        attn_c_proj=packed([block.attn.c_proj.weight for block in layers]),
+        attn_c_proj_bias=stacked([block.attn.c_proj.bias for block in layers]),
+        ln_2_weight=stacked([block.ln_2.weight for block in layers]),
+        ln_2_bias=stacked([block.ln_2.bias for block in layers]),
+        c_fc=packed([block.mlp.c_fc.weight for block in layers]),
+        c_fc_bias=stacked([block.mlp.c_fc.bias for block in layers]),
+        mlp_c_proj=packed([block.mlp.c_proj.weight for block in layers]),
+        mlp_c_proj_bias=stacked([block.mlp.c_proj.bias for block in layers]),
+        ln_f_weight=transformer.ln_f.weight.data.copy(),
+        ln_f_bias=transformer.ln_f.bias.data.copy(),
+        head=pack_weights([wte.T])[0],
+        head_bias=np.zeros(len(wte), wte.dtype),
+        num_heads=model.config.num_heads,
+        epsilon=model.config.layer_norm_epsilon,
+    )
 
 
 class KVCache:
@@ -55,13 +92,13 @@ class KVCache:
 
     @property
     def keys(self) -> np.ndarray:
-        """(L, B, S, C), a view: layer, row, position, channel."""
-        return self._keys[:, : len(self.lengths)]
+        """(L, capacity, S, C): layer, row, position, channel; what lies beyond B rows is not in use."""
+        return self._keys
 
     @property
     def values(self) -> np.ndarray:
-        """(L, B, S, C), a view: layer, row, position, channel."""
-        return self._values[:, : len(self.lengths)]
+        """As the keys."""
+        return self._values
 
     def select(self, rows: np.ndarray) -> None:
         """Make row i what row ``rows[i]`` was: to drop, reorder or repeat rows.
@@ -96,8 +133,10 @@ def packing_order(keep: np.ndarray) -> np.ndarray:
     Returns:
         (number kept,) indices, for :meth:`KVCache.select`.
     """
-    count = int(keep.sum())
+    count = int(np.count_nonzero(keep))
     rows = np.arange(count)
+    if count == len(keep):
+        return rows
     rows[~keep[:count]] = count + np.flatnonzero(keep[count:])
     return rows
 
@@ -136,26 +175,36 @@ def prefill(
         cache.lengths = lengths.copy()
     else:
         cache.lengths[rows] = lengths
-    transformer, config = model.transformer, model.config
-    x = transformer.wte.weight.data[ids] + transformer.wpe.weight.data[:time]
-    channels = config.emb_dim
-    x = x.reshape(batch * time, channels)
+    transformer, channels = model.transformer, model.config.emb_dim
+    last = np.arange(batch) * time + lengths - 1
+    x = (transformer.wte.weight.data[ids] + transformer.wpe.weight.data[:time]).reshape(batch * time, channels)
     for block, keys, values in zip(transformer.h, cache.keys, cache.values, strict=True):
-        qkv = _linear(_layernorm(x, block.ln_1), block.attn.c_attn).reshape(batch, time, -1)
+        qkv = _linear(_layernorm(x, block.ln_1), block.attn.c_attn, linear).reshape(batch, time, 3 * channels)
         keys[rows, :time] = qkv[:, :, channels : 2 * channels]
         values[rows, :time] = qkv[:, :, 2 * channels :]
-        attended, _ = kernels.attention_forward(qkv, config.num_heads)
-        x += _linear(attended.reshape(x.shape), block.attn.c_proj)
-        x += _feed_forward(x, block)
-    last = x.reshape(batch, time, -1)[np.arange(batch), lengths - 1]
-    return _head(model, last)
+        attended = kernels.attention_forward(qkv, model.config.num_heads)[0].reshape(x.shape)
+        if block is transformer.h[-1]:  # what is left is for the logits, and only those of the last tokens are wanted
+            x, attended = x[last], attended[last]
+        x += _linear(attended, block.attn.c_proj, linear)
+        x += _linear(_linear(_layernorm(x, block.ln_2), block.mlp.c_fc, linear_gelu), block.mlp.c_proj, linear)
+    return _layernorm(x, transformer.ln_f) @ transformer.wte.weight.data.T
 
 
-def decode_step(model: GPT, cache: KVCache, tokens: np.ndarray) -> np.ndarray:
+def _layernorm(x: np.ndarray, layer: LayerNorm) -> np.ndarray:
+    """x (N, C) -> (N, C)"""
+    return kernels.layernorm_forward(x, layer.weight.data, layer.bias.data, layer.eps)[0]
+
+
+def _linear(x: np.ndarray, layer: Linear, kernel: Callable[..., np.ndarray]) -> np.ndarray:
+    """x (N, K) -> what `linear` or `linear_gelu` makes of it, (N, M)"""
+    return kernel(x, pack_weights([layer.weight.data])[0], layer.bias.data)
+
+
+def decode_step(weights: DecoderWeights, cache: KVCache, tokens: np.ndarray) -> np.ndarray:
     """Append one token to every row of the cache.
 
     Args:
-        model: the model; its dropout takes no part.
+        weights: the model's.
         cache: filled by :func:`prefill`; every row must have a position free.
         tokens: (B,) integers, one for each row.
 
@@ -165,50 +214,10 @@ def decode_step(model: GPT, cache: KVCache, tokens: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: if there is not one token a row, or a row is full.
     """
-    tokens = np.asarray(tokens)
+    tokens = np.asarray(tokens, np.int64)
     positions = cache.lengths
     if tokens.shape != positions.shape:
         raise ValueError(f"decode_step: tokens {tokens.shape} for the {len(positions)} rows of the cache")
-    if positions.max() >= cache.context_size:
-        raise ValueError(f"decode_step: a row already holds {cache.context_size} tokens, the whole context")
-    transformer, config = model.transformer, model.config
-    every_row, channels = np.arange(len(tokens)), config.emb_dim
-    lengths = positions + 1
-    x = transformer.wte.weight.data[tokens] + transformer.wpe.weight.data[positions]  # (B, C)
-    for block, keys, values in zip(transformer.h, cache.keys, cache.values, strict=True):
-        qkv = _linear(_layernorm(x, block.ln_1), block.attn.c_attn)  # (B, 3C)
-        query = np.ascontiguousarray(qkv[:, :channels])
-        keys[every_row, positions] = qkv[:, channels : 2 * channels]
-        values[every_row, positions] = qkv[:, 2 * channels :]
-        attended = kernels.attention_decode(query, keys, values, lengths, config.num_heads)
-        x += _linear(attended, block.attn.c_proj)
-        x += _feed_forward(x, block)
-    cache.lengths = lengths
-    return _head(model, x)
-
-
-def _feed_forward(x: np.ndarray, block: TransformerBlock) -> np.ndarray:
-    """mlp(ln_2(x)); x (N, C) -> (N, C)"""
-    return _linear(kernels.gelu_forward(_linear(_layernorm(x, block.ln_2), block.mlp.c_fc)), block.mlp.c_proj)
-
-
-def _head(model: GPT, x: np.ndarray) -> np.ndarray:
-    """The tied head; x (N, C) -> logits (N, V)"""
-    return _matmul(_layernorm(x, model.transformer.ln_f), model.transformer.wte.weight.data.T)
-
-
-def _linear(x: np.ndarray, layer: Linear) -> np.ndarray:
-    """x (N, K) -> x @ weight + bias, (N, M)"""
-    y = _matmul(x, layer.weight.data)
-    y += layer.bias.data
-    return y
-
-
-def _matmul(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """x (N, K) @ weight (K, M): our kernel, or BLAS for so few rows that packing the weight would not pay."""
-    return kernels.matmul(x, weight) if len(x) >= FEW_ROWS else x @ weight
-
-
-def _layernorm(x: np.ndarray, layer: LayerNorm) -> np.ndarray:
-    """x (N, C) -> (N, C)"""
-    return kernels.layernorm_forward(x, layer.weight.data, layer.bias.data, layer.eps)[0]
+    logits = decode(weights, cache.keys, cache.values, positions, tokens)
+    cache.lengths = positions + 1
+    return logits

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchgpt.errors import UserError
+from scratchgpt.kernels.sample import sample
 
 GREEDY_BELOW = 1e-6
 """Temperatures below this one are taken for 0: dividing by them could overflow."""
-BLOCK = 64
-"""How many weights :func:`draw` adds up at a time."""
 
 
 @dataclass(frozen=True)
@@ -63,46 +62,11 @@ def sample_logits(logits: np.ndarray, uniforms: np.ndarray, config: SamplingConf
     Raises:
         UserError: if the logits are not finite.
     """
-    top = logits.max(axis=-1, keepdims=True)
-    if not np.isfinite(top).all():
+    if not np.isfinite(logits.max(axis=-1)).all():
         raise UserError("the model's logits are not finite: its training diverged or its weights are damaged")
     if config.temperature < GREEDY_BELOW:
         return logits.argmax(axis=-1)
-    logits = (logits - top) / logits.dtype.type(config.temperature)
-    if config.top_k:
-        logits = keep_top_k(logits, config.top_k)
-    if config.top_p < 1:
-        logits = keep_top_p(logits, config.top_p)
-    return draw(np.exp(logits), uniforms)
-
-
-def draw(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-    """Draw one index a row, with probability proportional to its weight.
-
-    Args:
-        weights: (B, V), not negative, each row with a positive sum.
-        uniforms: (B,) random numbers in [0, 1).
-
-    Returns:
-        (B,) int64: the first index whose cumulative weight exceeds ``uniform * sum`` (inverse transform sampling).
-    """
-    # Two levels, whole blocks and then the members of one block: adding up every weight in turn would take
-    # longer than the rest of sampling together.
-    starts = np.arange(0, weights.shape[1], BLOCK)
-    cumulative = np.cumsum(np.add.reduceat(weights, starts, axis=1), axis=1, dtype=np.float64)
-    tokens = np.empty(len(weights), np.int64)
-    for row, (totals, threshold) in enumerate(zip(cumulative, uniforms * cumulative[:, -1], strict=True)):
-        block = _first_above(totals, threshold)
-        start = starts[block]
-        before = totals[block - 1] if block else 0.0
-        members = np.cumsum(weights[row, start : start + BLOCK], dtype=np.float64)
-        tokens[row] = start + _first_above(members, threshold - before)
-    return tokens
-
-
-def _first_above(cumulative: np.ndarray, threshold: float) -> int:
-    """The first index with ``cumulative > threshold``; never one of weight 0, however the threshold was rounded."""
-    return int(cumulative.searchsorted(min(threshold, np.nextafter(cumulative[-1], 0)), side="right"))
+    return sample(logits, uniforms, config.temperature, config.top_k, config.top_p)
 
 
 def penalize_repetition(logits: np.ndarray, seen: np.ndarray, penalty: float) -> np.ndarray:
@@ -118,35 +82,6 @@ def penalize_repetition(logits: np.ndarray, seen: np.ndarray, penalty: float) ->
     """
     penalty = logits.dtype.type(penalty)
     return np.where(seen, np.where(logits > 0, logits / penalty, logits * penalty), logits)
-
-
-def keep_top_k(logits: np.ndarray, k: int) -> np.ndarray:
-    """Rule out all but the k largest logits of each row (Fan et al. 2018); ties with the last stay in.
-
-    logits (B, V), k at least 1 -> (B, V)
-    """
-    if k >= logits.shape[-1]:
-        return logits
-    smallest = np.partition(logits, -k, axis=-1)[:, -k, None]
-    return np.where(logits >= smallest, logits, -np.inf)
-
-
-def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
-    """Rule out all but the nucleus: the fewest tokens whose probabilities reach p together.
-
-    Holtzman et al. 2020, equations 2 and 3. Ties with the least likely token of the nucleus stay in.
-
-    logits (B, V), 0 < p <= 1 -> (B, V)
-    """
-    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    smallest = np.empty((len(weights), 1), weights.dtype)
-    for row, kept in zip(weights, smallest, strict=True):
-        total = row.sum(dtype=np.float64)
-        # Tokens below this weight have less than 1 - p together, so the nucleus is among the others: few to sort.
-        candidates = np.sort(row[row >= (1 - p) * total / row.size])[::-1]
-        reached_before = np.cumsum(candidates, dtype=np.float64) - candidates  # by the tokens more likely
-        kept[0] = candidates[reached_before.searchsorted(p * total, side="left") - 1]
-    return np.where(weights >= smallest, logits, -np.inf)
 
 
 def row_uniforms(seed: int, rows: int, positions: int) -> np.ndarray:

@@ -18,8 +18,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from scratchgpt.autograd import no_grad
-from scratchgpt.decoder import KVCache, decode_step, prefill
+from scratchgpt.decoder import KVCache, decode_step, decoder_weights, prefill
 from scratchgpt.errors import UserError
+from scratchgpt.kernels.decode import DecoderWeights
 from scratchgpt.model import GPT
 
 
@@ -99,12 +100,17 @@ class CachedSequences(Sequences):
         self._cache = KVCache(model.config, capacity or len(prompts), model.transformer.wte.weight.dtype)
         self.logits = prefill(model, self._cache, self._ids[:, : self._lengths.max()], self._lengths)
 
+    @functools.cached_property
+    def _weights(self) -> DecoderWeights:
+        """Made ready when the first step asks for them: to read the prompts, and no more, it would take too long."""
+        return decoder_weights(self.model)
+
     def _logits_after(self, rows: np.ndarray, shortened: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         self._cache.select(rows)
         if len(shortened):
             kept = self._lengths[shortened] - 1
             prefill(self.model, self._cache, self._ids[shortened, : kept[0]], kept, rows=shortened)
-        return decode_step(self.model, self._cache, tokens)
+        return decode_step(self._weights, self._cache, tokens)
 
 
 class UncachedSequences(Sequences):

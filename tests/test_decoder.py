@@ -6,7 +6,7 @@ import pytest
 from scratchgpt import kernels
 from scratchgpt.autograd import no_grad
 from scratchgpt.config import GPTConfig
-from scratchgpt.decoder import KVCache, decode_step, packing_order, prefill
+from scratchgpt.decoder import KVCache, decode_step, decoder_weights, packing_order, prefill
 from scratchgpt.model import GPT
 
 CONFIG = GPTConfig(vocab_size=37, emb_dim=16, num_heads=2, num_layers=2, context_size=12, dropout=0.5)
@@ -60,7 +60,7 @@ def test_prefill_and_steps_equal_the_model(dtype, backend):
                 np.testing.assert_allclose(row, model_logits(model, sequence), rtol=0, atol=TOLERANCE[dtype])
             tokens = np.array([(3 * step + i) % CONFIG.vocab_size for i in range(4)])
             sequences = [[*s, int(t)] for s, t in zip(sequences, tokens, strict=True)]
-            logits = decode_step(model, cache, tokens)
+            logits = decode_step(decoder_weights(model), cache, tokens)
         np.testing.assert_array_equal(cache.lengths, [6, 12, 8, 10])
     finally:
         kernels.use(previous)
@@ -81,7 +81,7 @@ def test_select_drops_reorders_and_repeats_rows(rows):
     cache = KVCache(CONFIG, 6, np.float64)
     prefill(model, cache, *padded(sequences))
     cache.select(np.array(rows))
-    logits = decode_step(model, cache, np.arange(len(rows)))
+    logits = decode_step(decoder_weights(model), cache, np.arange(len(rows)))
     for token, row in enumerate(rows):
         np.testing.assert_allclose(logits[token], model_logits(model, [*sequences[row], token]), atol=1e-10)
 
@@ -95,7 +95,7 @@ def test_prefill_of_some_rows_leaves_the_others():
     ids, lengths = padded([sequences[2], sequences[0]])
     logits = prefill(model, cache, ids, lengths, rows=np.array([2, 0]))
     np.testing.assert_allclose(logits[1], model_logits(model, sequences[0]), atol=1e-10)
-    logits = decode_step(model, cache, np.array([1, 2, 3]))
+    logits = decode_step(decoder_weights(model), cache, np.array([1, 2, 3]))
     for i in range(3):
         np.testing.assert_allclose(logits[i], model_logits(model, [*sequences[i], i + 1]), atol=1e-10)
 
@@ -120,10 +120,21 @@ def test_misuse_is_refused():
         prefill(model, cache, np.zeros((1, 3), int), np.array([0]))
     prefill(model, cache, np.zeros((2, 12), int), np.array([12, 3]))
     with pytest.raises(ValueError, match="already holds 12"):
-        decode_step(model, cache, np.array([1, 1]))
+        decode_step(decoder_weights(model), cache, np.array([1, 1]))
     with pytest.raises(ValueError, match="2 rows"):
-        decode_step(model, cache, np.array([1]))
+        decode_step(decoder_weights(model), cache, np.array([1]))
     with pytest.raises(ValueError, match="cannot select"):
         cache.select(np.array([0, 2]))
     with pytest.raises(ValueError, match="cannot select"):
         cache.select(np.array([0, 1, 1]))
+
+
+def test_the_weights_are_the_models_as_they_are_when_asked_for():
+    model = make_model(np.float64)
+    sequence = random_sequences([4])[0]
+    for parameter in (model.transformer.h[1].mlp.c_fc.weight, model.transformer.wte.weight, model.transformer.ln_f.bias):
+        parameter.data += 0.5
+        cache = KVCache(CONFIG, 1, np.float64)
+        prefill(model, cache, *padded([sequence]))
+        logits = decode_step(decoder_weights(model), cache, np.array([7]))
+        np.testing.assert_allclose(logits[0], model_logits(model, [*sequence, 7]), atol=1e-10)

@@ -13,9 +13,8 @@ import numpy as np
 from numba import prange
 
 from scratchgpt.kernels.dispatch import compiled, dense, loop, parallel_loop, require
-from scratchgpt.kernels.vector_math import exp
-
-PARALLEL_DECODE = 1 << 17  # numbers to read, below which starting the threads costs more than it saves
+from scratchgpt.kernels.threads import num_threads
+from scratchgpt.kernels.vector_math import exp, maximum
 
 
 def attention_decode_reference(
@@ -35,55 +34,60 @@ def attention_decode_reference(
     return out
 
 
-# Why this is fast: both products run along a head's channels, which lie side by side, so a key is read and
-# multiplied as vectors; and the threads are started only where there is enough to read.
+# Why this is fast: a cached position is read once, all its heads together, so that memory is read in one stream;
+# both products run along a head's channels, as vectors. For that the loops must see contiguous rows: a view of
+# one head's columns of the cache would be read element by element, four times slower.
 
 
 @loop
-def _decode_head(q, keys, values, length, out, scores):
-    """One head of one row: q (D,), keys and values (S, D) with rows a stride apart."""
-    head_size = q.size
-    scale = q.dtype.type(1 / math.sqrt(head_size))
-    top = -q.dtype.type(np.inf)
-    for s in range(length):
-        key = keys[s]
-        score = q.dtype.type(0)
-        for d in range(head_size):
-            score += q[d] * key[d]
-        scores[s] = score * scale
-        top = max(top, scores[s])
-    total = q.dtype.type(0)
-    for s in range(length):
+def _softmax(scores):
+    """The softmax of an array (N,) in its place."""
+    top = scores[0]
+    for s in range(scores.size):
+        top = maximum(top, scores[s])
+    total = scores.dtype.type(0)
+    for s in range(scores.size):
         scores[s] = exp(scores[s] - top)
         total += scores[s]
-    for d in range(head_size):
-        out[d] = 0
+    scale = scores.dtype.type(1) / total
+    for s in range(scores.size):
+        scores[s] *= scale
+
+
+@loop
+def _decode_heads(q, keys, values, length, first_head, end_head, head_size, out):
+    """The heads from first_head to before end_head of one row: q and out (C,), keys and values (S, C)."""
+    scores = np.empty((end_head - first_head, length), q.dtype)
+    scale = q.dtype.type(1 / math.sqrt(head_size))
     for s in range(length):
-        value = values[s]
-        weight = scores[s] / total
-        for d in range(head_size):
-            out[d] += weight * value[d]
-
-
-@loop
-def _decode_row(q, keys, values, length, num_heads, out):
-    head_size = q.size // num_heads
-    scores = np.empty(length, q.dtype)
-    for h in range(num_heads):
-        part = slice(h * head_size, (h + 1) * head_size)
-        _decode_head(q[part], keys[:, part], values[:, part], length, out[part], scores)
-
-
-@loop
-def _decode_serial(q, keys, values, lengths, num_heads, out):
-    for b in range(q.shape[0]):
-        _decode_row(q[b], keys[b], values[b], lengths[b], num_heads, out[b])
+        position = keys[s]
+        for h in range(first_head, end_head):
+            query, key = q[h * head_size : (h + 1) * head_size], position[h * head_size : (h + 1) * head_size]
+            score = q.dtype.type(0)
+            for d in range(head_size):
+                score += query[d] * key[d]
+            scores[h - first_head, s] = score * scale
+    for h in range(end_head - first_head):
+        _softmax(scores[h])
+    out[first_head * head_size : end_head * head_size] = 0
+    for s in range(length):
+        position = values[s]
+        for h in range(first_head, end_head):
+            weight = scores[h - first_head, s]
+            mixed, value = out[h * head_size : (h + 1) * head_size], position[h * head_size : (h + 1) * head_size]
+            for d in range(head_size):
+                mixed[d] += weight * value[d]
 
 
 @parallel_loop
-def _decode_parallel(q, keys, values, lengths, num_heads, out):
-    for b in prange(q.shape[0]):
-        _decode_row(q[b], keys[b], values[b], lengths[b], num_heads, out[b])
+def attention_decode_into(q, keys, values, lengths, num_heads, out, threads):
+    """out = `attention_decode` for dense arrays, inside other kernels as well; q may have more columns than out."""
+    rows, channels = out.shape
+    groups = 1 if rows >= threads else min(num_heads, threads)  # few rows: their heads are shared out
+    for task in prange(rows * groups):
+        b, group = task // groups, task % groups
+        first_head, end_head = group * num_heads // groups, (group + 1) * num_heads // groups
+        _decode_heads(q[b], keys[b], values[b], lengths[b], first_head, end_head, channels // num_heads, out[b])
 
 
 @compiled(reference=attention_decode_reference)
@@ -102,8 +106,6 @@ def attention_decode(
     if lengths.size and not (lengths.min() >= 1 and lengths.max() <= keys.shape[1]):
         raise ValueError(f"attention: lengths must lie in 1..{keys.shape[1]}")
     out = np.empty_like(q, order="C")
-    large = len(q) > 1 and int(lengths.sum()) * q.shape[1] > PARALLEL_DECODE
-    decode = _decode_parallel if large else _decode_serial
     lengths = dense(lengths.astype(np.int64, copy=False))
-    decode(dense(q), dense(keys), dense(values), lengths, num_heads, out)
+    attention_decode_into(dense(q), dense(keys), dense(values), lengths, num_heads, out, num_threads())
     return out
