@@ -1,7 +1,8 @@
 """Tokenizers: text to ids and back, and the chat format. They know nothing of the model.
 
-Read in this order: `special_tokens`, `char` (the simplest), `split_pattern`, `byte_level`,
-`bpe_training`, `bpe_merging`, `bpe`, `chat`; `base` holds what they share and the files on disk.
+Read in this order: `special_tokens`, `char` (the simplest), `split_pattern`, `splitting`,
+`byte_level`, `chunk_counts`, `bpe_training`, `bpe_merging`, `bpe`, `chat`; `base` holds what they
+share and the files on disk, `stretches` how compiled code sees a chunk.
 """
 
 import os

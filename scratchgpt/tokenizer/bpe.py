@@ -1,23 +1,25 @@
 """BPETokenizer: byte-level byte-pair encoding (Sennrich et al. 2016, on bytes as in GPT-2).
 
-Text -> chunks (`split_pattern`) -> bytes -> merges (`bpe_merging`) -> ids. Every string has ids,
+Text -> bytes -> chunks (`splitting`) -> merges (`bpe_merging`) -> ids. Every string has ids,
 since every byte has one; the merges (`bpe_training`) only make the sequence shorter. Ids: 6 special
 tokens, 256 bytes, then one for each merge in the order it was learned.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
+from numba import njit
 
 from scratchgpt.errors import UserError
 from scratchgpt.tokenizer.base import Tokenizer, ids_in_order
-from scratchgpt.tokenizer.bpe_merging import MAX_VOCAB_SIZE, build_merge_table, encode_chunks
+from scratchgpt.tokenizer.bpe_merging import MAX_VOCAB_SIZE, MergeTable, build_merge_table, encode_chunks
 from scratchgpt.tokenizer.bpe_training import Pair, train
-from scratchgpt.tokenizer.byte_level import BYTE_IDS, BYTES_IN_ID_ORDER, FIRST_MERGE_ID, spell
+from scratchgpt.tokenizer.byte_level import BYTE_IDS, BYTES_IN_ID_ORDER, FIRST_BYTE_ID, FIRST_MERGE_ID, spell
+from scratchgpt.tokenizer.chunk_counts import count_chunks
 from scratchgpt.tokenizer.special_tokens import SPECIAL_TOKENS
-from scratchgpt.tokenizer.split_pattern import SPLIT_PATTERN, compile_splitter
+from scratchgpt.tokenizer.split_pattern import SPLIT_PATTERN
+from scratchgpt.tokenizer.splitting import TRANSITIONS, character_classes, split_compiled
 
 
 class BPETokenizer(Tokenizer):
@@ -41,7 +43,6 @@ class BPETokenizer(Tokenizer):
             )
         self._target_size = vocab_size
         self._max_token_length = max_token_length
-        self._split = compile_splitter()
         self._merges: list[Pair] = []
 
     @property
@@ -60,12 +61,9 @@ class BPETokenizer(Tokenizer):
         Of pairs with equal counts the smallest ids win, as in the `tokenizers` package. Raises
         UserError if the texts are empty.
         """
-        chunks: Counter[str] = Counter()
-        for text in [texts] if isinstance(texts, str) else texts:
-            chunks.update(self._split(text))
-        if not chunks:
+        chunk_counts = count_chunks([texts] if isinstance(texts, str) else texts)
+        if not chunk_counts:
             raise UserError("cannot train a tokenizer on an empty corpus: give fit a text that is not empty")
-        chunk_counts = {chunk.encode("utf-8", "surrogatepass"): count for chunk, count in chunks.items()}
         self._set_merges(train(chunk_counts, self._target_size - FIRST_MERGE_ID, self._max_token_length))
 
     def encode(self, text: str) -> list[int]:
@@ -73,21 +71,17 @@ class BPETokenizer(Tokenizer):
 
         Raises UserError before training.
         """
-        return self._encode_chunks([chunk.encode("utf-8", "surrogatepass") for chunk in self._split(text)])
+        return self.encode_bytes(text.encode("utf-8", "surrogatepass"))
 
     def encode_bytes(self, data: bytes) -> list[int]:
         """The ids of any bytes; `decode_bytes` gives them back. For valid UTF-8 the ids of the text.
 
         Raises UserError before training.
         """
-        text = data.decode("utf-8", "surrogateescape")
-        return self._encode_chunks([chunk.encode("utf-8", "surrogateescape") for chunk in self._split(text)])
-
-    def _encode_chunks(self, chunks: list[bytes]) -> list[int]:
         self._require_trained()
-        data = np.frombuffer(b"".join(chunks), dtype=np.uint8)
-        ends = np.cumsum(np.fromiter(map(len, chunks), np.int64, len(chunks)))
-        return encode_chunks(data, ends, self._table).tolist()
+        ids = _encode(data, character_classes(), TRANSITIONS, *self._table)
+        # picks ready-made ints: faster than to make a new one for every token, and in less memory
+        return self._ints.take(ids).tolist()
 
     def _set_merges(self, merges: list[Pair]) -> None:
         tokens = [token.encode() for token in SPECIAL_TOKENS] + [bytes([byte]) for byte in BYTES_IN_ID_ORDER]
@@ -96,6 +90,7 @@ class BPETokenizer(Tokenizer):
         self._merges = merges
         self._tokens = tokens
         self._table = build_merge_table(merges, BYTE_IDS, FIRST_MERGE_ID)
+        self._ints = np.arange(len(tokens)).astype(object)
 
     def _spellings(self) -> list[str]:
         return [*SPECIAL_TOKENS, *map(spell, self._tokens[len(SPECIAL_TOKENS) :])]
@@ -130,8 +125,20 @@ class BPETokenizer(Tokenizer):
             raise ValueError("it splits text with a pattern that is not this version's SPLIT_PATTERN")
         vocab = contents["model"]["vocab"]
         spellings = ids_in_order(vocab)
+        merges = [(vocab[left], vocab[right]) for left, right in contents["model"]["merges"]]
+        if min(map(min, merges), default=FIRST_BYTE_ID) < FIRST_BYTE_ID:
+            raise ValueError("one of its merges contains a special token")
         tokenizer = cls(max(len(spellings), FIRST_MERGE_ID))
-        tokenizer._set_merges([(vocab[left], vocab[right]) for left, right in contents["model"]["merges"]])
+        tokenizer._set_merges(merges)
         if tokenizer._spellings() != spellings:
             raise ValueError("its vocab is not specials, bytes and merged tokens in the order of the merges")
         return tokenizer
+
+
+# one function, and a named tuple taken apart: handing over to compiled code is what a short text costs most
+@njit(cache=True)
+def _encode(data, classes, transitions, entries, byte_pairs, byte_ids):
+    """From the bytes of a text to its ids, (M,) int32."""
+    array = np.frombuffer(data, dtype=np.uint8)
+    ends = split_compiled(array, classes, transitions)
+    return encode_chunks(array, ends, MergeTable(entries, byte_pairs, byte_ids))

@@ -3,8 +3,9 @@
 Within a chunk the pair that was merged first in training is merged first again, the leftmost of
 equals, until no adjacent pair is a merge (Sennrich et al. 2016). `merge_reference` says so in
 Python. The compiled loops keep the merge of every adjacent pair beside the symbols, so one merge
-looks up only its two new neighbours: a short chunk is searched for the smallest by a plain scan, a
+looks up only its two new neighbours. A short chunk is searched for the smallest by a plain scan, a
 long one (a page of Chinese without punctuation is one chunk) by a heap, n log n instead of n squared.
+A chunk that stood in the text shortly before is not merged again: its ids are copied.
 """
 
 import heapq
@@ -16,25 +17,34 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from scratchgpt.tokenizer.stretches import hash_stretch, same_stretch
+
 Pair = tuple[int, int]
 
-NO_MERGE = np.int32(2**31 - 1)
-_LONGEST_SCANNED = 192
+MAX_VOCAB_SIZE = 2**20
 # A table entry is left id (20 bits), right id (20), merged id (24): one read a look-up. All is unsigned,
 # so that no index needs the check for being negative. Encoding is twice as fast so as with int64 keys.
-MAX_VOCAB_SIZE = 2**20
 _ID_BITS = np.uint64(20)
 _MERGED_BITS = np.uint64(24)
 _MERGED_MASK = np.uint64(2**24 - 1)
+NO_MERGE = np.uint32(2**24 - 1)
 _HASH_MULTIPLIER = np.uint64(0x9E3779)  # 2^24 / golden ratio: spreads neighbouring keys, and 40 + 24 bits fit
 _HASH_SHIFT = np.uint64(20)
+# A key of the scan is merged id (24 bits), position (8): the smallest key is the leftmost of the first merges.
+_POSITION_BITS = np.uint32(8)
+_POSITION_MASK = np.uint32(2**8 - 1)
+_NO_KEY = np.uint32(2**32 - 1)
+_LONGEST_SCANNED = 192  # with a place before and one after, positions fit in 8 bits
+_NO_TOKEN = np.uint32(0)  # <PAD>, which no merge contains: stands before and after a chunk
+_RECENT_SLOTS = 4096
+_ONE = np.uint64(1)
 
 
 class MergeTable(NamedTuple):
     """The merges, for look-up by pair: a hash table, and a plain one for pairs of bytes, needed most."""
 
     entries: NDArray[np.uint64]  # (S,), S a power of two, at most a quarter full; 0 is empty
-    byte_pairs: NDArray[np.int32]  # (256, 256): merged id of two bytes, or NO_MERGE
+    byte_pairs: NDArray[np.uint32]  # (256, 256): merged id of two bytes, or NO_MERGE
     byte_ids: NDArray[np.int32]  # (256,)
 
 
@@ -65,8 +75,8 @@ def _merged_id(left, right, entries):
     key, slot = _key_and_slot(left, right, len(entries))
     while entries[slot] != 0:
         if entries[slot] >> _MERGED_BITS == key:
-            return np.int32(entries[slot] & _MERGED_MASK)
-        slot = (slot + np.uint64(1)) & np.uint64(len(entries) - 1)
+            return np.uint32(entries[slot] & _MERGED_MASK)
+        slot = (slot + _ONE) & np.uint64(len(entries) - 1)
     return NO_MERGE
 
 
@@ -76,7 +86,7 @@ def _fill_table(merges, first_id, table):
     for i in range(len(merges)):
         key, slot = _key_and_slot(merges[i, 0], merges[i, 1], len(entries))
         while entries[slot] != 0:
-            slot = (slot + np.uint64(1)) & np.uint64(len(entries) - 1)
+            slot = (slot + _ONE) & np.uint64(len(entries) - 1)
         entries[slot] = (key << _MERGED_BITS) | np.uint64(first_id + i)
     for left in range(256):
         for right in range(256):
@@ -84,49 +94,76 @@ def _fill_table(merges, first_id, table):
 
 
 def build_merge_table(merges: list[Pair], byte_ids: NDArray[np.int32], first_id: int) -> MergeTable:
-    """The table in which merge r of `merges` gives id `first_id` + r. Ids must be below MAX_VOCAB_SIZE."""
+    """The table in which merge r of `merges` gives id `first_id` + r.
+
+    All ids must be below MAX_VOCAB_SIZE, and id 0 in no merge.
+    """
     size = 1 << max(4, (4 * len(merges)).bit_length())
-    table = MergeTable(np.zeros(size, dtype=np.uint64), np.empty((256, 256), dtype=np.int32), byte_ids)
+    table = MergeTable(np.zeros(size, dtype=np.uint64), np.empty((256, 256), dtype=np.uint32), byte_ids)
     _fill_table(np.array(merges, dtype=np.int64).reshape(-1, 2), first_id, table)
     return table
 
 
 @njit(cache=True)
-def _merge_by_scan(ids, length, merged, entries):
-    """Merge ids[:length] in place; merged[i] is what ids[i], ids[i + 1] merge to. Returns the new length."""
-    while length > 1:
-        best = NO_MERGE
-        at = 0
-        for i in range(length - 1):
-            if merged[i] < best:
-                best = merged[i]
-                at = i
-        if best == NO_MERGE:
+def _merge_by_scan(data, table, work, ids):
+    """Write the ids of the chunk `data`, at most _LONGEST_SCANNED bytes, to `ids`. Returns their number."""
+    entries = table.entries
+    size = np.uint64(len(data))
+    # the symbols are at 1..size, symbols[0] is _NO_TOKEN, and so is what follows the last
+    symbols, keys, before, after = work
+    byte = data[0]
+    for i in range(_ONE, size):
+        next_byte = data[i]
+        symbols[i] = table.byte_ids[byte]
+        keys[i] = table.byte_pairs[byte, next_byte] << _POSITION_BITS | np.uint32(i)
+        before[i] = i - _ONE
+        after[i] = i + _ONE
+        byte = next_byte
+    symbols[size] = table.byte_ids[byte]
+    before[size] = size - _ONE
+    after[size] = size + _ONE
+    symbols[size + _ONE] = _NO_TOKEN
+    while True:
+        best = _NO_KEY
+        for slot in range(_ONE, size):
+            best = min(best, keys[slot])
+        merged = best >> _POSITION_BITS
+        if merged == NO_MERGE:
             break
-        ids[at] = best
-        length -= 1
-        for i in range(at + 1, length):
-            ids[i] = ids[i + 1]
-            merged[i - 1] = merged[i]
-        if at > 0:
-            merged[at - 1] = _merged_id(ids[at - 1], best, entries)
-        if at < length - 1:
-            merged[at] = _merged_id(best, ids[at + 1], entries)
-    return length
+        at = np.uint64(best & _POSITION_MASK)
+        gone = np.uint64(after[at])
+        left = np.uint64(before[at])
+        right = np.uint64(after[gone])
+        symbols[at] = merged
+        after[at] = right
+        before[right] = at
+        keys[gone] = _NO_KEY
+        keys[left] = _merged_id(symbols[left], merged, entries) << _POSITION_BITS | np.uint32(left)
+        keys[at] = _merged_id(merged, symbols[right], entries) << _POSITION_BITS | np.uint32(at)
+    count = np.uint64(0)
+    i = _ONE  # type: ignore[assignment]
+    while i <= size:
+        ids[count] = symbols[i]
+        count += _ONE
+        i = np.uint64(after[i])  # type: ignore[assignment]
+    return np.int64(count)
 
 
 @njit(cache=True)
-def _merge_by_heap(ids, length, entries):
-    """Merge ids[:length] in place. Returns the new length.
+def _merge_by_heap(data, table, ids):
+    """Write the ids of the chunk `data` to `ids`, as long as it. Returns their number.
 
     A heap entry is merged id * 2^32 + position; it is out of date if that position has another merge by now.
     """
-    previous = np.arange(-1, length - 1)
-    following = np.arange(1, length + 1)
-    merged = np.full(length, NO_MERGE, dtype=np.int32)
+    length = len(data)
+    before = np.arange(-1, length - 1)
+    after = np.arange(1, length + 1)
+    merged = np.full(length, NO_MERGE, dtype=np.uint32)
     heap = [np.int64(0) for _ in range(0)]
+    for i in range(length):
+        ids[i] = table.byte_ids[data[i]]
     for i in range(length - 1):
-        merged[i] = _merged_id(ids[i], ids[i + 1], entries)
+        merged[i] = table.byte_pairs[data[i], data[i + 1]]
         if merged[i] != NO_MERGE:
             heap.append((np.int64(merged[i]) << 32) | i)
     heapq.heapify(heap)
@@ -135,17 +172,17 @@ def _merge_by_heap(ids, length, entries):
         i = int(entry) & 0xFFFFFFFF
         if merged[i] != entry >> 32:
             continue
-        second = following[i]
+        gone = after[i]
         ids[i] = merged[i]
-        merged[second] = NO_MERGE
-        following[i] = following[second]
-        if following[i] < length:
-            previous[following[i]] = i
-        for left in (previous[i], i):
+        merged[gone] = NO_MERGE
+        after[i] = after[gone]
+        if after[i] < length:
+            before[after[i]] = i
+        for left in (before[i], i):
             if left < 0:
                 continue
-            right = following[left]
-            merged[left] = NO_MERGE if right >= length else _merged_id(ids[left], ids[right], entries)
+            right = after[left]
+            merged[left] = NO_MERGE if right >= length else _merged_id(ids[left], ids[right], table.entries)
             if merged[left] != NO_MERGE:
                 heapq.heappush(heap, (np.int64(merged[left]) << 32) | left)
     count = 0
@@ -153,31 +190,38 @@ def _merge_by_heap(ids, length, entries):
     while i < length:
         ids[count] = ids[i]
         count += 1
-        i = following[i]
+        i = after[i]
     return count
 
 
 @njit(cache=True)
 def encode_chunks(data, ends, table):
-    """The ids of all chunks, one after the other.
+    """The ids of all chunks, one after the other. Compiled, to be called from compiled code.
 
     data: (N,) uint8, the text's bytes. ends: (K,) int64, where each chunk ends in it. table: from
     `build_merge_table`. Returns (M,) int32 with M <= N.
     """
+    places = _LONGEST_SCANNED + 2
+    symbols, keys = np.full(places, _NO_TOKEN, dtype=np.uint32), np.empty(places, dtype=np.uint32)
+    work = symbols, keys, np.empty(places, dtype=np.uint8), np.empty(places, dtype=np.uint8)
+    # of each hash the chunk last seen: its start and length in `data`, the start and number of its ids
+    recent = np.zeros((min(_RECENT_SLOTS, len(ends)), 4), dtype=np.int64)
     out = np.empty(len(data), dtype=np.int32)
-    merged = np.empty(_LONGEST_SCANNED, dtype=np.int32)
-    size = 0
-    start = 0
+    size = start = 0
     for end in ends:
         length = end - start
-        ids = out[size : size + length]
-        for i in range(length):
-            ids[i] = table.byte_ids[data[start + i]]
-        if length <= _LONGEST_SCANNED:
-            for i in range(length - 1):
-                merged[i] = table.byte_pairs[data[start + i], data[start + i + 1]]
-            size += _merge_by_scan(ids, length, merged, table.entries)
+        seen = recent[hash_stretch(data, start, end, len(recent))]
+        if seen[1] == length and same_stretch(data, start, seen[0], length):
+            first, count = seen[2], seen[3]
+            for i in range(count):
+                out[size + i] = out[first + i]
         else:
-            size += _merge_by_heap(ids, length, table.entries)
+            chunk, ids = data[start:end], out[size : size + length]
+            if length <= _LONGEST_SCANNED:
+                count = _merge_by_scan(chunk, table, work, ids)
+            else:
+                count = _merge_by_heap(chunk, table, ids)
+            seen[0], seen[1], seen[2], seen[3] = start, length, size, count
+        size += count
         start = end
     return out[:size].copy()

@@ -229,48 +229,53 @@ def _merge_pair(corpus, pairs, num_pairs, index, new_id, slots_before, slots_aft
     return num_pairs
 
 
+@njit(cache=True)
+def _push_pairs(heap, pairs, start, stop):
+    """Push the pairs that occur: the smallest entry is the most frequent pair, of equals that of the smallest ids."""
+    for i in range(start, stop):
+        if pairs.total[i] > 0:
+            heapq.heappush(heap, (-pairs.total[i], pairs.left[i], pairs.right[i], i))
+
+
+@njit(cache=True)
+def _find_merges(corpus, pairs, num_pairs, merges, max_token_length):
+    """Fill `merges` (M, 2) with pairs of ids. Returns how many there are."""
+    num_ids = FIRST_MERGE_ID + len(merges)
+    lengths = np.ones(num_ids, dtype=np.int64)
+    slots_before = np.full(num_ids, _NONE, dtype=np.int32)
+    slots_after = np.full(num_ids, _NONE, dtype=np.int32)
+    heap = [(np.int64(0), np.int32(0), np.int32(0), 0) for _ in range(0)]
+    _push_pairs(heap, pairs, 0, num_pairs)
+    count = 0
+    while len(heap) > 0 and count < len(merges):
+        negative_total, left, right, index = heapq.heappop(heap)
+        if lengths[left] + lengths[right] > max_token_length:
+            continue
+        if pairs.total[index] != -negative_total:
+            _push_pairs(heap, pairs, index, index + 1)
+            continue
+        new_id = FIRST_MERGE_ID + count
+        merges[count] = left, right
+        lengths[new_id] = lengths[left] + lengths[right]
+        count += 1
+        first_new_pair = num_pairs
+        num_pairs = _merge_pair(corpus, pairs, num_pairs, index, new_id, slots_before, slots_after)
+        _push_pairs(heap, pairs, first_new_pair, num_pairs)
+    return count
+
+
 def train(chunk_counts: Mapping[bytes, int], num_merges: int, max_token_length: int | None = None) -> list[Pair]:
     """The merges of `train_reference`, in time that grows with the symbols merged, not re-counted.
 
     chunk_counts: how often each chunk stands in the corpus. max_token_length: in bytes, None for no
     limit. Returns at most `num_merges` pairs of ids. Memory: about 32 bytes for each byte of the
-    distinct chunks.
+    distinct chunks, and 60 for each pair that ever arises.
     """
-    lengths = [1] * FIRST_MERGE_ID
     corpus = _build_corpus(chunk_counts)
-    pairs = _empty_pairs(256 * 256)
+    # each symbol begins a pair, and each of two symbols merged enters two at most; unused room takes no memory
+    pairs = _empty_pairs(3 * len(corpus.symbol))
     num_pairs = _count_pairs(corpus, pairs, np.full((FIRST_MERGE_ID, FIRST_MERGE_ID), _NONE, dtype=np.int32))
-    num_ids = FIRST_MERGE_ID + num_merges
-    slots_before = np.full(num_ids, _NONE, dtype=np.int32)
-    slots_after = np.full(num_ids, _NONE, dtype=np.int32)
-
-    heap = _heap_entries(pairs, 0, num_pairs)
-    heapq.heapify(heap)
-    merges: list[Pair] = []
-    while heap and len(merges) < num_merges:
-        negative_count, left, right, index = heapq.heappop(heap)
-        if max_token_length is not None and lengths[left] + lengths[right] > max_token_length:
-            continue
-        count = int(pairs.total[index])
-        if count != -negative_count:
-            if count > 0:
-                heapq.heappush(heap, (-count, left, right, index))
-            continue
-        new_id = FIRST_MERGE_ID + len(merges)
-        if num_pairs + 2 * num_ids > len(pairs.total):
-            capacity = 2 * len(pairs.total) + 2 * num_ids
-            pairs = _Pairs._make(np.resize(column, capacity) for column in pairs)
-        first_new_pair = num_pairs
-        num_pairs = _merge_pair(corpus, pairs, num_pairs, index, new_id, slots_before, slots_after)
-        for entry in _heap_entries(pairs, first_new_pair, num_pairs):
-            heapq.heappush(heap, entry)
-        merges.append((left, right))
-        lengths.append(lengths[left] + lengths[right])
-    return merges
-
-
-def _heap_entries(pairs: _Pairs, start: int, stop: int) -> list[tuple[int, int, int, int]]:
-    """(-count, left, right, index) of the pairs that occur: the heap's smallest is the next merge."""
-    columns = (-pairs.total[start:stop], pairs.left[start:stop], pairs.right[start:stop])
-    rows = zip(*(column.tolist() for column in columns), range(start, stop), strict=True)
-    return [row for row in rows if row[0] < 0]
+    merges = np.empty((num_merges, 2), dtype=np.int32)
+    longest = len(corpus.symbol) if max_token_length is None else max_token_length
+    count = _find_merges(corpus, pairs, num_pairs, merges, longest)
+    return [(left, right) for left, right in merges[:count].tolist()]

@@ -20,23 +20,27 @@ from collections.abc import Callable
 
 import regex
 
+WORD_CHARACTER = r"[^\s\p{Han}\p{N}\p{P}\p{S}\p{Z}\p{C}]"  # what is left is letters and the marks on them
+OTHER_CHARACTER = r"[^\s\p{L}\p{M}\p{N}]"
+BLANK = r"[^\S\n]"
+
 SPLIT_PATTERN = "|".join(
     (
-        r" ?[^\s\p{Han}\p{N}\p{P}\p{S}\p{Z}\p{C}]+",  # what is left is letters and the marks on them
+        rf" ?{WORD_CHARACTER}+",
         r"\p{Han}+",
         r"\p{N}",
         r"'(?:[sdmt]|ll|ve|re)(?![A-Za-z])",
-        r" ?[^\s\p{L}\p{M}\p{N}]+",
+        rf" ?{OTHER_CHARACTER}+",
         r"\n",
-        r"[^\S\n]+(?!\S)",
-        r"[^\S\n]+",
+        rf"{BLANK}+(?!\S)",
+        rf"{BLANK}+",
     )
 )
 
 
-def compile_splitter(pattern: str = SPLIT_PATTERN) -> Callable[[str], list[str]]:
-    """A function that cuts a text into the chunks of `pattern`; joined they give the text again.
+def compile_splitter() -> Callable[[str], list[str]]:
+    """A function that cuts a text into its chunks, which joined give the text again: the plain way.
 
-    Raises `regex.error` if `pattern` is not a valid regular expression.
+    `splitting` does the same from bytes, compiled.
     """
-    return regex.compile(pattern).findall
+    return regex.compile(SPLIT_PATTERN).findall
