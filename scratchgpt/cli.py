@@ -87,7 +87,7 @@ class RunFlags:
     """
 
     stage: Literal["pretrain", "sft", "reward", "rlhf", "rlvf", "all"] = "all"
-    preset: Literal["tiny", "mini", "base"] = "mini"
+    preset: Literal["tiny", "mini", "base", "shakespeare"] = "mini"
     skip_pretrain: bool = False
     skip_sft: bool = False
     skip_reward: bool = False

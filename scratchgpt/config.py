@@ -103,12 +103,24 @@ class SupervisedConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig(SupervisedConfig):
-    """Next-token prediction on plain text; the learning rate follows a cosine."""
+    """Next-token prediction on plain text; the learning rate follows a cosine.
+
+    Attributes:
+        steps: how many to make, however many passes that is; None means as many as epochs asks for.
+        beta2: decay rate of AdamW's running mean of the squared gradient.
+    """
 
     epochs: float = 6
     batch_size: int = 16
     lr: float = 2e-3
     evaluate_every: int = 200
+    steps: int | None = None
+    beta2: float = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.steps is None or self.steps >= 1, f"pretrain: steps must be at least 1, not {self.steps}")
+        _require(0 <= self.beta2 < 1, f"pretrain: beta2 must be in [0, 1), not {self.beta2}")
 
 
 @dataclass(frozen=True)
@@ -241,7 +253,12 @@ class RLVFConfig:
 
 @dataclass(frozen=True)
 class Preset:
-    """A model and the settings of all five stages that go with it."""
+    """A model and the settings of all five stages that go with it.
+
+    Attributes:
+        running_text: for a yardstick of language modelling alone. The corpus is one text, whose last tenth is held
+            out, and the tokenizer is made for it and nothing else; the stages after pretraining do not run.
+    """
 
     model: GPTConfig
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
@@ -249,3 +266,4 @@ class Preset:
     reward: RewardConfig = field(default_factory=RewardConfig)
     rlhf: RLHFConfig = field(default_factory=RLHFConfig)
     rlvf: RLVFConfig = field(default_factory=RLVFConfig)
+    running_text: bool = False

@@ -133,6 +133,11 @@ def _pretrain(plan: Plan, console: Console) -> StageResult:
     before, samples_before = measure(), answers()
     history = _train(trainer, plan, console, settings)
     after = measure()
+    console.print(
+        f"pretrain: validation loss {after['loss']:.4f} nats a token after {trainer.total_steps:,} steps, "
+        f"{history.seconds:.0f} seconds of training",
+        highlight=False,
+    )
     _save(plan.out, "pretrain", model, tokenizer)
     characters = sum(map(len, heldout))
     measures = _measures(
@@ -284,7 +289,7 @@ def _start(plan: Plan, stage: str, console: Console) -> tuple[GPT, Tokenizer]:
 
 def _fresh_tokenizer(plan: Plan, documents: Sequence[str], console: Console) -> tuple[Tokenizer, GPTConfig]:
     """A tokenizer made for the training texts of the first two stages, and the model config that fits it."""
-    dialogues, _ = plan.dialogues()
+    dialogues = [] if plan.preset.running_text else plan.dialogues()[0]
     spoken = sorted({message["content"] for record in dialogues for message in record["messages"]})  # each turn once
     # The words of the chat format stand in every dialogue: as often here, so that they become one token each.
     roles = render_chat([{"role": role, "content": ""} for role in ("system", "user", "assistant")])

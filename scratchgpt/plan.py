@@ -15,6 +15,8 @@ DATA = Path(__file__).resolve().parent.parent / "data"
 """The project's own data."""
 HELDOUT_SHARE = 0.05
 """Of a user's own data, where no held-out file is given."""
+RUNNING_TEXT_SHARE = 0.9
+"""Of a running text, its beginning, to train on."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,17 @@ class Plan:
     rlvf_data: Path | None = None
     rlvf_heldout: Path | None = None
 
+    def __post_init__(self) -> None:
+        if self.preset.running_text and (self.stages != ("pretrain",) or self.corpus is None):
+            raise UserError(
+                "this preset measures language modelling on a text of your own and nothing else; "
+                "run it with --stage pretrain --corpus FILE"
+            )
+
     def documents(self) -> tuple[list[str], list[str]]:
         """Texts to pretrain on, and held out."""
+        if self.preset.running_text and self.corpus is not None:
+            return self._running_text(self.corpus)
         return self._split(
             read_corpus, self.corpus, self.corpus_heldout, "pretrain_data.txt", "pretrain_heldout.txt", str
         )
@@ -74,6 +85,14 @@ class Plan:
             "rlvf_heldout.json",
             lambda record: record["prompt"],
         )
+
+    def _running_text(self, corpus: Path) -> tuple[list[str], list[str]]:
+        """The corpus as one text, and its end: random documents of it would stand among those trained on."""
+        text = "\n\n".join(read_corpus(corpus))
+        if self.corpus_heldout is not None:
+            return [text], ["\n\n".join(read_corpus(self.corpus_heldout))]
+        end = int(RUNNING_TEXT_SHARE * len(text))
+        return [text[:end]], [text[end:]]
 
     def _split(
         self,

@@ -23,7 +23,7 @@ from typing import Any
 from scratchgpt import kernels
 from scratchgpt.checkpoint import STAGES, full_disk_is_a_user_error
 from scratchgpt.errors import UserError
-from scratchgpt.trainer import read_history
+from scratchgpt.trainer import History, read_history
 
 LOWER_IS_BETTER = {"loss", "perplexity", "bits"}
 """A measure whose name holds one of these words should fall; any other should rise."""
@@ -166,8 +166,11 @@ def write_report(out: Path) -> None:
         for measure in result.measures
     ]
     _write(out / "report.json", _json(rows))
-    curves = {result.stage: _draw(out, result.stage) for result in results}
-    _write(out / "report.md", _markdown(results, curves))
+    sections = []
+    for result in results:
+        history = _history(out, result.stage)
+        sections.append(_section(result, _draw(out, result.stage, history), history.warnings))
+    _write(out / "report.md", _markdown(results, sections))
 
 
 def _with_items_only(result: StageResult) -> StageResult:
@@ -175,15 +178,18 @@ def _with_items_only(result: StageResult) -> StageResult:
     return dataclasses.replace(result, measures=[measure for measure in result.measures if measure.items > 0])
 
 
-def _draw(out: Path, stage: str) -> str | None:
+def _history(out: Path, stage: str) -> History:
+    log = out / "logs" / f"{stage}.jsonl"
+    try:
+        return read_history(log)
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{log}: damaged log ({error}); delete it or run the stage again") from None
+
+
+def _draw(out: Path, stage: str, history: History) -> str | None:
     """The path of the stage's curves, relative to ``out``; None if it left no log."""
     from scratchgpt import curves  # here: Matplotlib takes a second to load, which chatting need not wait for
 
-    log = out / "logs" / f"{stage}.jsonl"
-    try:
-        history = read_history(log)
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{log}: damaged log ({error}); delete it or run the stage again") from None
     if not history.steps and not history.evaluations:
         return None
     path = out / "curves" / f"{stage}.png"
@@ -198,7 +204,7 @@ def _draw(out: Path, stage: str) -> str | None:
     return path.relative_to(out).as_posix()
 
 
-def _markdown(results: Sequence[StageResult], curves: dict[str, str | None]) -> str:
+def _markdown(results: Sequence[StageResult], sections: Sequence[list[str]]) -> str:
     total = sum(result.seconds for result in results)
     lines = [
         "# Report",
@@ -216,8 +222,8 @@ def _markdown(results: Sequence[StageResult], curves: dict[str, str | None]) -> 
         "",
         *_machine(),
     ]
-    for result in results:
-        lines += _section(result, curves[result.stage])
+    for section in sections:
+        lines += section
     return "\n".join(lines) + "\n"
 
 
@@ -227,12 +233,14 @@ def _row(measure: Measure, seconds: float) -> tuple[str, ...]:
     return measure.stage, named, *values, f"{measure.items:,}", f"{seconds:,.0f}"
 
 
-def _section(result: StageResult, curves: str | None) -> list[str]:
+def _section(result: StageResult, curves: str | None, warnings: Sequence[dict[str, Any]]) -> list[str]:
     settings = ", ".join(f"{name} {_setting(value)}" for name, value in result.settings.items())
     lines = ["", f"## {result.stage}", ""]
     lines += [f"{_duration(result.seconds)}, {result.tokens_per_second:,.0f} tokens per second in training.", ""]
     if settings:
         lines += [f"Settings: {settings}.", ""]
+    if warnings:
+        lines += [f"- **Warning**, step {w['step']}: {w['sign']}: {w['text']}" for w in warnings] + [""]
     if curves:
         lines += [f"![curves of {result.stage}]({curves})", ""]
     if result.samples:

@@ -67,6 +67,10 @@ class StageRun:
         """Make all steps, without log, progress bar or checkpoints; returns their metrics."""
         return [self.step(index) for index in range(self.total_steps)]
 
+    def warning_signs(self, history: History) -> dict[str, str]:
+        """What goes wrong in the run so far, a name and one line for each sign: nothing unless a stage looks."""
+        return {}
+
     def extra_arrays(self) -> dict[str, np.ndarray]:
         """Further state to save: none unless a stage has some."""
         return {}
@@ -90,12 +94,14 @@ class History:
     Attributes:
         steps: one record a step; evaluations: one record a measurement, with "step".
         samples: (step, text) pairs.
+        warnings: one record a warning sign, when it first showed, with "step", "sign" and "text".
         seconds: time of the training steps alone; tokens: what they worked on.
     """
 
     steps: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     samples: list[tuple[int, str]] = field(default_factory=list)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     tokens: float = 0.0
 
@@ -107,6 +113,8 @@ class History:
             self.tokens += record["tokens"]
         elif record["kind"] == "evaluation":
             self.evaluations.append(record)
+        elif record["kind"] == "warning":
+            self.warnings.append(record)
         else:
             self.samples.append((record["step"], record["text"]))
 
@@ -159,6 +167,7 @@ def run_stage(
                 done = index + 1
                 if done % run.evaluate_every == 0 or done == run.total_steps:
                     _measure(run, done, history, file, console)
+                _warn(run, done, history, file, console)
                 if stop.requested and done < run.total_steps:
                     _save_partial(run, partial, done)
                     raise Interrupted(run.name, done)
@@ -177,6 +186,16 @@ def _measure(run: StageRun, step: int, history: History, file: TextIO, console: 
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
     console.print(f"[bold]{run.name}[/] step {step}/{run.total_steps}  held out: {numbers}", highlight=False)
     console.print(f"    {text}", style="dim", markup=False, highlight=False)
+
+
+def _warn(run: StageRun, step: int, history: History, file: TextIO, console: Console) -> None:
+    """Say and log every warning sign that shows for the first time."""
+    told = {warning["sign"] for warning in history.warnings}
+    for sign, text in run.warning_signs(history).items():
+        if sign not in told:
+            _write(file, history, {"kind": "warning", "step": step, "sign": sign, "text": text})
+            line = f"warning: {run.name} step {step}: {sign}: {text}"
+            console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _write(file: TextIO, history: History, record: dict[str, Any]) -> None:

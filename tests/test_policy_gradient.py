@@ -1,7 +1,5 @@
 """The losses and estimators against closed forms and PyTorch, the token bookkeeping against the whole model."""
 
-import logging
-
 import numpy as np
 import pytest
 
@@ -12,12 +10,10 @@ from scratchgpt.errors import UserError
 from scratchgpt.model import GPT
 from scratchgpt.stages.policy_gradient import (
     FORWARD_BATCH,
-    FailureSigns,
     Rollouts,
     accumulate_gradients,
     all_tokens,
     clipped_policy_loss,
-    distinct_share,
     encode_prompt,
     frozen_copy,
     kl_k1,
@@ -196,36 +192,3 @@ def test_frozen_copy_stays():
     for parameter in model.parameters():
         parameter.data += 1
     assert all(np.array_equal(before[name], array) for name, array in copy.state_dict().items())
-
-
-# -- signs of failure ---------------------------------------------------------------------------------------
-HEALTHY = {"entropy": 1.0, "kl": 0.0, "reward": 0.0, "distinct": 0.8}
-
-
-@pytest.mark.parametrize(
-    ("changed", "sign"),
-    [
-        ({"entropy": 0.1}, "entropy_collapse"),
-        ({"kl": 11.0, "reward": -1.0}, "kl_blow_up"),
-        ({"kl": 5.0, "reward": 1.0, "distinct": 0.4}, "reward_hacking"),
-        ({"kl": 5.0, "reward": 1.0}, None),
-        ({"kl": 1.0, "reward": 1.0, "distinct": 0.4}, None),
-        ({"kl": 5.0, "reward": -1.0, "distinct": 0.4}, None),
-    ],
-)
-def test_failure_signs(changed, sign, caplog):
-    signs = FailureSigns()
-    assert signs.observe(**HEALTHY)["warnings"] == 0
-    with caplog.at_level(logging.WARNING):
-        for _ in range(2):
-            found = signs.observe(**{**HEALTHY, **changed})
-    assert found["warnings"] == (sign is not None)
-    assert [name for name, on in found.items() if on and name != "warnings"] == ([f"warnings/{sign}"] if sign else [])
-    assert len(caplog.records) == (sign is not None), "a sign is printed once"
-
-
-def test_distinct_share():
-    prompt = [6]
-    assert distinct_share(Rollouts([prompt] * 2, [[7, 8, 9, 10], [7, 8, 9, 10]])) == 0.5
-    assert distinct_share(Rollouts([prompt] * 2, [[7, 8, 9, 10], [7, 8, 9, 11]])) == 1.0
-    assert distinct_share(Rollouts([prompt], [[7]])) == 1.0

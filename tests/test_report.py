@@ -113,6 +113,20 @@ def test_markdown_shows_table_settings_samples_and_machine(tmp_path, no_pictures
     assert report.cpu_name() in text and "thread" in text and f"numpy {np.__version__}" in text
 
 
+def test_markdown_shows_the_warnings_of_the_run(tmp_path, no_pictures):
+    save_result(tmp_path, PRETRAIN)
+    save_result(tmp_path, SFT)
+    write_log(tmp_path, "pretrain")
+    write_log(tmp_path, "sft")
+    warning = {"kind": "warning", "step": 3, "sign": "KL blow-up", "text": "12 nats; lower lr"}
+    with (tmp_path / "logs" / "sft.jsonl").open("a", encoding="utf-8") as log:
+        log.write("\n" + json.dumps(warning) + "\n")
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert text.count("**Warning**") == 1
+    assert "\n- **Warning**, step 3: KL blow-up: 12 nats; lower lr\n" in text[text.index("## sft") :]
+
+
 @pytest.mark.parametrize(
     ("measure", "arrow"),
     [

@@ -124,7 +124,7 @@ def test_score_scale_does_not_move_with_the_policy():
     for parameter in trainer.policy.parameters():
         parameter.data *= 0
     assert trainer.score_scale == scale
-    trainer.load_extra_arrays({"score_scale": np.array([1.0, 2.0]), "first_iteration": np.zeros(3)})
+    trainer.load_extra_arrays({"score_scale": np.array([1.0, 2.0])})
     assert trainer.score_scale == (1.0, 2.0)
 
 

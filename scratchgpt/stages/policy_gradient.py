@@ -10,7 +10,6 @@ Dropout is off throughout: the probabilities must be those that the responses we
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,8 +32,6 @@ SAMPLING_BATCH = 128
 """Responses sampled together."""
 FORWARD_BATCH = 16
 """Responses in one pass through a model, similar lengths together: little padding, and few logits at a time."""
-
-LOGGER = logging.getLogger(__name__)
 
 
 # -- responses ----------------------------------------------------------------------------------------------
@@ -152,12 +149,6 @@ def sample_responses(
             seed=seed + start,
         )
     return Rollouts(prompts, responses)
-
-
-def distinct_share(rollouts: Rollouts, window: int = 4) -> float:
-    """Share of the phrases of ``window`` tokens that differ (Li et al. 2016, "distinct-n"); 1 if there are none."""
-    phrases = [tuple(r[i : i + window]) for r in rollouts.responses for i in range(len(r) - window + 1)]
-    return len(set(phrases)) / len(phrases) if phrases else 1.0
 
 
 # -- what a model says about each token ---------------------------------------------------------------------
@@ -320,57 +311,3 @@ def frozen_copy(model: GPT) -> GPT:
     copy.load_state_dict(model.state_dict())
     copy.eval()
     return copy
-
-
-# -- signs that a run goes wrong ----------------------------------------------------------------------------
-class FailureSigns:
-    """Watches for the three usual ways in which a policy is ruined, against what the first iteration showed.
-
-    - ``entropy_collapse``: the entropy fell below a fifth, the policy hardly tries anything any more.
-    - ``kl_blow_up``: more than 10 nats a response from the reference; good runs of a model this small
-      stayed under 4.
-    - ``reward_hacking``: reward up, more than 4 nats away, and the responses have become alike.
-
-    Each is logged as a warning when it first appears.
-    """
-
-    ENTROPY_FRACTION = 0.2
-    KL_LIMIT = 10.0
-    HACKING_KL = 4.0
-    DISTINCT_FRACTION = 0.7
-
-    def __init__(self) -> None:
-        self.start = np.full(3, np.nan)  # entropy, reward, distinct share of the first iteration
-        self.seen: set[str] = set()
-
-    def observe(self, entropy: float, kl: float, reward: float = 0.0, distinct: float = 1.0) -> Metrics:
-        """Judge one iteration.
-
-        Args:
-            entropy: nats a token.
-            kl: nats a response.
-            reward: mean of the iteration, where a model gave it; a verified reward cannot be hacked this way.
-            distinct: :func:`distinct_share` of the responses, where a model gave the reward.
-
-        Returns:
-            "warnings", how many signs there are, and "warnings/<sign>" 1 or 0 for each.
-        """
-        if np.isnan(self.start).any():
-            self.start[:] = entropy, reward, distinct
-        first_entropy, first_reward, first_distinct = self.start
-        alike = distinct < self.DISTINCT_FRACTION * first_distinct
-        signs = {
-            "entropy_collapse": entropy < self.ENTROPY_FRACTION * first_entropy,
-            "kl_blow_up": kl > self.KL_LIMIT,
-            "reward_hacking": alike and kl > self.HACKING_KL and reward > first_reward,
-        }
-        evidence = {
-            "entropy_collapse": f"{entropy:.3f} nats a token, at first {first_entropy:.3f}",
-            "kl_blow_up": f"{kl:.1f} nats a response from the reference",
-            "reward_hacking": f"reward {reward:+.2f}, at first {first_reward:+.2f}, but {kl:.1f} nats a response from "
-            f"the reference, and {distinct:.0%} of the phrases differ, at first {first_distinct:.0%}",
-        }
-        for sign in [name for name, there in signs.items() if there and name not in self.seen]:
-            self.seen.add(sign)
-            LOGGER.warning("%s: %s; lower lr or raise kl_coef", sign.replace("_", " "), evidence[sign])
-        return {"warnings": float(sum(signs.values())), **{f"warnings/{name}": float(on) for name, on in signs.items()}}

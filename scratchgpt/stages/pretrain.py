@@ -49,9 +49,14 @@ class Pretrainer(StageRun):
         self.heldout = heldout
         stream = encode_documents(documents, tokenizer)
         self.batches = TextWindows(stream, config.context_size, pretrain_config.batch_size, seed)
-        self.total_steps = total_steps(pretrain_config.epochs, self.batches.steps_per_epoch)
+        self.total_steps = pretrain_config.steps or total_steps(pretrain_config.epochs, self.batches.steps_per_epoch)
         self.evaluate_every = pretrain_config.evaluate_every
-        self.optimizer = AdamW(model.named_parameters(), pretrain_config.lr, weight_decay=pretrain_config.weight_decay)
+        self.optimizer = AdamW(
+            model.named_parameters(),
+            pretrain_config.lr,
+            betas=(0.9, pretrain_config.beta2),
+            weight_decay=pretrain_config.weight_decay,
+        )
         self.modules, self.optimizers = {"model": model}, {"model": self.optimizer}
 
     def step(self, index: int) -> Metrics:

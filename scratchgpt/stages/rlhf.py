@@ -28,13 +28,11 @@ from scratchgpt.evaluate import Answer, answer_prompts, answer_score, rubric_pas
 from scratchgpt.model import GPT
 from scratchgpt.optim import AdamW
 from scratchgpt.stages.policy_gradient import (
-    FailureSigns,
     PolicyUpdate,
     Rollouts,
     accumulate_gradients,
     all_tokens,
     clipped_policy_loss,
-    distinct_share,
     encode_prompt,
     frozen_copy,
     kl_k1,
@@ -46,8 +44,14 @@ from scratchgpt.stages.policy_gradient import (
     whiten,
 )
 from scratchgpt.stages.reward_model import RewardModel, score_sequences
+from scratchgpt.stages.warning_signs import (
+    entropy_collapse,
+    kl_blow_up,
+    reward_against_measure,
+    reward_far_from_reference,
+)
 from scratchgpt.tokenizer import IM_END_ID, Tokenizer
-from scratchgpt.trainer import Metrics, StageRun
+from scratchgpt.trainer import History, Metrics, StageRun
 
 STANDARD_PROMPTS = 256
 """Training prompts whose answers by the SFT policy set the scale of the reward."""
@@ -150,7 +154,6 @@ class PPOTrainer(StageRun):
         self.value_optimizer = AdamW(self.value_model.named_parameters(), rlhf_config.value_lr, weight_decay=0)
         self.modules = {"policy": policy, "value": self.value_model}
         self.optimizers = {"policy": self.policy_optimizer, "value": self.value_optimizer}
-        self.signs = FailureSigns()
         self._score_scale: tuple[float, float] | None = None
         self._reference_answers: dict[tuple[str, ...], list[Answer]] = {}
 
@@ -214,20 +217,19 @@ class PPOTrainer(StageRun):
                     break
             value_updates.append(self._update_value(rollouts, members, values, returns))
 
-        kl, entropy = float(rollouts.sum_per_response(kl_per_token).mean()), float(-logprobs.mean())
+        kl = float(rollouts.sum_per_response(kl_per_token).mean())
         value_loss, value_clip_fraction = np.mean(value_updates, axis=0) if value_updates else (0.0, 0.0)
         return {
             "reward": float(scores.mean()),
             "objective/scores": float(scores.mean()),
             "objective/kl": kl,
             "objective/rlhf_reward": float(scores.mean()) - settings.kl_coef * kl,
-            "objective/entropy": entropy,
+            "objective/entropy": float(-logprobs.mean()),
             **update_metrics(updates),
             "loss/value": float(value_loss),
             "val/clipfrac": float(value_clip_fraction),
             "response_length": float(rollouts.lengths.mean()),
             "finished": float(rollouts.finished.mean()),
-            **self.signs.observe(entropy, kl, float(scores.mean()), distinct_share(rollouts)),
             "tokens": float(rollouts.num_tokens),
         }
 
@@ -346,16 +348,26 @@ class PPOTrainer(StageRun):
         answer = answer_prompts(self.policy, self.tokenizer, [prompt], self.settings.max_new_tokens)[0]
         return f"{prompt} -> {answer.text}"
 
+    def warning_signs(self, history: History) -> dict[str, str]:
+        """Entropy collapse, KL blow-up and reward hacking, as far as the run shows them."""
+        steps, evaluations = history.steps, history.evaluations
+        signs = {
+            "entropy collapse": entropy_collapse(steps),
+            "KL blow-up": kl_blow_up(steps),
+            "reward hacking": reward_against_measure(steps, evaluations, "facts_right")
+            or reward_far_from_reference(steps),
+        }
+        return {sign: text for sign, text in signs.items() if text}
+
     # -- state ----------------------------------------------------------------------------------------------
     def extra_arrays(self) -> dict[str, np.ndarray]:
-        """The scale of the reward and what the first iteration looked like."""
-        return {"score_scale": np.array(self.score_scale), "first_iteration": self.signs.start}
+        """The scale of the reward."""
+        return {"score_scale": np.array(self.score_scale)}
 
     def load_extra_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """Take back what :meth:`extra_arrays` gave."""
         mean, deviation = arrays["score_scale"]
         self._score_scale = float(mean), float(deviation)
-        self.signs.start[:] = arrays["first_iteration"]
 
     def _require_prompts(self) -> list[list[int]]:
         if not self.prompts:

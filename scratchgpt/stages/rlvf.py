@@ -27,7 +27,6 @@ from scratchgpt.evaluate import answer_prompts, task_accuracy
 from scratchgpt.model import GPT
 from scratchgpt.optim import AdamW
 from scratchgpt.stages.policy_gradient import (
-    FailureSigns,
     PolicyUpdate,
     Rollouts,
     all_tokens,
@@ -43,8 +42,9 @@ from scratchgpt.stages.policy_gradient import (
     update_policy,
 )
 from scratchgpt.stages.verifiers import family_of, verifier_for
+from scratchgpt.stages.warning_signs import entropy_collapse, kl_blow_up, reward_against_measure
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.trainer import Metrics, StageRun
+from scratchgpt.trainer import History, Metrics, StageRun
 
 PROGRESS_TASKS = 200
 """Held-out tasks that a measurement on the way looks at; the report looks at all."""
@@ -157,7 +157,6 @@ class RLVFTrainer(StageRun):
         self.evaluate_every = rlvf_config.evaluate_every
         self.optimizer = AdamW(model.named_parameters(), rlvf_config.lr, weight_decay=0)
         self.modules, self.optimizers = {"model": model}, {"model": self.optimizer}
-        self.signs = FailureSigns()
 
     def _set_tasks(self, tasks: Sequence[Record]) -> None:
         self.tasks = list(tasks)
@@ -197,7 +196,6 @@ class RLVFTrainer(StageRun):
         }
         if len(used):
             metrics |= self._learn(rng, rollouts.select(used), advantages.reshape(-1)[used])
-            metrics |= self.signs.observe(metrics["objective/entropy"], metrics["objective/kl"])
         return metrics
 
     def _verify(self, rollouts: Rollouts, chosen: np.ndarray) -> np.ndarray:
@@ -270,10 +268,19 @@ class RLVFTrainer(StageRun):
         answer = answer_prompts(self.model, self.tokenizer, [task["prompt"]], self.settings.max_new_tokens)[0].text
         return f"{task['prompt']} -> {answer} [{'right' if verifier_for(task).verify(task, answer) else 'wrong'}]"
 
+    def warning_signs(self, history: History) -> dict[str, str]:
+        """Entropy collapse, KL blow-up and reward hacking, as far as the run shows them."""
+        signs = {
+            "entropy collapse": entropy_collapse(history.steps),
+            "KL blow-up": kl_blow_up(history.steps),
+            "reward hacking": reward_against_measure(history.steps, history.evaluations, "accuracy"),
+        }
+        return {sign: text for sign, text in signs.items() if text}
+
     # -- state ----------------------------------------------------------------------------------------------
     def extra_arrays(self) -> dict[str, np.ndarray]:
-        """The success rates and what the first iteration looked like."""
-        return {"right": self.success.right, "answered": self.success.answered, "first_iteration": self.signs.start}
+        """The success rates."""
+        return {"right": self.success.right, "answered": self.success.answered}
 
     def load_extra_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """Take back what :meth:`extra_arrays` gave.
@@ -286,4 +293,3 @@ class RLVFTrainer(StageRun):
                 "rlvf: the saved success rates belong to other tasks; start the stage anew without --resume"
             )
         self.success.right[:], self.success.answered[:] = arrays["right"], arrays["answered"]
-        self.signs.start[:] = arrays["first_iteration"]

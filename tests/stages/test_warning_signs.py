@@ -1,0 +1,205 @@
+"""Warning signs: each shows in the record of a run that was ruined, none in those of runs that went well.
+
+The numbers are those of real runs of the `mini` model, rounded: "good" with the default settings, "hacked" with four
+times the learning rate, no KL penalty and twice the passes (docs/experiments.md has both).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from scratchgpt.stages import warning_signs
+from scratchgpt.stages.rlhf import PPOTrainer
+from scratchgpt.stages.rlvf import RLVFTrainer
+from scratchgpt.stages.warning_signs import (
+    entropy_collapse,
+    kl_blow_up,
+    reward_against_measure,
+    reward_far_from_reference,
+)
+from scratchgpt.trainer import History, Metrics, StageRun, run_stage
+
+
+def steps(reward: list[float], kl: list[float], entropy: list[float]) -> list[dict[str, float]]:
+    rows = zip(reward, kl, entropy, strict=True)
+    return [{"reward": r, "objective/kl": k, "objective/entropy": e} for r, k, e in rows]
+
+
+GOOD_PPO = steps(
+    [0.07, -0.15, -0.02, 0.05, 0.30, 0.67, 0.65, 0.92, 0.82, 0.98, 0.93, 1.08, 0.99, 1.06, 1.08, 1.00, 1.05, 1.05],
+    [0.00, 0.00, 0.00, -0.04, 0.42, 0.99, 1.39, 1.27, 1.72, 2.16, 2.54, 2.55, 2.55, 3.23, 3.06, 3.31, 2.71, 2.84],
+    [0.76, 0.74, 0.46, 0.33, 0.45, 0.63, 0.77, 0.68, 0.61, 0.54, 1.03, 0.72, 0.64, 0.81, 0.93, 1.06, 0.88, 0.83],
+)
+GOOD_PPO_FACTS = [{"facts_right": 0.32}, {"facts_right": 0.62}, {"facts_right": 0.65}]
+HACKED_PPO = steps(
+    [0.03, -0.20, -0.04, 0.63, 0.36, 0.79, 0.79, 0.84, 1.01, 1.16, 1.20, 1.20, 1.41, 1.45, 1.46, 1.47, 1.63, 1.60],
+    [0.00, 0.00, 0.00, 9.45, 12.3, 22.1, 26.9, 34.3, 42.0, 37.7, 43.1, 61.8, 69.6, 66.5, 79.3, 75.4, 85.8, 78.3],
+    [0.85, 0.92, 0.35, 1.34, 1.49, 1.82, 2.08, 2.31, 2.34, 2.11, 2.10, 2.31, 2.61, 2.17, 2.42, 2.15, 2.03, 1.65],
+)
+HACKED_PPO_FACTS = [{"facts_right": 0.32}, {"facts_right": 0.27}, {"facts_right": 0.03}, {"facts_right": 0.05}]
+GOOD_RLVF = steps(
+    [0.70, 0.51, 0.49, 0.52, 0.44, 0.41, 0.47, 0.53, 0.46, 0.56, 0.51, 0.47, 0.59, 0.49, 0.56, 0.54, 0.43, 0.58],
+    [0.00, 0.00, 0.01, 0.03, 0.03, 0.06, 0.05, 0.00, 0.09, 0.13, 0.23, 0.22, 0.18, 0.18, 0.24, 0.16, 0.15, 0.31],
+    [0.10, 0.10, 0.09, 0.06, 0.07, 0.07, 0.08, 0.07, 0.10, 0.09, 0.09, 0.09, 0.09, 0.10, 0.06, 0.09, 0.08, 0.08],
+)
+GOOD_RLVF_ACCURACY = [{"accuracy": 0.78}, {"accuracy": 0.82}, {"accuracy": 0.80}]
+
+
+def first_step(sign, records: list[dict[str, float]]) -> int | None:
+    """The iteration after which the sign shows for the first time."""
+    return next((end for end in range(1, len(records) + 1) if sign(records[:end])), None)
+
+
+def signs_of(trainer: type[StageRun], records: list[dict[str, float]], evaluations: list[dict]) -> list[set[str]]:
+    """The names of the signs that a trainer reports after each iteration; measured every five, as in the runs."""
+    run: StageRun = trainer.__new__(trainer)
+    return [
+        set(run.warning_signs(History(steps=records[:end], evaluations=evaluations[: 1 + end // 5])))
+        for end in range(len(records) + 1)
+    ]
+
+
+# -- runs as a whole ----------------------------------------------------------------------------------------
+def test_good_runs_show_none() -> None:
+    assert not any(signs_of(PPOTrainer, GOOD_PPO, GOOD_PPO_FACTS))
+    assert not any(signs_of(RLVFTrainer, GOOD_RLVF, GOOD_RLVF_ACCURACY))
+
+
+def test_a_hacked_run_shows_within_three_updates_that_it_goes_wrong() -> None:
+    shown = signs_of(PPOTrainer, HACKED_PPO, HACKED_PPO_FACTS)
+    assert not any(shown[:4]), "the first three iterations were those of the policy it began with"
+    assert shown[6] == {"KL blow-up", "reward hacking"}
+    assert shown[-1] == {"KL blow-up", "reward hacking"}
+
+
+def test_rlvf_is_not_accused_of_hacking_for_being_far_away() -> None:
+    """A verifier is right at any distance; the reward has to rise while fewer held-out answers are right."""
+    rising = [{**step, "reward": 0.05 * i, "objective/kl": 20.0} for i, step in enumerate(GOOD_RLVF)]
+    assert signs_of(RLVFTrainer, rising, GOOD_RLVF_ACCURACY)[-1] == {"KL blow-up"}
+    assert signs_of(RLVFTrainer, rising, [{"accuracy": 0.78}, {"accuracy": 0.5}])[-1] == {
+        "KL blow-up",
+        "reward hacking",
+    }
+    assert "reward hacking" in signs_of(PPOTrainer, rising, [])[-1]
+
+
+# -- each sign ----------------------------------------------------------------------------------------------
+def test_entropy_collapse() -> None:
+    falling = steps([0.5] * 12, [1.0] * 12, [0.8 * 0.75**i for i in range(12)])
+    assert first_step(entropy_collapse, falling) == 9  # the mean of three is then below a fifth of the first three
+    assert entropy_collapse(falling) == (
+        "0.0463 nats a token, 0.617 at first: the policy tries nothing new; lower lr or raise kl_coef"
+    )
+    halved = steps([0.5] * 12, [1.0] * 12, [0.8] * 6 + [0.3] * 6)
+    assert first_step(entropy_collapse, halved) is None
+    one_low = steps([0.5] * 12, [1.0] * 12, [0.8] * 6 + [0.05] + [0.8] * 5)
+    assert first_step(entropy_collapse, one_low) is None, "a single iteration says little"
+    assert first_step(entropy_collapse, HACKED_PPO) is None
+
+
+def test_kl_blow_up() -> None:
+    assert first_step(kl_blow_up, HACKED_PPO) == 6
+    assert kl_blow_up(HACKED_PPO[:6]) == (
+        "14.6 nats a response from the reference, more than 10; lower lr or raise kl_coef"
+    )
+    lost_some_facts = [0, 0, 0.3, 1.8, 2.8, 3.6, 3.4, 3.9, 4.2, 4.7, 4.5, 5.4]  # 1.5e-4 after a short SFT
+    assert first_step(kl_blow_up, steps([0.0] * 12, lost_some_facts, [1.6] * 12)) is None
+
+
+def test_reward_far_from_reference() -> None:
+    assert first_step(reward_far_from_reference, HACKED_PPO) == 6
+    assert reward_far_from_reference(HACKED_PPO) == (
+        "the reward rose by 1.64 at 80 nats a response from the reference, where it cannot be trusted; "
+        "lower lr or raise kl_coef and read some answers"
+    )
+    flat = [{**step, "reward": 0.1} for step in HACKED_PPO]
+    assert first_step(reward_far_from_reference, flat) is None, "a policy that gains nothing does not hack"
+    assert first_step(reward_far_from_reference, GOOD_PPO) is None
+
+
+def test_reward_against_measure() -> None:
+    assert reward_against_measure(HACKED_PPO, HACKED_PPO_FACTS, "facts_right") == (
+        "the reward rose by 1.64 but facts right on held-out prompts fell from 32% to 5%; "
+        "lower lr or raise kl_coef and read some answers"
+    )
+    assert reward_against_measure(HACKED_PPO, HACKED_PPO_FACTS[:2], "facts_right") is None, "five points are noise"
+    assert reward_against_measure(HACKED_PPO[:3], HACKED_PPO_FACTS, "facts_right") is None, "the reward did not rise"
+    assert reward_against_measure(HACKED_PPO, GOOD_PPO_FACTS, "facts_right") is None
+    assert reward_against_measure(HACKED_PPO, [{"reward": 1.0}], "facts_right") is None, "no rubrics, nothing to say"
+
+
+@pytest.mark.parametrize("sign", [entropy_collapse, kl_blow_up, reward_far_from_reference])
+def test_records_without_the_quantity_say_nothing(sign) -> None:
+    assert sign([]) is None
+    assert sign([{"tokens": 5.0}] * 4) is None
+    gaps = [row for step in HACKED_PPO for row in (step, {"accuracy": 1.0})]  # RLVF skips iterations without groups
+    assert (sign(gaps) is None) == (sign(HACKED_PPO) is None)
+
+
+def test_limits_stand_between_the_runs() -> None:
+    good_entropy = [row["objective/entropy"] for row in GOOD_PPO]
+    lowest = min(sum(good_entropy[i : i + 3]) / 3 for i in range(len(good_entropy) - 2))
+    assert warning_signs.ENTROPY_FRACTION * sum(good_entropy[:3]) / 3 < 0.5 * lowest
+    assert 2 * max(row["objective/kl"] for row in GOOD_PPO) < warning_signs.KL_LIMIT < 22
+
+
+# -- during a run -------------------------------------------------------------------------------------------
+class Replay(StageRun):
+    """A run whose metrics are those of the hacked run."""
+
+    name = "rlhf"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total_steps, self.evaluate_every = len(HACKED_PPO), 5
+
+    def step(self, index: int) -> Metrics:
+        return {**HACKED_PPO[index], "tokens": 1.0}
+
+    def evaluate(self) -> Metrics:
+        return {"reward": 0.0}
+
+    def sample(self) -> str:
+        return "答案"
+
+    def warning_signs(self, history: History) -> dict[str, str]:
+        return PPOTrainer.warning_signs(self, history)  # type: ignore[arg-type]
+
+
+class Stopped(Replay):
+    """The same run, broken off in its ninth step."""
+
+    def step(self, index: int) -> Metrics:
+        if index == 8:
+            raise KeyboardInterrupt
+        return super().step(index)
+
+
+def lines_of(out: Path) -> list[dict[str, Any]]:
+    lines = (out / "logs" / "rlhf.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_run_says_each_sign_once_and_logs_it(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=60)
+    history = run_stage(Replay(), tmp_path, console)
+    assert [(w["step"], w["sign"]) for w in history.warnings] == [(6, "KL blow-up"), (6, "reward hacking")]
+    shown = [line for line in console.file.getvalue().splitlines() if line.startswith("warning:")]  # type: ignore[attr-defined]
+    assert shown == [f"warning: rlhf step 6: {w['sign']}: {w['text']}" for w in history.warnings]
+    assert [record for record in lines_of(tmp_path) if record["kind"] == "warning"] == history.warnings
+    assert len(history.samples) == 5  # a warning is no sample
+
+
+def test_resuming_does_not_say_it_again(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(Stopped(), tmp_path, Console(file=io.StringIO()), save_every_seconds=0)
+    console = Console(file=io.StringIO(), width=200)
+    history = run_stage(Replay(), tmp_path, console, resume=True)
+    assert len(history.steps) == len(HACKED_PPO) and len(history.warnings) == 2
+    assert "warning" not in console.file.getvalue()  # type: ignore[attr-defined]
