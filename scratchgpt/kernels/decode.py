@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
 
 from scratchgpt.kernels.attention_decode import attention_decode_into, attention_decode_reference
@@ -26,6 +27,10 @@ from scratchgpt.kernels.panels import (
     linear_reference,
 )
 from scratchgpt.kernels.threads import num_threads
+
+ONE_THREAD = 1 << 22
+"""Multiply-adds of a layer up to which one thread is faster: waking the others five times a layer costs more than
+they save. One stream of the mini model runs at twice the speed of two threads (`bench/generate.py`)."""
 
 
 class DecoderWeights(NamedTuple):
@@ -157,5 +162,13 @@ def decode(
     if not _all_below(positions, size):
         raise ValueError(f"decode: a row already holds {size} tokens, the whole context")
     logits = np.empty((len(tokens), len(weights.wte)), weights.wte.dtype)
-    _decode(weights, keys, values, positions, tokens, logits, num_threads())
+    threads = num_threads()
+    if len(tokens) * 12 * channels * channels > ONE_THREAD:
+        _decode(weights, keys, values, positions, tokens, logits, threads)
+        return logits
+    numba.set_num_threads(1)
+    try:
+        _decode(weights, keys, values, positions, tokens, logits, 1)
+    finally:
+        numba.set_num_threads(threads)
     return logits
