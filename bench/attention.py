@@ -1,174 +1,209 @@
-"""How fast is causal attention, forward and backward, and what makes it so?
+"""How fast is causal attention, forward and back, how much memory does it need, and what makes the difference?
 
-    python bench/attention.py [--json FILE] [--threads N] [--pairs N] [--times 64 256 1024]
+    python bench/attention.py [--json FILE] [--threads N] [--pairs N] [--times 64 256 1024] [--heads 4 --head-size 64]
 
-The compiled kernel is measured against three others, float32, the same threads:
-  reference   the NumPy reference beside it, which computes the probabilities again in backward;
-  matmul      the textbook version in NumPy, which keeps the (T, T) matrix of probabilities;
-  torch       torch.nn.functional.scaled_dot_product_attention, if torch is installed, in its own process.
+Our kernel, float32, is measured against three others on the same input with the same threads:
+  torch      torch.nn.functional.scaled_dot_product_attention, if torch is installed, in its own process;
+  reference  the kernel's NumPy reference, which computes the probabilities again in backward;
+  textbook   NumPy as attention is taught: it keeps the (T, T) matrix of probabilities for backward.
+A run is forward and then backward, as in training; both are timed, and all sides' results are compared. Three tables
+follow: time, where the time goes, memory; under each what it shows, from the figures just measured.
 
-GFLOP/s counts the products a causal model needs (4 D a visible pair of query and key forward, 10 D back).
+GFLOP/s counts what the mathematics needs: 4 D a visible pair of query and key forward (scores and weighted sum)
+and 8 D back. What a side computes twice, or computes and hides, is its own affair.
+The peak is the fastest large square float32 product seen in the same run, our kernel's or NumPy's.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+from attention_memory import Growth, has_peak_memory, memory_worker
+from attention_sides import PASSES_OF_TEXTBOOK, Shape, Side, TorchSide, array_side, torch_worker
 from common import (
     Comparison,
     PeerProcess,
-    comparison_table,
     importable,
     interleave,
     machine_line,
+    new_table,
     seconds_of,
     serve,
-    write_json,
+    write_records,
 )
 from rich.console import Console
+from rich.table import Table
 
-BATCHES = {64: 64, 128: 32, 256: 16, 512: 4, 1024: 2, 2048: 1, 4096: 1}
-SECONDS_A_COMPARISON = 1.5
-
-
-def matmul_forward(qkv: np.ndarray, num_heads: int) -> tuple[np.ndarray, np.ndarray]:
-    """Textbook attention: the output (B, T, C) and the whole matrix of probabilities (B, H, T, T)."""
-    batch, time, three_channels = qkv.shape
-    q, k, v = qkv.reshape(batch, time, 3, num_heads, -1).transpose(2, 0, 3, 1, 4)
-    scores = q @ k.swapaxes(-1, -2) / np.float32(math.sqrt(q.shape[-1]))
-    scores[..., np.triu(np.ones((time, time), bool), 1)] = -np.inf
-    scores -= scores.max(axis=-1, keepdims=True)
-    probabilities = np.exp(scores, out=scores)
-    probabilities /= probabilities.sum(axis=-1, keepdims=True)
-    return (probabilities @ v).transpose(0, 2, 1, 3).reshape(batch, time, three_channels // 3), probabilities
+BATCHES = {64: 64, 128: 32, 256: 16, 512: 8, 1024: 4, 2048: 2, 4096: 1}
+PARTS = ("forward", "backward", "forward+backward")
+BREAKDOWN_TIME = 1024
+"""The time of the measured input nearest to this T is taken apart."""
+NUMPY_SECONDS = 3.0
+"""Seconds after which the comparison with a NumPy side ends (not before three pairs)."""
+TOLERANCE = 1e-4
+"""Difference of two sides' results, relative to the largest element, above which they cannot compute the same."""
 
 
-def matmul_backward(grad_out: np.ndarray, qkv: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The gradient of `matmul_forward` from the matrix it kept."""
-    batch, time, channels = grad_out.shape
-    num_heads = probabilities.shape[1]
-    q, k, v = qkv.reshape(batch, time, 3, num_heads, -1).transpose(2, 0, 3, 1, 4)
-    grad = grad_out.reshape(batch, time, num_heads, -1).transpose(0, 2, 1, 3)
-    grad_scores = grad @ v.swapaxes(-1, -2)
-    grad_scores -= (grad_scores * probabilities).sum(axis=-1, keepdims=True)
-    grad_scores *= probabilities
-    grad_scores /= np.float32(math.sqrt(q.shape[-1]))
-    parts = (grad_scores @ k, grad_scores.swapaxes(-1, -2) @ q, probabilities.swapaxes(-1, -2) @ grad)
-    return np.stack(parts).transpose(1, 3, 0, 2, 4).reshape(batch, time, 3 * channels)
+def visible_pairs(time: int) -> float:
+    """Pairs of a query and a key that it may see, for one head."""
+    return time * (time + 1) / 2
 
 
-def torch_server(threads: int) -> Callable[..., list[float]]:
-    """A function that times PyTorch's attention once: seconds of forward and of backward."""
-    import torch
-    from torch.nn.functional import scaled_dot_product_attention
-
-    torch.set_num_threads(threads)
-    inputs: dict[tuple[int, ...], Any] = {}
-
-    def measure(batch: int, time: int, heads: int, head_size: int) -> list[float]:
-        channels = heads * head_size
-        shape = (batch, time, heads, head_size)
-        if shape not in inputs:
-            inputs.clear()
-            qkv = torch.randn(batch, time, 3 * channels, requires_grad=True)
-            inputs[shape] = qkv, torch.randn(batch, time, channels)
-        qkv, grad_out = inputs[shape]
-        qkv.grad = None
-        results = []
-
-        def forward() -> None:
-            q, k, v = (x.view(shape).transpose(1, 2) for x in qkv.split(channels, dim=-1))
-            out = scaled_dot_product_attention(q, k, v, is_causal=True)
-            results.append(out.transpose(1, 2).reshape(batch, time, channels))
-
-        return [seconds_of(forward), seconds_of(lambda: results[0].backward(grad_out))]
-
-    return measure
+def gflop(shape: Shape) -> tuple[float, float, float]:
+    """Work of forward, backward and both."""
+    batch, time, heads, head_size = shape
+    pairs = 1e-9 * batch * heads * head_size * visible_pairs(time)
+    return 4 * pairs, 8 * pairs, 12 * pairs
 
 
-def compare(time: int, heads: int, head_size: int, torch: PeerProcess | None, pairs: int) -> list[Comparison]:
-    """All comparisons for one T: forward and backward against every peer."""
-    from scratchgpt import kernels
+class Measured:
+    """All comparisons on one input: `comparisons[part, peer]`, and the largest difference of the results."""
 
-    batch = BATCHES.get(time, max(1, 4096 // time))
-    rng = np.random.default_rng(0)
-    qkv = rng.standard_normal((batch, time, 3 * heads * head_size), np.float32)
-    grad = rng.standard_normal((batch, time, heads * head_size), np.float32)
-    forward, backward = kernels.attention_forward, kernels.attention_backward
-    out, logsumexp = forward(qkv, heads)
-    _, probabilities = matmul_forward(qkv, heads)
-    saved = (grad, qkv, out, logsumexp, heads)
-    works: dict[str, dict[str, Callable[[], float]]] = {
-        "forward": {
-            "ours": lambda: seconds_of(lambda: forward.compiled(qkv, heads)),
-            "reference": lambda: seconds_of(lambda: forward.reference(qkv, heads)),
-            "matmul": lambda: seconds_of(lambda: matmul_forward(qkv, heads)),
-        },
-        "backward": {
-            "ours": lambda: seconds_of(lambda: backward.compiled(*saved)),
-            "reference": lambda: seconds_of(lambda: backward.reference(*saved)),
-            "matmul": lambda: seconds_of(lambda: matmul_backward(grad, qkv, probabilities)),
-        },
-    }
-    if torch is not None:
-        shape = {"batch": batch, "time": time, "heads": heads, "head_size": head_size}
-        works["forward"]["torch"] = lambda: torch.ask(**shape)[0]
-        works["backward"]["torch"] = lambda: torch.ask(**shape)[1]
-    visible = batch * heads * time * (time + 1) / 2
-    amounts = {"forward": 4 * head_size * visible / 1e9, "backward": 10 * head_size * visible / 1e9}
-    comparisons = []
-    for direction, runs in works.items():
-        ours = runs.pop("ours")
-        for peer, theirs in runs.items():
-            work, label = f"attention {direction}, T {time}, batch {batch}", f"{batch}x{time} {direction}"
-            comparison = Comparison(work, label, peer, amounts[direction])
-            comparisons.append(interleave(ours, theirs, comparison, pairs, SECONDS_A_COMPARISON))
-    return comparisons
+    def __init__(self, shape: Shape, torch: PeerProcess | None, pairs: int) -> None:
+        self.shape, self.difference = shape, 0.0
+        self.comparisons: dict[tuple[str, str], Comparison] = {}
+        if torch is not None:
+            self.compare(TorchSide(torch, shape), pairs, math.inf)
+        for name in ("reference", "textbook"):
+            self.compare(array_side(name, shape), pairs, NUMPY_SECONDS)
+
+    def compare(self, peer: Side, pairs: int, budget: float) -> None:
+        """Our side and `peer` in turn. Raises RuntimeError if their results differ."""
+        ours = array_side("ours", self.shape)
+        interleave(ours.run, peer.run, Comparison("", "", ""), pairs, budget)
+        for mine, theirs in zip(ours.samples(), peer.samples(), strict=True):
+            difference = float(np.abs(mine - theirs).max() / np.abs(theirs).max())
+            if not difference < TOLERANCE:
+                raise RuntimeError(f"attention at T {self.shape[1]}: our results and those of {peer.name} differ")
+            self.difference = max(self.difference, difference)
+        # The first run of each only warms up.
+        seconds = [np.array(side.seconds[1:]) for side in (ours, peer)]
+        seconds = [np.column_stack((both, both.sum(axis=1))) for both in seconds]
+        for i, (part, amount) in enumerate(zip(PARTS, gflop(self.shape), strict=True)):
+            comparison = Comparison(f"attention {part} T {self.shape[1]}", part, peer.name, amount)
+            comparison.ours, comparison.theirs = (list(both[:, i]) for both in seconds)
+            self.comparisons[part, peer.name] = comparison
+
+    def our_seconds(self, part: str) -> float:
+        """The median of our runs, whoever the peer was."""
+        runs = [c.ours for (name, _), c in self.comparisons.items() if name == part]
+        return float(np.median(np.concatenate(runs)))
+
+    def speed(self, part: str) -> float:
+        """Our GFLOP/s."""
+        return gflop(self.shape)[PARTS.index(part)] / self.our_seconds(part)
 
 
-def matmul_peak() -> float:
-    """GFLOP/s of our own matrix product, the best of several: what the cores give to this kind of work."""
-    from scratchgpt import kernels
+class Peak:
+    """The best GFLOP/s that our matrix product and NumPy's have shown."""
 
-    a = np.random.default_rng(0).standard_normal((1024, 512), np.float32)
-    b = np.ascontiguousarray(a.T)
-    return 2e-9 * 1024 * 512 * 1024 / min(seconds_of(lambda: kernels.matmul(a, b)) for _ in range(12))
+    def __init__(self) -> None:
+        self.rates = {"ours": 0.0, "NumPy": 0.0}
+
+    def measure(self) -> None:
+        """Try both again: the machine's speed moves."""
+        from scratchgpt import kernels
+
+        size = 1024
+        a, b = np.random.default_rng(0).standard_normal((2, size, size), np.float32)
+        for name, product in (("ours", lambda: kernels.matmul(a, b)), ("NumPy", lambda: a @ b)):
+            fastest = min(seconds_of(product) for _ in range(10))
+            self.rates[name] = max(self.rates[name], 2e-9 * size**3 / fastest)
+
+    @property
+    def best(self) -> float:
+        """The machine's peak."""
+        return max(self.rates.values())
 
 
-def lesson(comparisons: list[Comparison], peak: float, heads: int) -> str:
-    """What a reader can take away from the table."""
-    longest = comparisons[-1].label.split()[0]
-    time = int(longest.split("x")[1])
-    there, back = (c for c in comparisons if c.label.startswith(longest + " ") and c.peer == "matmul")
-    share = 100 * there.speed(there.ours) / peak
-    return (
-        f"At T {time} the compiled kernel is {there.ratio:.1f} times as fast forward and {back.ratio:.1f} times back "
-        f"as the same equations in NumPy matrix products. The textbook version writes "
-        f"{4e-6 * time * time * heads:.0f} MB of scores a sequence to memory and goes through them again and "
-        f"again; the kernel keeps blocks of 32 queries by 64 keys, 8 KB, in the first-level cache, and never "
-        f"visits the blocks above the diagonal, nearly half of them. It works at {share:.0f}% of the "
-        f"{peak:.0f} GFLOP/s that our matmul kernel reaches here; the exponentials take most of the rest."
+def time_table(measured: list[Measured], peak: Peak) -> Table:
+    """Our time and speed at every T, and how many times as long the others take."""
+    heads, head_size = measured[0].shape[2:]
+    peers = list(dict.fromkeys(peer for _, peer in measured[0].comparisons))
+    counts = {peer: [len(m.comparisons[PARTS[0], peer].ours) for m in measured] for peer in peers}
+    pairs = ", ".join(f"{peer} {' to '.join(map(str, sorted({min(n), max(n)})))}" for peer, n in counts.items())
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in peak.rates.items())
+    caption = (
+        f"against: their time / ours, median of pairs measured in turn ({pairs}); middle half: quartiles. Peak "
+        f"{peak.best:.0f} GFLOP/s ({rates}). The sides' results differ by at most "
+        f"{max(m.difference for m in measured):.0e} of the largest element"
     )
+    columns = [f"against\n{peers[0]}", "middle\nhalf", *(f"against\n{peer}" for peer in peers[1:])]
+    title = f"causal attention, batch x T, {heads} heads of {head_size}, float32 (ratio > 1: we lead)"
+    table = new_table(title, caption, "work", "ours\nms", "ours\nGFLOP/s", "% of\npeak", *columns)
+    for m in measured:
+        for part in PARTS:
+            speed = m.speed(part)
+            cells = f"{1e3 * m.our_seconds(part):.1f}", f"{speed:.0f}", f"{100 * speed / peak.best:.0f}"
+            ratios = [f"[bold]{m.comparisons[part, peer].ratio:.2f}[/bold]" for peer in peers]
+            low, high = np.percentile(m.comparisons[part, peers[0]].ratios, [25, 75])
+            label = f"{m.shape[0]}x{m.shape[1]} {'both' if part == PARTS[2] else part}"
+            table.add_row(label, *cells, ratios[0], f"{low:.2f}-{high:.2f}", *ratios[1:])
+        table.add_section()
+    return table
+
+
+def time_lesson(measured: list[Measured], peak: Peak) -> list[str]:
+    """Online softmax, recomputing, hidden blocks, and what keeps us from the peak."""
+    from attention_pieces import visited_pairs
+
+    first, last = measured[0], measured[-1]
+    batch, time, heads, _ = last.shape
+    queries = batch * heads * time
+    matrix = 4e-6 * queries * time
+    forward, backward = (last.comparisons[part, "textbook"] for part in PARTS[:2])
+    their_seconds = float(np.median(forward.theirs))
+    executed = last.speed(PARTS[2]) * 14 / 12 * visited_pairs(time) / visible_pairs(time)
+    visited = [f"{100 * visited_pairs(m.shape[1]) / m.shape[1] ** 2:.0f}% at T {m.shape[1]}" for m in (first, last)]
+    intensity = [f"{(m.shape[1] + 1) / 8:.0f} at T {m.shape[1]}" for m in (first, last)]
+    shares = [f"{100 * m.speed(PARTS[0]) / peak.best:.0f}%" for m in (first, last)]
+    return [
+        f"Online softmax. At T {time} the textbook's matrix is {matrix:.0f} MB, and forward reads or writes it about "
+        f"{PASSES_OF_TEXTBOOK} times: {1e-3 * PASSES_OF_TEXTBOOK * matrix:.1f} GB in {their_seconds:.2f} s. A softmax "
+        "needs the row's maximum and sum, which seems to ask for the whole row first. Keep both as they are so far, "
+        "shrink what was summed when a larger score turns up, and one pass over the keys in small blocks is enough: "
+        f"no matrix, {forward.ratio:.1f} times as fast.",
+        f"Recomputing. For backward the textbook keeps those {matrix:.0f} MB. We keep one number a query, "
+        f"{4e-6 * queries:.2f} MB, and compute each block of probabilities again: 10 D operations a pair instead of "
+        f"8 D, and still {backward.ratio:.1f} times as fast.",
+        f"Causality. Blocks of keys that come after all their queries are never visited. We compute {visited[0]} and "
+        f"{visited[1]}, more than half since blocks on the diagonal are computed whole; the textbook 100%.",
+        f"Length. Forward does 2 C (T + 1) operations a position on 16 C bytes of q, k, v and output: {intensity[0]}, "
+        f"{intensity[1]} a byte. Short sequences wait for memory: {shares[0]} of the peak against "
+        f"{shares[1]}.",
+        f"The limit. Counting what is computed twice or hidden, forward and backward together do {executed:.0f} "
+        f"GFLOP/s at T {time}, {100 * executed / peak.best:.0f}% of the peak: matrix products set the pace, as the "
+        "next table shows.",
+    ]
+
+
+def show(console: Console, table: Table, lesson: list[str]) -> None:
+    """Print a table and what it shows."""
+    console.print(table)
+    for line in lesson:
+        console.print(f"- {line}", highlight=False)
+    console.print()
 
 
 def main() -> None:
-    """Run the comparisons and print the table."""
+    """Measure and print the three tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE")
     parser.add_argument("--threads", type=int, help="threads for us and for every peer (default: all)")
     parser.add_argument("--pairs", type=int, default=11, help="measured pairs a comparison (default: 11)")
-    parser.add_argument("--times", type=int, nargs="+", default=[64, 256, 512, 1024, 2048], metavar="T")
+    parser.add_argument("--times", type=int, nargs="+", default=[64, 256, 512, 1024, 2048, 4096], metavar="T")
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--head-size", type=int, default=64)
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.serve:
-        serve(torch_server(flags.threads))
+        name = flags.serve
+        serve(torch_worker(flags.threads) if name == "torch" else memory_worker(name.split("-")[1], flags.threads))
         return
+    from attention_pieces import Breakdown
+
     from scratchgpt import kernels
 
     if flags.threads:
@@ -177,16 +212,27 @@ def main() -> None:
     console = Console()
     console.print(machine_line(threads, "torch"), highlight=False, soft_wrap=True)
     torch = PeerProcess(__file__, "torch", threads) if importable("torch") else None
-    comparisons: list[Comparison] = []
-    for time in flags.times:
-        comparisons += compare(time, flags.heads, flags.head_size, torch, flags.pairs)
+    peak, measured = Peak(), []
+    with console.status("measuring"):
+        for time in sorted(flags.times):
+            peak.measure()
+            shape = (BATCHES.get(time, max(1, 4096 // time)), time, flags.heads, flags.head_size)
+            measured.append(Measured(shape, torch, flags.pairs))
     if torch is not None:
         torch.close()
-    title = f"causal attention, batch x T, {flags.heads} heads of {flags.head_size}, float32 (ratio > 1: we lead)"
-    console.print(comparison_table(title, comparisons))
-    console.print(lesson(comparisons, matmul_peak(), flags.heads), highlight=False)
+    show(console, time_table(measured, peak), time_lesson(measured, peak))
+
+    breakdown = Breakdown(min((m.shape for m in measured), key=lambda shape: abs(shape[1] - BREAKDOWN_TIME)))
+    show(console, breakdown.table(), breakdown.lesson())
+    records = [c.record() for m in measured for c in m.comparisons.values()]
+    if has_peak_memory():
+        growth = Growth(flags.heads, flags.head_size, threads)
+        show(console, growth.table(), growth.lesson())
+        records += growth.records()
+    else:
+        console.print("memory: left out, it is read from /proc, which this system does not have")
     if flags.json:
-        write_json(flags.json, comparisons)
+        write_records(flags.json, records)
 
 
 if __name__ == "__main__":

@@ -257,8 +257,10 @@ def main() -> None:
     console.print(machine_line(threads, "torch"), highlight=False, soft_wrap=True)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > 0.5:
+        # PyTorch's threads spin where they wait for each other, ours sleep: a program that takes a core now and
+        # then costs PyTorch far more, up to tens of times on a small model.
         console.print(
-            f"load average {load:.1f}: other programs use the CPUs, so ratios will be unsteady", highlight=False
+            f"load average {load:.1f}: other programs use the CPUs, which flatters our ratios", highlight=False
         )
     precisions = available(flags.precisions, console)
     defaults = ["tiny", "mini"] if flags.overhead else ["mini", "base", "gpt2"]
