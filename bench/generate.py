@@ -3,8 +3,8 @@
     python bench/generate.py [--json FILE] [--threads N] [--pairs N]
 
 A mini model with random weights (speed does not depend on what was learned) writes as many tokens as it is
-asked for, and `transformers`, if it is installed, does the same with the same weights, float32, the same
-threads, in a process of its own:
+asked for, and `transformers`, if it is installed, does the same with the same weights, the same threads, in a
+process of its own; both in float32 and, where the CPU has it, in bf16:
   one stream     greedy, 128 tokens after a prompt of 32: what a chat feels like;
   64 streams     sampled together, 64 tokens after prompts of 32: what PPO and RLVF spend their time on;
   first token    of a prompt of 200 tokens: how long one waits for an answer to begin.
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -54,6 +54,9 @@ class Work:
     prompt: int
     new: int
     sampling: dict[str, Any]
+    ours: str = "float32"
+    theirs: str = "float32"
+    """The precisions."""
 
     @property
     def tokens(self) -> int:
@@ -77,6 +80,16 @@ WORKS = (
 )
 
 
+def works() -> list[Work]:
+    """Each piece of work in float32; where the CPU has bf16, also in bf16 against both precisions of the peer."""
+    from scratchgpt.kernels.bfloat16 import has_bf16
+
+    found = list(WORKS)
+    for theirs in ("float32", "bf16") if has_bf16() else ():
+        found += [replace(w, name=f"{w.name}, bf16 against {theirs}", ours="bf16", theirs=theirs) for w in WORKS]
+    return found
+
+
 def transformers_server(threads: int) -> Callable[..., float]:
     """A function that lets `transformers` do one piece of work and returns its seconds."""
     import torch
@@ -87,9 +100,10 @@ def transformers_server(threads: int) -> Callable[..., float]:
     models: dict[str, Any] = {}
 
     def measure(directory: str, work: dict[str, Any]) -> float:
-        if directory not in models:
-            models[directory] = transformers.GPT2LMHeadModel.from_pretrained(directory).eval()
-        model, new = models[directory], work["new"]
+        if work["theirs"] not in models:
+            dtype = torch.bfloat16 if work["theirs"] == "bf16" else torch.float32
+            models[work["theirs"]] = transformers.GPT2LMHeadModel.from_pretrained(directory).to(dtype).eval()
+        model, new = models[work["theirs"]], work["new"]
         model.generation_config.eos_token_id = None  # every row is written to its end
         ids = torch.tensor(Work(**work).prompts())
         sampling = work["sampling"]
@@ -122,8 +136,10 @@ def save_model(folder: Path) -> Any:
 
 def compare(work: Work, model: Any, directory: Path, peer: PeerProcess | None, pairs: int) -> Comparison:
     """The work done by us, and by the peer if there is one."""
+    from scratchgpt import kernels
     from scratchgpt.generate import generate_batch
 
+    kernels.set_precision(work.ours)
     prompts = work.prompts()
     seed = iter(range(1_000_000))
 
@@ -134,7 +150,7 @@ def compare(work: Work, model: Any, directory: Path, peer: PeerProcess | None, p
     def ours() -> float:
         return seconds_of(write)
 
-    comparison = Comparison(work.name, work.label, "transformers" if peer else "-", work.tokens, "tok/s")
+    comparison = Comparison(work.name, f"{work.label}, {work.ours} / {work.theirs}", "transformers" if peer else "-", work.tokens, "tok/s")
     theirs = (lambda: float(peer.ask(directory=str(directory), work=vars(work)))) if peer else ours
     return interleave(ours, theirs, comparison, pairs, SECONDS_A_COMPARISON)
 
@@ -225,13 +241,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         model = save_model(folder)
-        works = [work for work in WORKS if flags.only in work.name]
-        comparisons = [compare(work, model, stage_directory(folder, STAGE), peer, flags.pairs) for work in works]
+        chosen = [work for work in works() if flags.only in work.name]
+        comparisons = [compare(work, model, stage_directory(folder, STAGE), peer, flags.pairs) for work in chosen]
         if peer is not None:
             peer.close()
         waits = chat_start(folder, threads, flags.starts) if flags.starts else ()
     if comparisons:
-        title = "writing with the mini model, float32 (ratio > 1: we lead)"
+        title = "writing with the mini model, against transformers (ratio > 1: we lead)"
         console.print(comparison_table(title, comparisons))
     for wait in waits:
         low, middle, high = min(wait.seconds), float(np.median(wait.seconds)), max(wait.seconds)

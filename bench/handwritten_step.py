@@ -88,14 +88,14 @@ class Handwritten:
         pre, active = kernels.matmul_gelu(middle_normed, w[path + "mlp.c_fc.weight"], w[path + "mlp.c_fc.bias"])
         out = kernels.matmul(active, w[path + "mlp.c_proj.weight"], w[path + "mlp.c_proj.bias"])
         out += middle
-        return out, (x, first, normed, qkv, mixed, logsumexp, middle, second, middle_normed, pre, active)
+        return out, (x, first, normed, qkv, mixed, logsumexp, middle, second, middle_normed, pre)
 
     def block_backward(self, grad: np.ndarray, saved: tuple[Any, ...], path: str) -> np.ndarray:
         """dL/d(out) (B T, C) -> dL/dx; the residual branches add up."""
         w = self.weights
-        x, first, normed, qkv, mixed, logsumexp, middle, second, middle_normed, pre, active = saved
+        x, first, normed, qkv, mixed, logsumexp, middle, second, middle_normed, pre = saved
+        grad_pre, active = kernels.matmul_gelu_backward(grad, w[path + "mlp.c_proj.weight"].T, pre)
         self.linear_gradients(active, grad, path + "mlp.c_proj.")
-        grad_pre = kernels.matmul_gelu_backward(grad, w[path + "mlp.c_proj.weight"].T, pre)
         self.linear_gradients(middle_normed, grad_pre, path + "mlp.c_fc.")
         grad_normed = kernels.matmul(grad_pre, w[path + "mlp.c_fc.weight"].T)
         grad_middle = self.layernorm_backward(grad_normed, middle, second, path + "ln_2.")

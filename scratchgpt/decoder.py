@@ -6,25 +6,30 @@ section 2.4). The arithmetic is that of :class:`scratchgpt.model.GPT` on plain a
 
     weights = decoder_weights(model)
     prefill:      ids (B, T)    -> logits (B, V) after each row's last token; the cache holds the prompts
+    weights = with_packed_head(weights)
     decode_step:  tokens (B,)   -> logits (B, V) after them; the cache has grown by one position
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from scratchgpt import kernels
 from scratchgpt.config import GPTConfig
 from scratchgpt.kernels.decode import DecoderWeights, decode
+from scratchgpt.kernels.packing import element_type
 from scratchgpt.kernels.panels import linear, linear_gelu, pack_weights
+from scratchgpt.kernels.register_tile import tile_columns
 from scratchgpt.model import GPT
-from scratchgpt.nn import LayerNorm, Linear, Parameter
+from scratchgpt.nn import Parameter
 
 
 def decoder_weights(model: GPT) -> DecoderWeights:
-    """The model's parameters as they are now, the matrices packed; dropout takes no part."""
+    """The model's parameters as they are now, the layers' matrices packed; dropout takes no part.
+
+    That is enough for :func:`prefill`; steps need :func:`with_packed_head` as well."""
     transformer, layers = model.transformer, model.transformer.h
     wte = np.require(transformer.wte.weight.data, requirements=["C", "W"])
 
@@ -51,11 +56,16 @@ def decoder_weights(model: GPT) -> DecoderWeights:
         mlp_c_proj_bias=stacked([block.mlp.c_proj.bias for block in layers]),
         ln_f_weight=transformer.ln_f.weight.data.copy(),
         ln_f_bias=transformer.ln_f.bias.data.copy(),
-        head=pack_weights([wte.T])[0],
+        head=np.empty((0, 0, tile_columns(wte)), element_type(wte)),
         head_bias=np.zeros(len(wte), wte.dtype),
         num_heads=model.config.num_heads,
         epsilon=model.config.layer_norm_epsilon,
     )
+
+
+def with_packed_head(weights: DecoderWeights) -> DecoderWeights:
+    """The same, ready for :func:`decode_step`: the head, a third of a small model, is packed when it is needed."""
+    return weights._replace(head=pack_weights([weights.wte.T])[0])
 
 
 class KVCache:
@@ -142,7 +152,7 @@ def packing_order(keep: np.ndarray) -> np.ndarray:
 
 
 def prefill(
-    model: GPT, cache: KVCache, ids: np.ndarray, lengths: np.ndarray, rows: np.ndarray | None = None
+    weights: DecoderWeights, cache: KVCache, ids: np.ndarray, lengths: np.ndarray, rows: np.ndarray | None = None
 ) -> np.ndarray:
     """Run prompts through the model, all positions at once, and put their keys and values into the cache.
 
@@ -150,7 +160,7 @@ def prefill(
     does not look, and in the cache it lies beyond the row's length.
 
     Args:
-        model: the model; its dropout takes no part.
+        weights: the model's, with or without a packed head.
         cache: to fill.
         ids: (B, T) integers, each row a prompt filled up on the right with any token.
         lengths: (B,) the prompts' lengths, 1 to T.
@@ -175,36 +185,29 @@ def prefill(
         cache.lengths = lengths.copy()
     else:
         cache.lengths[rows] = lengths
-    transformer, channels = model.transformer, model.config.emb_dim
+    w, channels = weights, weights.wte.shape[1]
     last = np.arange(batch) * time + lengths - 1
-    x = (transformer.wte.weight.data[ids] + transformer.wpe.weight.data[:time]).reshape(batch * time, channels)
-    for block, keys, values in zip(transformer.h, cache.keys, cache.values, strict=True):
-        qkv = _linear(_layernorm(x, block.ln_1), block.attn.c_attn, linear).reshape(batch, time, 3 * channels)
+    x = (w.wte[ids] + w.wpe[:time]).reshape(batch * time, channels)
+    for layer, (keys, values) in enumerate(zip(cache.keys, cache.values, strict=True)):
+        normed = kernels.layernorm_forward(x, w.ln_1_weight[layer], w.ln_1_bias[layer], w.epsilon)[0]
+        qkv = linear(normed, w.c_attn[layer], w.c_attn_bias[layer]).reshape(batch, time, 3 * channels)
         keys[rows, :time] = qkv[:, :, channels : 2 * channels]
         values[rows, :time] = qkv[:, :, 2 * channels :]
-        attended = kernels.attention_forward(qkv, model.config.num_heads)[0].reshape(x.shape)
-        if block is transformer.h[-1]:  # what is left is for the logits, and only those of the last tokens are wanted
+        attended = kernels.attention_forward(qkv, w.num_heads)[0].reshape(x.shape)
+        if layer == len(cache.keys) - 1:  # what is left is for the logits, and only those of the last tokens are wanted
             x, attended = x[last], attended[last]
-        x += _linear(attended, block.attn.c_proj, linear)
-        x += _linear(_linear(_layernorm(x, block.ln_2), block.mlp.c_fc, linear_gelu), block.mlp.c_proj, linear)
-    return _layernorm(x, transformer.ln_f) @ transformer.wte.weight.data.T
-
-
-def _layernorm(x: np.ndarray, layer: LayerNorm) -> np.ndarray:
-    """x (N, C) -> (N, C)"""
-    return kernels.layernorm_forward(x, layer.weight.data, layer.bias.data, layer.eps)[0]
-
-
-def _linear(x: np.ndarray, layer: Linear, kernel: Callable[..., np.ndarray]) -> np.ndarray:
-    """x (N, K) -> what `linear` or `linear_gelu` makes of it, (N, M)"""
-    return kernel(x, pack_weights([layer.weight.data])[0], layer.bias.data)
+        x += linear(attended, w.attn_c_proj[layer], w.attn_c_proj_bias[layer])
+        normed = kernels.layernorm_forward(x, w.ln_2_weight[layer], w.ln_2_bias[layer], w.epsilon)[0]
+        hidden = linear_gelu(normed, w.c_fc[layer], w.c_fc_bias[layer])
+        x += linear(hidden, w.mlp_c_proj[layer], w.mlp_c_proj_bias[layer])
+    return kernels.layernorm_forward(x, w.ln_f_weight, w.ln_f_bias, w.epsilon)[0] @ w.wte.T
 
 
 def decode_step(weights: DecoderWeights, cache: KVCache, tokens: np.ndarray) -> np.ndarray:
     """Append one token to every row of the cache.
 
     Args:
-        weights: the model's.
+        weights: the model's, with a packed head.
         cache: filled by :func:`prefill`; every row must have a position free.
         tokens: (B,) integers, one for each row.
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from scratchgpt.autograd import no_grad
-from scratchgpt.decoder import KVCache, decode_step, decoder_weights, prefill
+from scratchgpt.decoder import KVCache, decode_step, decoder_weights, prefill, with_packed_head
 from scratchgpt.errors import UserError
 from scratchgpt.kernels.decode import DecoderWeights
 from scratchgpt.model import GPT
@@ -98,18 +98,19 @@ class CachedSequences(Sequences):
     def __init__(self, model: GPT, prompts: Sequence[Sequence[int]], capacity: int | None = None) -> None:
         super().__init__(model, prompts)
         self._cache = KVCache(model.config, capacity or len(prompts), model.transformer.wte.weight.dtype)
-        self.logits = prefill(model, self._cache, self._ids[:, : self._lengths.max()], self._lengths)
+        self._layers = decoder_weights(model)
+        self.logits = prefill(self._layers, self._cache, self._ids[:, : self._lengths.max()], self._lengths)
 
     @functools.cached_property
     def _weights(self) -> DecoderWeights:
         """Made ready when the first step asks for them: to read the prompts, and no more, it would take too long."""
-        return decoder_weights(self.model)
+        return with_packed_head(self._layers)
 
     def _logits_after(self, rows: np.ndarray, shortened: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         self._cache.select(rows)
         if len(shortened):
             kept = self._lengths[shortened] - 1
-            prefill(self.model, self._cache, self._ids[shortened, : kept[0]], kept, rows=shortened)
+            prefill(self._layers, self._cache, self._ids[shortened, : kept[0]], kept, rows=shortened)
         return decode_step(self._weights, self._cache, tokens)
 
 

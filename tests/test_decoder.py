@@ -6,7 +6,7 @@ import pytest
 from scratchgpt import kernels
 from scratchgpt.autograd import no_grad
 from scratchgpt.config import GPTConfig
-from scratchgpt.decoder import KVCache, decode_step, decoder_weights, packing_order, prefill
+from scratchgpt.decoder import KVCache, decode_step, decoder_weights, packing_order, prefill, with_packed_head
 from scratchgpt.model import GPT
 
 CONFIG = GPTConfig(vocab_size=37, emb_dim=16, num_heads=2, num_layers=2, context_size=12, dropout=0.5)
@@ -53,14 +53,14 @@ def test_prefill_and_steps_equal_the_model(dtype, backend):
         cache = KVCache(CONFIG, 4, dtype)
         cache._keys[...] = 1e6  # what was never written must never be read
         cache._values[...] = np.nan
-        logits = prefill(model, cache, *padded(sequences))
+        logits = prefill(decoder_weights(model), cache, *padded(sequences))
         for step in range(5):
             assert logits.dtype == dtype
             for sequence, row in zip(sequences, logits, strict=True):
                 np.testing.assert_allclose(row, model_logits(model, sequence), rtol=0, atol=TOLERANCE[dtype])
             tokens = np.array([(3 * step + i) % CONFIG.vocab_size for i in range(4)])
             sequences = [[*s, int(t)] for s, t in zip(sequences, tokens, strict=True)]
-            logits = decode_step(decoder_weights(model), cache, tokens)
+            logits = decode_step(with_packed_head(decoder_weights(model)), cache, tokens)
         np.testing.assert_array_equal(cache.lengths, [6, 12, 8, 10])
     finally:
         kernels.use(previous)
@@ -69,8 +69,8 @@ def test_prefill_and_steps_equal_the_model(dtype, backend):
 def test_dropout_takes_no_part():
     model = make_model().train()
     ids, lengths = padded(random_sequences([5]))
-    first = prefill(model, KVCache(CONFIG, 1), ids, lengths)
-    np.testing.assert_array_equal(first, prefill(model, KVCache(CONFIG, 1), ids, lengths))
+    first = prefill(decoder_weights(model), KVCache(CONFIG, 1), ids, lengths)
+    np.testing.assert_array_equal(first, prefill(decoder_weights(model), KVCache(CONFIG, 1), ids, lengths))
     np.testing.assert_allclose(first[0], model_logits(model.eval(), ids[0].tolist()), atol=1e-4)
 
 
@@ -79,9 +79,9 @@ def test_select_drops_reorders_and_repeats_rows(rows):
     model = make_model(np.float64)
     sequences = random_sequences([2, 9, 4, 6])
     cache = KVCache(CONFIG, 6, np.float64)
-    prefill(model, cache, *padded(sequences))
+    prefill(decoder_weights(model), cache, *padded(sequences))
     cache.select(np.array(rows))
-    logits = decode_step(decoder_weights(model), cache, np.arange(len(rows)))
+    logits = decode_step(with_packed_head(decoder_weights(model)), cache, np.arange(len(rows)))
     for token, row in enumerate(rows):
         np.testing.assert_allclose(logits[token], model_logits(model, [*sequences[row], token]), atol=1e-10)
 
@@ -90,12 +90,12 @@ def test_prefill_of_some_rows_leaves_the_others():
     model = make_model(np.float64)
     sequences = random_sequences([4, 8, 6])
     cache = KVCache(CONFIG, 3, np.float64)
-    prefill(model, cache, *padded(sequences))
+    prefill(decoder_weights(model), cache, *padded(sequences))
     sequences[2], sequences[0] = random_sequences([3, 5], seed=1)
     ids, lengths = padded([sequences[2], sequences[0]])
-    logits = prefill(model, cache, ids, lengths, rows=np.array([2, 0]))
+    logits = prefill(decoder_weights(model), cache, ids, lengths, rows=np.array([2, 0]))
     np.testing.assert_allclose(logits[1], model_logits(model, sequences[0]), atol=1e-10)
-    logits = decode_step(decoder_weights(model), cache, np.array([1, 2, 3]))
+    logits = decode_step(with_packed_head(decoder_weights(model)), cache, np.array([1, 2, 3]))
     for i in range(3):
         np.testing.assert_allclose(logits[i], model_logits(model, [*sequences[i], i + 1]), atol=1e-10)
 
@@ -113,16 +113,18 @@ def test_packing_order_keeps_every_kept_row_and_moves_few():
 def test_misuse_is_refused():
     model, cache = make_model(), KVCache(CONFIG, 2)
     with pytest.raises(ValueError, match="room for"):
-        prefill(model, cache, np.zeros((3, 2), int), np.array([1, 1, 1]))
+        prefill(decoder_weights(model), cache, np.zeros((3, 2), int), np.array([1, 1, 1]))
     with pytest.raises(ValueError, match="room for"):
-        prefill(model, cache, np.zeros((1, 13), int), np.array([13]))
+        prefill(decoder_weights(model), cache, np.zeros((1, 13), int), np.array([13]))
     with pytest.raises(ValueError, match="do not fit"):
-        prefill(model, cache, np.zeros((1, 3), int), np.array([0]))
-    prefill(model, cache, np.zeros((2, 12), int), np.array([12, 3]))
+        prefill(decoder_weights(model), cache, np.zeros((1, 3), int), np.array([0]))
+    prefill(decoder_weights(model), cache, np.zeros((2, 12), int), np.array([12, 3]))
     with pytest.raises(ValueError, match="already holds 12"):
-        decode_step(decoder_weights(model), cache, np.array([1, 1]))
+        decode_step(with_packed_head(decoder_weights(model)), cache, np.array([1, 1]))
     with pytest.raises(ValueError, match="2 rows"):
-        decode_step(decoder_weights(model), cache, np.array([1]))
+        decode_step(with_packed_head(decoder_weights(model)), cache, np.array([1]))
+    with pytest.raises(ValueError, match="packed head"):
+        decode_step(decoder_weights(model), cache, np.array([1, 1]))
     with pytest.raises(ValueError, match="cannot select"):
         cache.select(np.array([0, 2]))
     with pytest.raises(ValueError, match="cannot select"):
@@ -135,6 +137,6 @@ def test_the_weights_are_the_models_as_they_are_when_asked_for():
     for parameter in (model.transformer.h[1].mlp.c_fc.weight, model.transformer.wte.weight, model.transformer.ln_f.bias):
         parameter.data += 0.5
         cache = KVCache(CONFIG, 1, np.float64)
-        prefill(model, cache, *padded([sequence]))
-        logits = decode_step(decoder_weights(model), cache, np.array([7]))
+        prefill(decoder_weights(model), cache, *padded([sequence]))
+        logits = decode_step(with_packed_head(decoder_weights(model)), cache, np.array([7]))
         np.testing.assert_allclose(logits[0], model_logits(model, [*sequence, 7]), atol=1e-10)

@@ -73,8 +73,8 @@ def feed_forward(x: Array, weight_in: Array, bias_in: Array, weight_out: Array, 
 
     def vjp(grad: Array) -> Gradients:
         grad_rows = np.ascontiguousarray(grad).reshape(-1, weight_out.shape[1])
+        grad_pre, hidden = kernels.matmul_gelu_backward(grad_rows, weight_out.T, pre)
         grad_out = kernels.weight_gradient(hidden, grad_rows)
-        grad_pre = kernels.matmul_gelu_backward(grad_rows, weight_out.T, pre)
         grad_in = kernels.weight_gradient(rows, grad_pre)
         return kernels.matmul(grad_pre, weight_in.T).reshape(x.shape), *grad_in, *grad_out
 

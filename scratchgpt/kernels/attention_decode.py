@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 
 from scratchgpt.kernels.dispatch import compiled, dense, loop, parallel_loop, require
-from scratchgpt.kernels.threads import num_threads
+from scratchgpt.kernels.threads import SMALL, num_threads
 from scratchgpt.kernels.vector_math import exp, maximum
 
 
@@ -83,6 +83,10 @@ def _decode_heads(q, keys, values, length, first_head, end_head, head_size, out)
 def attention_decode_into(q, keys, values, lengths, num_heads, out, threads):
     """out = `attention_decode` for dense arrays, inside other kernels as well; q may have more columns than out."""
     rows, channels = out.shape
+    if threads == 1 or rows * keys.shape[1] * channels <= SMALL:
+        for b in range(rows):
+            _decode_heads(q[b], keys[b], values[b], lengths[b], 0, num_heads, channels // num_heads, out[b])
+        return
     groups = 1 if rows >= threads else min(num_heads, threads)  # few rows: their heads are shared out
     for task in prange(rows * groups):
         b, group = task // groups, task % groups

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from scratchgpt.kernels.attention_decode import attention_decode_into, attention_decode_reference
@@ -28,16 +27,12 @@ from scratchgpt.kernels.panels import (
 )
 from scratchgpt.kernels.threads import num_threads
 
-ONE_THREAD = 1 << 22
-"""Multiply-adds of a layer up to which one thread is faster: waking the others five times a layer costs more than
-they save. One stream of the mini model runs at twice the speed of two threads (`bench/generate.py`)."""
-
 
 class DecoderWeights(NamedTuple):
     """A GPT's parameters as generation reads them, of one dtype and C-contiguous.
 
     Those of the L layers stand together, the first axis is the layer; a matrix (K, N) is packed in panels
-    (P, K, width), see panels.py. Names as in GPT-2, C channels, V vocabulary, S positions."""
+    (P, J, width), see panels.py. Names as in GPT-2, C channels, V vocabulary, S positions."""
 
     wte: np.ndarray
     """(V, C)"""
@@ -47,28 +42,28 @@ class DecoderWeights(NamedTuple):
     """(L, C), as are all layernorms'"""
     ln_1_bias: np.ndarray
     c_attn: np.ndarray
-    """(L, P, C, width), C to 3C"""
+    """(L, P, J, width), C to 3C"""
     c_attn_bias: np.ndarray
     """(L, 3C)"""
     attn_c_proj: np.ndarray
-    """(L, P, C, width), C to C"""
+    """(L, P, J, width), C to C"""
     attn_c_proj_bias: np.ndarray
     """(L, C)"""
     ln_2_weight: np.ndarray
     ln_2_bias: np.ndarray
     c_fc: np.ndarray
-    """(L, P, C, width), C to 4C"""
+    """(L, P, J, width), C to 4C"""
     c_fc_bias: np.ndarray
     """(L, 4C)"""
     mlp_c_proj: np.ndarray
-    """(L, P, 4C, width), 4C to C"""
+    """(L, P, J, width), 4C to C"""
     mlp_c_proj_bias: np.ndarray
     """(L, C)"""
     ln_f_weight: np.ndarray
     """(C,)"""
     ln_f_bias: np.ndarray
     head: np.ndarray
-    """(P, C, width), wte transposed"""
+    """(P, J, width), wte transposed"""
     head_bias: np.ndarray
     """(V,), zeros"""
     num_heads: int
@@ -152,6 +147,8 @@ def decode(
     if values.shape != keys.shape or (layers, channels) != weights.ln_1_weight.shape:
         wanted = weights.ln_1_weight.shape
         raise ValueError(f"decode: keys {keys.shape}, values {values.shape}, weights {wanted} (L, C)")
+    if not weights.head.size:
+        raise ValueError("decode: the weights need a packed head, see with_packed_head")
     if not (keys.flags.c_contiguous and values.flags.c_contiguous and keys.dtype == values.dtype == weights.wte.dtype):
         raise ValueError("decode: the cache must be contiguous and of the weights' dtype")
     if not (tokens.ndim == 1 and tokens.shape == positions.shape and len(tokens) <= rows):
@@ -162,13 +159,5 @@ def decode(
     if not _all_below(positions, size):
         raise ValueError(f"decode: a row already holds {size} tokens, the whole context")
     logits = np.empty((len(tokens), len(weights.wte)), weights.wte.dtype)
-    threads = num_threads()
-    if len(tokens) * 12 * channels * channels > ONE_THREAD:
-        _decode(weights, keys, values, positions, tokens, logits, threads)
-        return logits
-    numba.set_num_threads(1)
-    try:
-        _decode(weights, keys, values, positions, tokens, logits, 1)
-    finally:
-        numba.set_num_threads(threads)
+    _decode(weights, keys, values, positions, tokens, logits, num_threads())
     return logits

@@ -56,6 +56,20 @@ def gelu_backward_into(grad, x, grad_x):
         grad_x[i] = grad[i] * (s + x[i] * s * (one - s) * (linear + three * cubic * square))
 
 
+@loop
+def gelu_again_into(grad, x, grad_x, y):
+    """Both of the above at once: y[i] = gelu(x[i]) costs a product when its derivative is computed anyway."""
+    one = x.dtype.type(1)
+    linear = x.dtype.type(LINEAR)
+    cubic = x.dtype.type(CUBIC)
+    three = x.dtype.type(3)
+    for i in range(x.size):
+        square = x[i] * x[i]
+        s = sigmoid(x[i] * (linear + cubic * square))
+        y[i] = x[i] * s
+        grad_x[i] = grad[i] * (s + x[i] * s * (one - s) * (linear + three * cubic * square))
+
+
 @parallel_loop
 def _forward(x, y):
     for block in prange((x.size + BLOCK - 1) // BLOCK):

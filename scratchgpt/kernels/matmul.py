@@ -16,8 +16,8 @@ from numba import prange
 
 from scratchgpt.kernels.bfloat16 import precision, rounded
 from scratchgpt.kernels.dispatch import backend, compiled, dense, loop, parallel_loop, require
-from scratchgpt.kernels.gelu import gelu_backward_into, gelu_backward_reference, gelu_forward_reference, gelu_into
-from scratchgpt.kernels.packing import pack_panels, pack_rows, pair_size
+from scratchgpt.kernels.gelu import gelu_again_into, gelu_backward_reference, gelu_forward_reference, gelu_into
+from scratchgpt.kernels.packing import element_type, pack_panels, pack_rows, pair_size, plain, strided
 from scratchgpt.kernels.register_tile import TILE_ROWS, multiply_tile, tile_columns
 
 DEPTH_BLOCK = 512
@@ -50,9 +50,11 @@ def matmul_gelu_reference(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> tup
     return pre, gelu_forward_reference(pre)
 
 
-def matmul_gelu_backward_reference(grad: np.ndarray, b: np.ndarray, pre: np.ndarray) -> np.ndarray:
-    """(grad @ b) * gelu'(pre) in NumPy; see `matmul_gelu_backward`."""
-    return gelu_backward_reference(matmul_reference(grad, b), pre)
+def matmul_gelu_backward_reference(
+    grad: np.ndarray, b: np.ndarray, pre: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(grad @ b) * gelu'(pre) and gelu(pre) in NumPy; see `matmul_gelu_backward`."""
+    return gelu_backward_reference(matmul_reference(grad, b), pre), gelu_forward_reference(pre)
 
 
 def add_matmul_reference(c: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
@@ -169,7 +171,7 @@ def _multiply_gelu(a, a_row, a_column, depth, packed_b, groups, bias, pre, out):
 
 
 @parallel_loop
-def _multiply_gelu_backward(a, a_row, a_column, depth, packed_b, groups, zeros, pre, out):
+def _multiply_gelu_backward(a, a_row, a_column, depth, packed_b, groups, zeros, pre, out, hidden):
     for number in prange((pre.shape[0] + ROW_BLOCK - 1) // ROW_BLOCK * groups):
         first_row, panel, last_panel = _task(number, groups, packed_b.shape[1])
         _multiply_rows(a, a_row, a_column, 0, depth, packed_b, first_row, panel, last_panel, zeros, False, out)
@@ -177,7 +179,7 @@ def _multiply_gelu_backward(a, a_row, a_column, depth, packed_b, groups, zeros, 
         # Through a buffer: a loop whose input may be its output is not vectorised.
         row = np.empty(pre.shape[1], pre.dtype)[columns]
         for i in range(first_row, min(first_row + ROW_BLOCK, pre.shape[0])):
-            gelu_backward_into(out[i, columns], pre[i, columns], row)
+            gelu_again_into(out[i, columns], pre[i, columns], row, hidden[i, columns])
             out[i, columns] = row
 
 
@@ -228,32 +230,15 @@ def _weight_gradient(x, grad, splits, packed_like, weights, sums):
                     _add_column_sums(grad, first, first + depth, column, sum_[column : column + inside])
 
 
-def _plain(matrix: np.ndarray) -> np.ndarray:
-    """The matrix itself if it or its transpose is dense, otherwise a copy."""
-    return matrix if matrix.T.flags.c_contiguous and matrix.flags.writeable else dense(matrix)
-
-
-def _strided(matrix: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """The elements of a plain matrix as a flat array as they lie, and the strides of row and column in it."""
-    if matrix.flags.c_contiguous:
-        return matrix.reshape(-1), matrix.shape[1], 1
-    return matrix.T.reshape(-1), 1, matrix.shape[0]
-
-
-def _element_type(matrix: np.ndarray) -> np.dtype:
-    """The dtype of the packed operands: what the precision in force makes of float32, pairs of bfloat16 or itself."""
-    return np.dtype(np.uint32) if precision() == "bf16" and matrix.dtype == np.float32 else matrix.dtype
-
-
 def _packed(b: np.ndarray, first_k: int, depth: int) -> np.ndarray:
     """Rows first_k to first_k + depth of B as (block of k, panel, element, column)."""
-    kind, width = _element_type(b), tile_columns(b)
+    kind, width = element_type(b), tile_columns(b)
     length = -(-depth // 2) if kind == np.uint32 else depth
     # transpose() fills whole squares: the last block is as deep as a multiple of the width.
     block = min(DEPTH_BLOCK, -(-length // width) * width)
     shape = (-(-length // DEPTH_BLOCK), -(-b.shape[1] // width), block, width)
     packed = np.empty(shape, kind)
-    _pack(*_strided(b), first_k, depth, b.shape[1], packed)
+    _pack(*strided(b), first_k, depth, b.shape[1], packed)
     return packed
 
 
@@ -287,7 +272,7 @@ def pack(b: np.ndarray) -> PackedMatrix:
 
     It is packed in the precision in force; b must not change as long as the result is used."""
     require(b.ndim == 2 and b.shape[0] > 0, f"pack: b must be a matrix, not {b.shape}")
-    return PackedMatrix(b, _packed(_plain(b), 0, b.shape[0]) if backend() == "numba" else None)
+    return PackedMatrix(b, _packed(plain(b), 0, b.shape[0]) if backend() == "numba" else None)
 
 
 def _whole(b: np.ndarray | PackedMatrix) -> tuple[np.ndarray, np.ndarray]:
@@ -295,7 +280,7 @@ def _whole(b: np.ndarray | PackedMatrix) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(b, PackedMatrix) and b.panels is not None:
         return b.matrix, b.panels
     matrix = b.matrix if isinstance(b, PackedMatrix) else b
-    return matrix, _packed(_plain(matrix), 0, matrix.shape[0])
+    return matrix, _packed(plain(matrix), 0, matrix.shape[0])
 
 
 def _multiply_in_parts(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, add: bool, c: np.ndarray) -> None:
@@ -308,7 +293,7 @@ def _multiply_in_parts(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, ad
         size = min(most, depth - first_k)
         panels = _packed(b, first_k, size)
         groups = _groups(len(a), panels.shape[1])
-        _multiply(*_strided(a), first_k, size, panels, groups, start, add or first_k > 0, c)
+        _multiply(*strided(a), first_k, size, panels, groups, start, add or first_k > 0, c)
 
 
 @compiled(reference=matmul_reference)
@@ -318,14 +303,14 @@ def matmul(a: np.ndarray, b: np.ndarray | PackedMatrix, bias: np.ndarray | None 
     Raises ValueError if shapes or dtypes do not fit."""
     matrix = b.matrix if isinstance(b, PackedMatrix) else b
     _check(a, matrix, bias)
-    a = _plain(a)
+    a = plain(a)
     c = np.empty((a.shape[0], matrix.shape[1]), a.dtype)
     if isinstance(b, PackedMatrix):
         _, panels = _whole(b)
         groups = _groups(len(a), panels.shape[1])
-        _multiply(*_strided(a), 0, a.shape[1], panels, groups, _start(matrix, bias), False, c)
+        _multiply(*strided(a), 0, a.shape[1], panels, groups, _start(matrix, bias), False, c)
         return c
-    _multiply_in_parts(a, _plain(matrix), bias, False, c)
+    _multiply_in_parts(a, plain(matrix), bias, False, c)
     return c
 
 
@@ -335,30 +320,31 @@ def matmul_gelu(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> tuple[np.ndar
 
     Backward needs pre. Raises ValueError if shapes or dtypes do not fit."""
     _check(a, b, bias)
-    a = _plain(a)
+    a = plain(a)
     _, panels = _whole(b)
     pre = np.empty((a.shape[0], b.shape[1]), a.dtype)
     out = np.empty_like(pre)
-    _multiply_gelu(*_strided(a), a.shape[1], panels, _groups(len(a), panels.shape[1]), _start(b, bias), pre, out)
+    _multiply_gelu(*strided(a), a.shape[1], panels, _groups(len(a), panels.shape[1]), _start(b, bias), pre, out)
     return pre, out
 
 
 @compiled(reference=matmul_gelu_backward_reference)
-def matmul_gelu_backward(grad: np.ndarray, b: np.ndarray, pre: np.ndarray) -> np.ndarray:
-    """(grad @ b) * gelu'(pre), (M, N), for grad (M, K), b (K, N), pre (M, N).
+def matmul_gelu_backward(grad: np.ndarray, b: np.ndarray, pre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(grad @ b) * gelu'(pre) and gelu(pre), each (M, N), for grad (M, K), b (K, N), pre (M, N).
 
+    With gelu(pre) coming along, the caller need not keep what `matmul_gelu` returned: (M, N) numbers less memory.
     Raises ValueError if shapes or dtypes do not fit."""
     _check(grad, b)
     require(
         pre.shape == (grad.shape[0], b.shape[1]) and pre.dtype == b.dtype,
         f"matmul_gelu_backward: pre {pre.shape} {pre.dtype} for a product of {(grad.shape[0], b.shape[1])} {b.dtype}",
     )
-    grad = _plain(grad)
+    grad = plain(grad)
     _, panels = _whole(b)
-    out = np.empty(pre.shape, pre.dtype)
+    out, hidden = np.empty(pre.shape, pre.dtype), np.empty(pre.shape, pre.dtype)
     groups = _groups(len(grad), panels.shape[1])
-    _multiply_gelu_backward(*_strided(grad), grad.shape[1], panels, groups, _start(b, None), dense(pre), out)
-    return out
+    _multiply_gelu_backward(*strided(grad), grad.shape[1], panels, groups, _start(b, None), dense(pre), out, hidden)
+    return out, hidden
 
 
 @compiled(reference=add_matmul_reference)
@@ -369,7 +355,7 @@ def add_matmul(c: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
         c.shape == (a.shape[0], b.shape[1]) and c.dtype == b.dtype and c.flags.c_contiguous,
         f"add_matmul: c {c.shape} {c.dtype} for a product of {(a.shape[0], b.shape[1])} {b.dtype}",
     )
-    _multiply_in_parts(_plain(a), _plain(b), None, True, c)
+    _multiply_in_parts(plain(a), plain(b), None, True, c)
 
 
 @compiled(reference=weight_gradient_reference)
@@ -383,7 +369,7 @@ def weight_gradient(x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.nda
     splits = -(-numba.get_num_threads() // -(-x.shape[1] // ROW_GROUP))
     weights = np.zeros((splits, x.shape[1], grad.shape[1]), grad.dtype)
     sums = np.zeros((splits, grad.shape[1]), grad.dtype)
-    _weight_gradient(dense(x), dense(grad), splits, np.empty(0, _element_type(grad)), weights, sums)
+    _weight_gradient(dense(x), dense(grad), splits, np.empty(0, element_type(grad)), weights, sums)
     for share in range(1, splits):
         weights[0] += weights[share]
         sums[0] += sums[share]

@@ -10,13 +10,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from scratchgpt.kernels.bfloat16 import BFloat, bf16_pair
-from scratchgpt.kernels.dispatch import loop
+from scratchgpt.kernels.bfloat16 import BFloat, bf16_pair, precision
+from scratchgpt.kernels.dispatch import dense, loop
 from scratchgpt.kernels.register_tile import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, tile_columns, transpose
+
+
+def plain(matrix: np.ndarray) -> np.ndarray:
+    """The matrix itself if it or its transpose is dense, otherwise a copy."""
+    return matrix if matrix.T.flags.c_contiguous and matrix.flags.writeable else dense(matrix)
+
+
+def strided(matrix: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """The elements of a plain matrix as a flat array as they lie, and the strides of row and column in it."""
+    if matrix.flags.c_contiguous:
+        return matrix.reshape(-1), matrix.shape[1], 1
+    return matrix.T.reshape(-1), 1, matrix.shape[0]
+
+
+def element_type(matrix: np.ndarray) -> np.dtype:
+    """The dtype of the packed operands: what the precision in force makes of float32, pairs of bfloat16 or itself."""
+    return np.dtype(np.uint32) if precision() == "bf16" and matrix.dtype == np.float32 else matrix.dtype
 
 
 def pair_size(packed):
@@ -98,7 +116,7 @@ _copy_tile_rows = _vector_copy(lambda packed: TILE_ROWS, neighbours=False)
 
 
 @loop
-def _pack_along(packed, to, source, at, count):
+def pack_along(packed, to, source, at, count):
     """The elements made of `count` numbers that lie one after the other, from packed[to] on."""
     size = pair_size(packed)
     lanes = tile_columns(packed) // TILE_VECTORS
@@ -150,7 +168,7 @@ def pack_panels(b, b_row, b_column, first_k, depth, first_column, columns, panel
     for panel in range(count):
         for s in range(width):
             if panel * width + s < columns:
-                _pack_along(flat_turned, s * turned.shape[1], b, start + (panel * width + s) * b_column, depth)
+                pack_along(flat_turned, s * turned.shape[1], b, start + (panel * width + s) * b_column, depth)
             else:
                 turned[s, :length] = 0
         transpose(flat_turned, 0, turned.shape[1], flat, panel * panel_depth * width, width, width, round_length)
@@ -170,7 +188,7 @@ def pack_rows(a, a_row, a_column, first_row, rows, first_k, depth, packed):
     flat = packed.reshape(-1)
     if a_column == 1:
         for r in range(rows):
-            _pack_along(flat, r * row_length, a, start + r * a_row, depth)
+            pack_along(flat, r * row_length, a, start + r * a_row, depth)
         packed[rows:padded, :length] = 0
         return row_length, 1
     for j in range(length):

@@ -67,95 +67,104 @@ def _multiply_add(builder: Any, vector: Any, pairs: bool) -> Callable[[Any, Any,
     return lambda x, y, total: builder.call(function, [total, builder.bitcast(x, halves), builder.bitcast(y, halves)])
 
 
-@intrinsic
-def _tile(
-    typing_context: Any,
-    c: Any, c_offset: Any, c_row: Any,
-    start: Any, start_offset: Any, start_row: Any,
-    a: Any, a_offset: Any, a_row: Any, a_step: Any,
-    b: Any, b_offset: Any, b_step: Any,
-    depth: Any, accumulate: Any,
-) -> Any:  # fmt: skip
-    """One tile. Offsets and strides count elements of the flat arrays; without `accumulate` the sums start at 0."""
-    pairs = a.dtype == types.uint32
-    if not (c.ndim == 1 and a.dtype == b.dtype and start.dtype == c.dtype and (pairs or a.dtype == c.dtype)):
-        return None
-    lanes = VECTOR_BYTES * 8 // c.dtype.bitwidth
-    index = types.intp
-    signature = types.void(
-        c, index, index, start, index, index, a, index, index, index, b, index, index, index, types.boolean
-    )  # fmt: skip
+def _tile_of(height: int) -> Any:
+    """The tile with so many rows, a function for compiled code."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        (
-            c_array, c_offset, c_row, start_array, start_offset, start_row,
-            a_array, a_offset, a_row, a_step, b_array, b_offset, b_step, depth, accumulate,
-        ) = args  # fmt: skip
-        scalar, element = context.get_value_type(c.dtype), context.get_value_type(a.dtype)
-        vector, elements = ir.VectorType(scalar, lanes), ir.VectorType(element, lanes)
-        size = c.dtype.bitwidth // 8
+    @intrinsic
+    def tile(
+        typing_context: Any,
+        c: Any, c_offset: Any, c_row: Any,
+        start: Any, start_offset: Any, start_row: Any,
+        a: Any, a_offset: Any, a_row: Any, a_step: Any,
+        b: Any, b_offset: Any, b_step: Any,
+        depth: Any, accumulate: Any,
+    ) -> Any:  # fmt: skip
+        """Offsets and strides count elements of the flat arrays; without `accumulate` the sums start at 0."""
+        pairs = a.dtype == types.uint32
+        if not (c.ndim == 1 and a.dtype == b.dtype and start.dtype == c.dtype and (pairs or a.dtype == c.dtype)):
+            return None
+        lanes = VECTOR_BYTES * 8 // c.dtype.bitwidth
+        index = types.intp
+        signature = types.void(
+            c, index, index, start, index, index, a, index, index, index, b, index, index, index, types.boolean
+        )  # fmt: skip
 
-        def data(kind: Any, array: Any) -> Any:
-            return context.make_array(kind)(context, builder, array).data
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            (
+                c_array, c_offset, c_row, start_array, start_offset, start_row,
+                a_array, a_offset, a_row, a_step, b_array, b_offset, b_step, depth, accumulate,
+            ) = args  # fmt: skip
+            scalar, element = context.get_value_type(c.dtype), context.get_value_type(a.dtype)
+            vector, elements = ir.VectorType(scalar, lanes), ir.VectorType(element, lanes)
+            size = c.dtype.bitwidth // 8
 
-        def times(number: int, stride: Any) -> Any:
-            return builder.mul(stride, ir.Constant(stride.type, number))
+            def data(kind: Any, array: Any) -> Any:
+                return context.make_array(kind)(context, builder, array).data
 
-        def load(kind: Any, pointer: Any, offset: Any) -> Any:
-            place = builder.bitcast(builder.gep(pointer, [offset]), kind.as_pointer())
-            return builder.load(place, align=size)
+            def times(number: int, stride: Any) -> Any:
+                return builder.mul(stride, ir.Constant(stride.type, number))
 
-        def lane_offset(offset: Any, v: int) -> Any:
-            return builder.add(offset, ir.Constant(offset.type, v * lanes))
+            def load(kind: Any, pointer: Any, offset: Any) -> Any:
+                place = builder.bitcast(builder.gep(pointer, [offset]), kind.as_pointer())
+                return builder.load(place, align=size)
 
-        rows, columns = range(TILE_ROWS), range(TILE_VECTORS)
-        a_data, b_data = data(a, a_array), data(b, b_array)
-        c_data, start_data = data(c, c_array), data(start, start_array)
-        zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * lanes)
-        flag = cgutils.as_bool_bit(builder, accumulate)
-        first_sums = []
-        for r in rows:
-            for v in columns:
-                place = lane_offset(builder.add(start_offset, times(r, start_row)), v)
-                first_sums.append(builder.select(flag, load(vector, start_data, place), zero))
-        a_pointers = [builder.gep(a_data, [builder.add(a_offset, times(r, a_row))]) for r in rows]
+            def lane_offset(offset: Any, v: int) -> Any:
+                return builder.add(offset, ir.Constant(offset.type, v * lanes))
 
-        entry = builder.block
-        body = builder.append_basic_block("tile.step")
-        done = builder.append_basic_block("tile.done")
-        builder.branch(body)
-        builder.position_at_end(body)
-        k = builder.phi(depth.type)
-        k.add_incoming(ir.Constant(depth.type, 0), entry)
-        sums = [builder.phi(vector) for _ in first_sums]
-        b_now = builder.add(b_offset, builder.mul(k, b_step))
-        b_row = [load(elements, b_data, lane_offset(b_now, v)) for v in columns]
-        multiply_add = _multiply_add(builder, vector, pairs)
-        a_now = builder.mul(k, a_step)
-        undefined = ir.Constant(elements, ir.Undefined)
-        first = ir.Constant(ir.IntType(32), 0)
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [first] * lanes)
-        following = []
-        for r in rows:
-            one = builder.insert_element(undefined, builder.load(builder.gep(a_pointers[r], [a_now])), first)
-            wide = builder.shuffle_vector(one, undefined, everywhere)
-            for v in columns:
-                following.append(multiply_add(wide, b_row[v], sums[r * TILE_VECTORS + v]))
-        after = builder.add(k, ir.Constant(k.type, 1))
-        k.add_incoming(after, body)
-        for phi, before, then in zip(sums, first_sums, following, strict=True):
-            phi.add_incoming(before, entry)
-            phi.add_incoming(then, body)
-        builder.cbranch(builder.icmp_signed("<", after, depth), body, done)
-        builder.position_at_end(done)
-        for r in rows:
-            for v in columns:
-                place = builder.gep(c_data, [lane_offset(builder.add(c_offset, times(r, c_row)), v)])
-                target = builder.bitcast(place, vector.as_pointer())
-                builder.store(following[r * TILE_VECTORS + v], target, align=size)
-        return context.get_dummy_value()
+            rows, columns = range(height), range(TILE_VECTORS)
+            a_data, b_data = data(a, a_array), data(b, b_array)
+            c_data, start_data = data(c, c_array), data(start, start_array)
+            zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * lanes)
+            flag = cgutils.as_bool_bit(builder, accumulate)
+            first_sums = []
+            for r in rows:
+                for v in columns:
+                    place = lane_offset(builder.add(start_offset, times(r, start_row)), v)
+                    first_sums.append(builder.select(flag, load(vector, start_data, place), zero))
+            a_pointers = [builder.gep(a_data, [builder.add(a_offset, times(r, a_row))]) for r in rows]
 
-    return signature, codegen
+            entry = builder.block
+            body = builder.append_basic_block("tile.step")
+            done = builder.append_basic_block("tile.done")
+            builder.branch(body)
+            builder.position_at_end(body)
+            k = builder.phi(depth.type)
+            k.add_incoming(ir.Constant(depth.type, 0), entry)
+            sums = [builder.phi(vector) for _ in first_sums]
+            b_now = builder.add(b_offset, builder.mul(k, b_step))
+            b_row = [load(elements, b_data, lane_offset(b_now, v)) for v in columns]
+            multiply_add = _multiply_add(builder, vector, pairs)
+            a_now = builder.mul(k, a_step)
+            undefined = ir.Constant(elements, ir.Undefined)
+            first = ir.Constant(ir.IntType(32), 0)
+            everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [first] * lanes)
+            following = []
+            for r in rows:
+                one = builder.insert_element(undefined, builder.load(builder.gep(a_pointers[r], [a_now])), first)
+                wide = builder.shuffle_vector(one, undefined, everywhere)
+                for v in columns:
+                    following.append(multiply_add(wide, b_row[v], sums[r * TILE_VECTORS + v]))
+            after = builder.add(k, ir.Constant(k.type, 1))
+            k.add_incoming(after, body)
+            for phi, before, then in zip(sums, first_sums, following, strict=True):
+                phi.add_incoming(before, entry)
+                phi.add_incoming(then, body)
+            builder.cbranch(builder.icmp_signed("<", after, depth), body, done)
+            builder.position_at_end(done)
+            for r in rows:
+                for v in columns:
+                    place = builder.gep(c_data, [lane_offset(builder.add(c_offset, times(r, c_row)), v)])
+                    target = builder.bitcast(place, vector.as_pointer())
+                    builder.store(following[r * TILE_VECTORS + v], target, align=size)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return tile
+
+
+_tile = _tile_of(TILE_ROWS)
+_row = _tile_of(1)
 
 
 @intrinsic
@@ -218,6 +227,12 @@ def multiply_tile(
     _tile(
         c, c_offset, c_row, start, start_offset, start_row, a, a_offset, a_row, a_step, b, b_offset, b_step, depth, True
     )  # fmt: skip
+
+
+@loop
+def multiply_row(c, c_offset, a, a_offset, b, b_offset, b_step, depth):
+    """One row of one tile, C = A B on flat arrays: an eighth of the arithmetic where there is only one. Not checked."""
+    _row(c, c_offset, 0, c, c_offset, 0, a, a_offset, 0, 1, b, b_offset, b_step, depth, False)
 
 
 @loop

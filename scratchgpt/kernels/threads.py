@@ -16,6 +16,11 @@ from scratchgpt.errors import UserError
 CPUS = Path("/sys/devices/system/cpu")
 """Where Linux describes the CPUs."""
 
+SMALL = 1 << 20
+"""Multiply-adds of a product up to which one thread does it all: it is done before another is awake. All products of
+one stream of the mini model, except the head, are small; it writes so at nearly twice the speed (`bench/generate.py`).
+"""
+
 
 @functools.cache
 def _blas_setter() -> Callable[[int], object] | None:

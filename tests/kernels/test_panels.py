@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from scratchgpt.kernels.panels import linear, linear_add_into, linear_gelu, pack_weights
+from scratchgpt.kernels.bfloat16 import has_bf16, rounded, set_precision
+from scratchgpt.kernels.panels import linear, linear_add_into, linear_gelu, linear_gelu_into, linear_into, pack_weights
 
 SHAPES = [(1, 1, 1), (1, 256, 70), (7, 33, 31), (8, 16, 32), (9, 40, 33), (70, 5, 100), (600, 20, 65)]
 
@@ -15,8 +16,8 @@ def packed(weight):
 def test_packing_equals_the_definition(depth, columns, turned, normal):
     weight = normal(columns, depth).T if turned else normal(depth, columns)
     packed = pack_weights.compiled([weight, 2 * weight])
-    np.testing.assert_array_equal(packed, pack_weights.reference([weight, 2 * weight]))
-    panels = packed[1] / 2
+    np.testing.assert_array_equal(packed[:, :, :depth], pack_weights.reference([weight, 2 * weight])[:, :, :depth])
+    panels = packed[1, :, :depth] / 2
     width = panels.shape[2]
     for column in range(len(panels) * width):
         want = weight[:, column] if column < columns else 0
@@ -29,10 +30,21 @@ def test_equals_reference_and_the_plain_product(rows, depth, columns, normal, ag
     product = agree(linear, x, packed(weight), bias)
     np.testing.assert_allclose(product, x @ weight + bias, rtol=0, atol=1e-4 if x.dtype == np.float32 else 1e-12)
     agree(linear_gelu, x, packed(weight), bias)
-    total = normal(rows, columns)
-    expected = total + product
-    linear_add_into(x, packed(weight), bias, total, 2)
-    np.testing.assert_allclose(total, expected, rtol=0, atol=1e-5 if x.dtype == np.float32 else 1e-12)
+    start = normal(rows, columns)
+    for threads in (1, 2):
+        total = start.copy()
+        linear_add_into(x, packed(weight), bias, total, threads)
+        np.testing.assert_allclose(total, start + product, rtol=0, atol=1e-5 if x.dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 70])
+def test_one_thread_gives_what_several_give(rows, normal):
+    x, panels, bias = normal(rows, 40), packed(normal(40, 100)), normal(100)
+    for into in (linear_into, linear_gelu_into, linear_add_into):
+        alone, together = np.zeros((rows, 100), x.dtype), np.zeros((rows, 100), x.dtype)
+        into(x, panels, bias, alone, 1)
+        into(x, panels, bias, together, 2)
+        np.testing.assert_array_equal(alone, together)
 
 
 def test_a_row_does_not_depend_on_the_others(normal):
@@ -42,11 +54,40 @@ def test_a_row_does_not_depend_on_the_others(normal):
         np.testing.assert_array_equal(linear(x[rows].copy(), panels, bias), together[rows])
 
 
+@pytest.fixture
+def bf16():
+    if not has_bf16():
+        pytest.skip("this CPU has no bf16 products")
+    set_precision("bf16")
+    yield
+    set_precision("float32")
+
+
+@pytest.mark.parametrize(("rows", "depth", "columns"), [*SHAPES, (3, 31, 40)])
+@pytest.mark.parametrize("turned", [False, True], ids=["rows", "columns"])
+def test_in_bf16_the_operands_are_rounded_and_nothing_else(rows, depth, columns, turned, bf16):
+    rng = np.random.default_rng(0)
+    x, weight, bias = (rng.standard_normal(s).astype(np.float32) for s in [(rows, depth), (depth, columns), columns])
+    panels = packed(np.ascontiguousarray(weight.T).T if turned else weight)
+    assert panels.dtype == np.uint32
+    pairs = (depth + 1) // 2
+    np.testing.assert_array_equal(panels[:, :pairs], pack_weights.reference([weight])[0, :, :pairs])
+    expected = rounded(x) @ rounded(weight) + bias
+    for product in (linear.compiled(x, panels, bias), linear.reference(x, panels, bias)):
+        np.testing.assert_allclose(product, expected, rtol=0, atol=1e-5 * depth**0.5)
+    alone = linear(x[:1].copy(), panels, bias)
+    np.testing.assert_array_equal(alone, linear(x, panels, bias)[:1])
+
+
+def test_in_bf16_float64_stays_what_it_is(bf16):
+    assert packed(np.ones((3, 5))).dtype == np.float64
+
+
 def test_what_does_not_fit_is_refused(normal):
     weight, bias = normal(8, 40), normal(40)
     with pytest.raises(ValueError, match="one shape"):
         pack_weights([weight, weight[:, :5]])
-    for x, b in ((normal(2, 9), bias), (normal(2, 8), normal(32)), (normal(2, 8), normal(65))):
+    for x, b in ((normal(2, 33), bias), (normal(2, 8), normal(32)), (normal(2, 8), normal(65))):
         with pytest.raises(ValueError, match="do not fit"):
             linear(x, packed(weight), b)
     with pytest.raises(ValueError, match="dtypes"):
