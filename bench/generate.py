@@ -150,7 +150,8 @@ def compare(work: Work, model: Any, directory: Path, peer: PeerProcess | None, p
     def ours() -> float:
         return seconds_of(write)
 
-    comparison = Comparison(work.name, f"{work.label}, {work.ours} / {work.theirs}", "transformers" if peer else "-", work.tokens, "tok/s")
+    label, against = f"{work.label}, {work.ours} / {work.theirs}", "transformers" if peer else "-"
+    comparison = Comparison(work.name, label, against, work.tokens, "tok/s")
     theirs = (lambda: float(peer.ask(directory=str(directory), work=vars(work)))) if peer else ours
     return interleave(ours, theirs, comparison, pairs, SECONDS_A_COMPARISON)
 
