@@ -73,10 +73,10 @@ ROLLOUT: dict[str, Any] = {"temperature": 1.0}
 NARROW: dict[str, Any] = {"temperature": 0.8, "top_k": 50, "top_p": 0.9}
 WORKS = (
     Work("decode 1 stream, greedy, 128 tokens", "1 stream, greedy", 1, 32, 128, GREEDY),
-    Work("decode 1 stream, top-k 50, top-p 0.9, 128 tokens", "1 stream, top-k+p", 1, 32, 128, NARROW),
+    Work("decode 1 stream, top-k 50, top-p 0.9, 128 tokens", "1, top-k+p", 1, 32, 128, NARROW),
     Work("decode 64 streams, sampling, 64 tokens", "64 streams", 64, 32, 64, ROLLOUT),
-    Work("decode 64 streams, top-k 50, top-p 0.9, 64 tokens", "64 streams, top-k+p", 64, 32, 64, NARROW),
-    Work("first token, 200-token prompt", "first token, prompt 200", 1, 200, 1, GREEDY),
+    Work("decode 64 streams, top-k 50, top-p 0.9, 64 tokens", "64, top-k+p", 64, 32, 64, NARROW),
+    Work("first token, 200-token prompt", "first token", 1, 200, 1, GREEDY),
 )
 
 
@@ -150,7 +150,7 @@ def compare(work: Work, model: Any, directory: Path, peer: PeerProcess | None, p
     def ours() -> float:
         return seconds_of(write)
 
-    label, against = f"{work.label}, {work.ours} / {work.theirs}", "transformers" if peer else "-"
+    label, against = f"{work.label} {work.ours}", f"transformers {work.theirs}" if peer else "-"
     comparison = Comparison(work.name, label, against, work.tokens, "tok/s")
     theirs = (lambda: float(peer.ask(directory=str(directory), work=vars(work)))) if peer else ours
     return interleave(ours, theirs, comparison, pairs, SECONDS_A_COMPARISON)

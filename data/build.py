@@ -20,10 +20,10 @@ SEED = 2024
 HELDOUT_EVERY = 20
 """One hand-written passage in this many is held out."""
 
-PROSE_DOCUMENTS, PROSE_HELDOUT = 12_000, 400
+PROSE_DOCUMENTS, PROSE_HELDOUT = 24_000, 800
 CHAT_DIALOGUES, CHAT_HELDOUT = 9_000, 600
 TASK_DIALOGUES = 28_000
-PREFERENCE_PAIRS, PREFERENCE_HELDOUT = 4_000, 480
+PREFERENCE_PAIRS, PREFERENCE_HELDOUT = 4_000, 1_000
 RLVF_TASKS, RLVF_HELDOUT = 8_400, 1_400
 
 
@@ -59,14 +59,17 @@ def _prose() -> tuple[str, str]:
 
 
 def _dialogues() -> tuple[list[Any], list[Any]]:
-    training = _source("dialogues.json") + chat.sft_records(SEED, CHAT_DIALOGUES, "train")
+    training = _source("dialogues.json") + _source("dialogues_2.json")
+    training += chat.sft_records(SEED, CHAT_DIALOGUES, "train")
     training += tasks.sft_records(SEED, TASK_DIALOGUES)
-    heldout = _source("dialogues_heldout.json") + chat.sft_records(SEED + 1, CHAT_HELDOUT, "heldout")
+    heldout = _source("dialogues_heldout.json") + _source("dialogues_heldout_2.json")
+    heldout += chat.sft_records(SEED + 1, CHAT_HELDOUT, "heldout")
     return _shuffled(training), heldout
 
 
 def _pairs() -> tuple[list[Any], list[Any]]:
-    training = _source("preferences.json") + preferences.pairs(SEED, PREFERENCE_PAIRS, "train")
+    training = _source("preferences.json") + _source("preferences_2.json")
+    training += preferences.pairs(SEED, PREFERENCE_PAIRS, "train")
     heldout = _source("preferences_heldout.json") + preferences.pairs(SEED + 1, PREFERENCE_HELDOUT, "heldout")
     return _shuffled(training), heldout
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import redirect_stdout
 from io import StringIO
 from random import Random
@@ -195,10 +196,22 @@ def test_impossible_orders_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_composed_and_hand_written_data_do_not_leak_into_each_other(
     training: list[dict[str, Any]], held_out: list[dict[str, Any]]
 ) -> None:
-    def prompts(name: str) -> set[str]:
-        records = json.loads((SOURCES / name).read_text(encoding="utf-8"))
-        return {record["messages"][0]["content"] for record in records if "messages" in record}
+    def prompts(pattern: str, *, held: bool) -> set[str]:
+        files = [path for path in sorted(SOURCES.glob(pattern)) if ("heldout" in path.name) == held]
+        assert len(files) == 2, files
+        written = [record for path in files for record in json.loads(path.read_text(encoding="utf-8"))]
+        return {record["messages"][0]["content"] for record in written}
 
     trained, kept = ({user_turns(record)[0] for record in records} for records in (training, held_out))
-    assert not trained & prompts("dialogues_heldout.json")
-    assert not kept & prompts("dialogues.json")
+    assert not trained & prompts("dialogues*.json", held=True)
+    assert not kept & prompts("dialogues*.json", held=False)
+    assert not prompts("dialogues*.json", held=True) & prompts("dialogues*.json", held=False)
+
+
+def test_hand_written_workings_have_the_form_of_the_composed_ones() -> None:
+    other_forms = re.compile(r"写\d|不够减|直接乘|拆成|位上\d|\d[*/]\d|\d位数，")
+    for path in sorted(SOURCES.glob("dialogues*.json")):
+        for record in json.loads(path.read_text(encoding="utf-8")):
+            if record["category"] == "math":
+                for message in record["messages"]:
+                    assert message["role"] == "user" or not other_forms.search(message["content"]), message

@@ -8,7 +8,16 @@ from random import Random
 import pytest
 
 from data.generators.task_core import SPLITS, in_split, split_of, unordered_key
-from data.generators.tasks import FAMILIES, LEVELS, draw, family_weights, generate, rlvf_records, sft_records
+from data.generators.tasks import (
+    FAMILIES,
+    LEVELS,
+    draw,
+    family_weights,
+    generate,
+    rlvf_records,
+    sft_records,
+    short_answer,
+)
 from data.generators.written_arithmetic import (
     addition_steps,
     comparison_steps,
@@ -152,13 +161,15 @@ def test_an_unknown_split_is_named():
 
 
 def test_every_working_is_judged_right_and_every_changed_answer_wrong():
+    finals: dict[str, set[str]] = {}
+    for task in ALL:
+        finals.setdefault(task.family, set()).add(task.working.split("，答案是")[1])
     for task in ALL:
         record = as_record(task)
         verifier = verifier_for(record)
         assert verifier.verify(record, task.working), task
         steps, final = task.working.split("，答案是")
-        others = {other.working.split("，答案是")[1] for other in ALL if other.family == task.family} - {final}
-        for wrong in sorted(others)[:3]:
+        for wrong in sorted(finals[task.family] - {final})[:3]:
             assert not verifier.verify(record, f"{steps}，答案是{wrong}"), (task, wrong)
 
 
@@ -174,15 +185,34 @@ def test_workings_end_in_the_fixed_form_and_stay_short():
 
 def test_sft_records_have_the_agreed_shape_and_mixture():
     records = sft_records(1, 700)
-    assert len(records) == 700
     assert records == sft_records(1, 700)
+    worked = [record for record in records if not record["messages"][1]["content"].startswith("答案是")]
+    assert len(worked) == 700
     for family, share in family_weights().items():
-        assert abs(sum(record["family"] == family for record in records) - 700 * share) <= 1
+        assert abs(sum(record["family"] == family for record in worked) - 700 * share) <= 1
     for record in records:
         user, assistant = record["messages"]
         assert (user["role"], assistant["role"]) == ("user", "assistant")
         assert record["category"] in ("math", "logic") and record["source"] == "generated"
     assert len({record["family"] for record in records[:100]}) == len(FAMILIES)
+
+
+def test_simple_sums_come_with_their_working_and_without():
+    families, prompts = {}, []
+    for record in sft_records(1, 3000):
+        user, assistant = (message["content"] for message in record["messages"])
+        prompts.append(user)
+        kinds = families.setdefault(record["family"], {True: 0, False: 0})
+        kinds[assistant.startswith("答案是")] += 1
+    assert len(set(prompts)) == len(prompts)
+    for family, kinds in families.items():
+        simple = family in ("addition", "subtraction", "multiplication", "missing_operand", "word_problem")
+        assert kinds[True] == (kinds[False] * 15 // 10 if simple else 0), family
+
+
+def test_a_short_answer_is_the_end_of_the_working():
+    task = next(task for task in generate(3, 5, "sft") if task.family == "addition")
+    assert short_answer(task) == f"答案是{task.expected_answer}。"
 
 
 def test_rlvf_records_have_the_agreed_shape():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data.generators import workings
 from data.generators.reasoning_text import ReasoningWriter
-from data.generators.stories import cast_bindings, place_bindings
+from data.generators.stories import setting_bindings
 from data.generators.weave import Bindings, Weaver
 from data.generators.written_arithmetic import value_of
 
@@ -20,12 +20,11 @@ class DialogueWriter:
         self.sums = ReasoningWriter(weaver)
 
     def _setting(self) -> Bindings:
-        bindings = cast_bindings(self.weaver, {"E": "worker", "T": "adult"})
-        bindings.update(place_bindings(self.weaver))
-        return bindings
+        return setting_bindings(self.weaver, {"E": "worker", "T": "adult"})
 
-    def _lines(self, bindings: Bindings, *turns: str) -> str:
-        lines = [self.weaver.expand(turn, bindings) for turn in turns]
+    def _lines(self, bindings: Bindings, *turns: str | list[str]) -> str:
+        """One line a turn; a turn is one template or a list of wordings."""
+        lines = [self.weaver.freshest([turn] if isinstance(turn, str) else turn, bindings) for turn in turns]
         return "\n".join(line for line in lines if line)
 
     def shopping(self) -> str:
@@ -41,10 +40,15 @@ class DialogueWriter:
                else f"{{E}}：[正好{note}元|{note}元，不用找]，[谢谢|慢走]。")
         return self._lines(
             bindings,
-            f"{{A}}：[{{E}}，|请问，|]{goods}[多少钱一斤|怎么卖|一斤几块钱]？",
+            [f"{{A}}：[{{E}}，|请问，|]{goods}[多少钱一斤|怎么卖|一斤几块钱]？",
+             f"{{A}}：[我想买点|{{亲甲}}让我来买|今晚要用]{goods}，[什么价|贵不贵|给个价]？",
+             f"{{A}}：[昨天您这儿的|上回买的]{goods}[很好|吃完了]，今天[还有吗，多少钱|是什么价]？",
+             f"{{A}}：这{goods}[看着真新鲜|颜色真好看]，[怎么卖的|几元一斤]？"],
             f"{{E}}：{goods}{price}元一斤，[今天新到的|刚摘的|甜不甜您尝尝|买得多便宜]。" if bindings["类"] == "水果" else
             f"{{E}}：{goods}{price}元一斤，[今天新到的|早上刚摘的|炒着吃最好|放两天也不坏]。",
-            f"{{A}}：[来|我要]{weight}斤{goods}，[再来|再要]{second_weight}斤{more}。",
+            [f"{{A}}：[来|我要]{weight}斤{goods}，[再来|再要]{second_weight}斤{more}。",
+             f"{{A}}：[那就|好，]{goods}{weight}斤，{more}{second_weight}斤，[一起算|装两个袋子]。",
+             f"{{A}}：[家里来客|要做一桌菜]，{goods}要{weight}斤，{more}要{second_weight}斤，[麻烦您|多谢]。"],
             f"{{E}}：好，{goods}{price}×{weight}={first}元，{more}{second_price}元一斤，{second_price}×{second_weight}={second}元，"
             f"一共{first}+{second}={total}元。",
             f"{{A}}：[给您|这是]{note}元。",
@@ -59,12 +63,19 @@ class DialogueWriter:
         note = next(note for note in NOTES if note >= a + b)
         return self._lines(
             bindings,
-            "{A}：[{E}，|]{地}的人都说[您的店好吃|您手艺好]，[有什么好吃的|什么最有名]？",
+            ["{A}：[{E}，|]{地}的人都说[您的店好吃|您手艺好]，[有什么好吃的|什么最有名]？",
+             "{A}：我们从{去处}[走过来|骑车来]，[饿坏了|走了{两位}分钟]，有什么[快的|热的|管饱的]？",
+             "{A}：{B}第一次来{地}，想吃点[本地的|特别的]，您给[推荐推荐|说说]？",
+             "{A}：[闻着味就进来了|门口的灯笼真好看]，[都有什么|能点两样吗]？",
+             "{A}：{亲甲}[常夸|总提起]您这儿，今天[有什么|做什么]好吃的？"],
             f"{{E}}：{one}和{two}[最受欢迎|卖得最好|都是现做的]，{one}一份{a}元，{two}一份{b}元。",
-            "{B}：[那就|好，]各要一份，[少放盐|不要辣|快一点好吗|汤多一点]。",
+            ["{B}：[那就|好，]各要一份，[少放盐|不要辣|快一点好吗|汤多一点]。",
+             "{B}：两样都来，[{A}|我][吃辣|不吃香菜|要大碗]，[我|{A}]要[小碗|清淡的|多放醋]。",
+             "{B}：听着就香，一样一份，[再给两杯{饮料}|筷子两双|坐靠窗那桌]。"],
             f"{{A}}：[吃好了|结账]，{a}+{b}，[一共|应该是]{a + b}元，[对吗|是吧]？",
             f"{{E}}：[对|没错]，{a}+{b}={a + b}元。[收您|您给的是]{note}元，找您{note - a - b}元。",
-            "{B}：[味道真好|吃得很饱]，[下次还来|谢谢]。",
+            ["{B}：[味道真好|吃得很饱]，[下次还来|谢谢]。", "{B}：[回去告诉{亲乙}|下回带{弟妹}来]，[一定要来尝尝|让{他弟}也吃一碗]。",
+             "{A}：[连汤都喝光了|{B}把碗都舔干净了]，[多谢您|手艺真好]。", ""],
         )
 
     def homework(self) -> str:
@@ -77,11 +88,15 @@ class DialogueWriter:
         bindings = self._setting()
         return self._lines(
             bindings,
-            f"{{A}}：{{B}}，{a}{operation}{b}[怎么算？|我算不对，教教我吧。|这道题你会吗？|我算了两遍，得数不一样。]",
-            f"{{B}}：[别急|不难|你看]，{advice}。[第一步做什么|你先试试]？",
+            [f"{{A}}：{{B}}，{a}{operation}{b}[怎么算？|我算不对，教教我吧。|这道题你会吗？|我算了两遍，得数不一样。]",
+             f"{{A}}：{{B}}，[第{{一位}}题|最后一题|黑板上那道]，{a}{operation}{b}，[我卡住了|你算出来了吗]？",
+             f"{{A}}：{{亲甲}}[考我|让我算]{a}{operation}{b}，[你陪我算一遍|帮我看看步骤]。"],
+            [f"{{B}}：[别急|不难|你看]，{advice}。[第一步做什么|你先试试]？",
+             f"{{B}}：{advice}，[一步一步写出来|边写边说]。",
+             f"{{B}}：[我也常错|老师说过]，{advice}。[拿笔来|你写我看]。"],
             f"{{A}}：[我试试|我来写]：{working}。",
-            f"{{B}}：[对了|完全正确|很好]，答案是{answer}。[以后都这样一步一步写|写清楚就不会错|再做一道吧]。",
-            "{A}：[谢谢你|我会了|原来不难]。",
+            f"{{B}}：[对了|完全正确|很好|没错]，答案是{answer}。[以后都这样一步一步写|写清楚就不会错|再做一道吧|这回放心了吧|可以去{{去处}}玩了]。",
+            ["{A}：[谢谢你|我会了|原来不难]。", "{A}：[明天|下回]我[教{弟妹}|也讲给别人听]。", ""],
         )
 
     def helper(self) -> str:
@@ -90,9 +105,10 @@ class DialogueWriter:
         bindings = self._setting()
         return self._lines(
             bindings,
-            f"{{A}}：[小算，|小算你好，|请问，|]{name}",
-            f"小算：[我们一步一步算|好的|来算一算|没问题]。{working}。答案是{answer}。",
-            "{A}：[谢谢|明白了|原来这样算|算得真清楚]。",
+            [f"{{A}}：[小算，|小算你好，|请问，|]{name}", f"{{A}}：[帮我算一下，|{{B}}问我，|作业里有一题，|快来帮忙，]{name}"],
+            [f"小算：[我们一步一步算|好的|来算一算|没问题]。{working}。答案是{answer}。",
+             f"小算：[先列出过程|写给你看|从头来]：{working}。[所以|]答案是{answer}。"],
+            ["{A}：[谢谢|明白了|原来这样算|算得真清楚]。", "{A}：[和我想的一样|我再验一遍|{B}也算对了]。", ""],
             "[小算：[不客气|不用谢|欢迎再问|很高兴能帮上忙]。|]",
         )
 

@@ -7,10 +7,16 @@ A predicate is said right after its subject: "大象" + "能用鼻子吸水".
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from data.generators.stories import cast_bindings, place_bindings
+from data.generators.stories import setting_bindings
 from data.generators.weave import Bindings, Weaver, load_table
+
+ENTITY_TABLES = ("prose_entities_living", "prose_entities_things", "prose_entities_culture", "prose_entities_science")
+
+_POSSESSIVE = re.compile(r"(?:^|[\[|])的")  # "的叶子像手掌" must follow its subject directly
+_DETACHED = re.compile(r"(?:^|[^}])\{[fg]\}")
 
 Category = dict[str, Any]
 Entity = list[str]
@@ -18,7 +24,7 @@ Entity = list[str]
 
 def categories() -> list[Category]:
     """All categories in file order."""
-    return [*load_table("prose_entities_living"), *load_table("prose_entities_things")]
+    return [category for table in ENTITY_TABLES for category in load_table(table)]
 
 
 class FactWriter:
@@ -29,17 +35,19 @@ class FactWriter:
         self.frames: dict[str, list[str]] = load_table("prose_facts")
 
     def _frame(self, name: str, bindings: Bindings) -> str:
-        return self.weaver.expand(self.weaver.rng.choice(self.frames[name]), bindings)
+        frames = self.frames[name]
+        if any(_POSSESSIVE.search(bindings.get(predicate, "")) for predicate in "fg"):
+            frames = [frame for frame in frames if not _DETACHED.search(frame)]
+        return self.weaver.freshest(frames, bindings)
 
     def _setting(self, category: Category) -> Bindings:
-        bindings = cast_bindings(self.weaver, {"E": "adult"})
-        bindings.update(place_bindings(self.weaver))
-        person = category["category"] == "职业"
-        bindings.update(
-            {"label": category["label"], "class": category["class"], "category": category["category"], "kind": category["kind"],
-             "它": "他们" if person else "它"}
-        )
-        return bindings
+        bindings = setting_bindings(self.weaver, {"E": "adult"})
+        return {**bindings, **self._class(category)}
+
+    @staticmethod
+    def _class(category: Category) -> Bindings:
+        """How the entities of a category are called, counted and referred to."""
+        return {**{key: category[key] for key in ("label", "class", "category", "kind")}, "它": category.get("pronoun", "它")}
 
     def _draw(self, count: int) -> tuple[Category, list[Entity], Bindings]:
         category = self.weaver.rng.choice(categories())
@@ -96,10 +104,7 @@ class FactWriter:
         keys = self.weaver.rng.sample(range(1, len(category["keys"]) + 1), self.weaver.rng.randint(2, 4))
         sentences = [self._frame("compare_open", bindings)]
         for key in keys:
-            facts = {**bindings, "f": first[key], "g": second[key]}
-            possessive = first[key].startswith("的") or second[key].startswith("的") or "[的" in first[key] + second[key]
-            frame = "{X}{f}，{Y}{g}" if possessive else self.weaver.rng.choice(self.frames["compare"])
-            sentences.append(self.weaver.expand(frame, facts) + "。")
+            sentences.append(self._frame("compare", {**bindings, "f": first[key], "g": second[key]}) + "。")
         sentences.append(self._frame("compare_end", bindings))
         return "".join(sentences)
 
@@ -122,7 +127,7 @@ class FactWriter:
         bindings["list"] = "、".join(entity[0] for _, entity in chosen)
         sentences = []
         for category, entity in chosen:
-            local = {**bindings, **{key: self._setting(category)[key] for key in ("label", "class", "category", "它")},
+            local = {**bindings, **self._class(category),
                      "X": entity[0], "f": entity[1]}
             sentences.append(self._frame("sort_line", local) + "。")
         opening = self._frame("sort_open", bindings)
@@ -130,8 +135,18 @@ class FactWriter:
                   for category in two]
         return opening + "\n" + "".join(sentences) + "\n" + "答案：" + "，".join(groups) + "。"
 
+    def cards(self) -> str:
+        """Several entities of a category, each with its answer to one and the same question."""
+        category, entities, bindings = self._draw(2 if self.weaver.heldout else self.weaver.rng.randint(3, 5))
+        key = self.weaver.rng.randrange(len(category["keys"]))
+        bindings["数"] = "零一两三四五"[len(entities)]
+        lines = [self._frame("cards_line", {**bindings, "X": entity[0], "f": entity[key + 1]}) + "。"
+                 for entity in entities]
+        joined = self.weaver.rng.choice(["", "\n"])
+        return self._frame("cards_open", bindings) + joined + "".join(lines) + self._frame("cards_end", bindings)
+
     def document(self) -> str:
         """One document of a random kind."""
-        kinds = [self.introduction, self.lesson, self.questions, self.comparison, self.riddle, self.sorting]
-        kind = self.weaver.rng.choices(kinds, weights=[4, 5, 4, 5, 3, 3])[0]
+        kinds = [self.introduction, self.lesson, self.questions, self.comparison, self.riddle, self.sorting, self.cards]
+        kind = self.weaver.rng.choices(kinds, weights=[4, 5, 4, 5, 3, 3, 4])[0]
         return kind()

@@ -47,6 +47,7 @@ _BARE_SHARE = 0.5
 _LENGTH_TRIES = 40
 _CLOSE, _LOOSE = 10, 25
 _PATIENCE = 3000
+_COMMA_SHARE = 0.75
 
 _EVASIVE = (
     "这个我不太清楚。",
@@ -162,11 +163,17 @@ def _off_topic(rng: Random, topic: Topic) -> str:
 
 
 def _sentences(rng: Random, topic: Topic, wordings: tuple[str, ...], low: int, high: int) -> str:
-    """Some of the wordings in random order, one of them sometimes joined like a further fact."""
+    """Some of the wordings in random order, joined by commas as often as by full stops: good answers have commas.
+
+    One of them is sometimes joined like a further fact.
+    """
     said = [text.format(topic.name) for text in rng.sample(wordings, rng.randint(low, high))]
     if len(said) > 1 and rng.random() < 0.6:
         place = rng.randrange(1, len(said))
         said[place] = "另外，" + said[place]
+    for place in range(len(said) - 1):
+        if said[place].endswith("。") and not said[place + 1].startswith("另外") and rng.random() < _COMMA_SHARE:
+            said[place] = said[place].removesuffix("。") + "，"
     return "".join(said)
 
 
@@ -183,7 +190,7 @@ def _repetitive(rng: Random, topic: Topic) -> str:
     first, second = topic.name + topic.facts[0], topic.facts[1]
     way = rng.random()
     if way < 0.2:
-        body = f"{first}。" * rng.randint(2, 4)
+        body = rng.choice("，。").join([first] * rng.randint(2, 4)) + "。"
     elif way < 0.4:
         body = f"{first}。" + f"另外，{first}。" * rng.randint(1, 3)
     elif way < 0.7:

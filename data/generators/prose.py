@@ -1,4 +1,4 @@
-"""Composed pretraining text: the mixture of stories, scenes, facts, reasoning and dialogues.
+"""Composed pretraining text: the mixture of stories, scenes, facts, reasoning, reports and dialogues.
 
 `compose_documents` and `heldout_documents` draw from disjoint halves of the hand-written tables (names, places,
 story records, entities, things to count) and from disjoint pairs of operands, so held-out text cannot be
@@ -8,67 +8,81 @@ training text with the words moved.
 from __future__ import annotations
 
 import random
-import re
-from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from data.generators.dialogues import DialogueWriter
 from data.generators.facts import FactWriter
+from data.generators.language import LanguageWriter
+from data.generators.lives import LifeWriter
+from data.generators.measures import MeasureWriter
+from data.generators.novelty import Memory
+from data.generators.number_puzzles import NumberPuzzleWriter
+from data.generators.puzzles import PuzzleWriter
 from data.generators.reasoning_text import ReasoningWriter
-from data.generators.stories import Script, tell
-from data.generators.weave import Weaver, load_table
+from data.generators.reports import ReportWriter
+from data.generators.schedules import ScheduleWriter
+from data.generators.stories import Script, load_scripts, tell
+from data.generators.weave import Weaver
+from data.generators.worlds import WorldWriter
 
-STORY_TABLES = ("prose_stories_home", "prose_stories_town", "prose_stories_work", "prose_stories_fables")
-# Shares of documents, not of characters: a story is about twice as long as a piece of facts.
-MIXTURE = {"story": 0.23, "scene": 0.07, "facts": 0.33, "reasoning": 0.24, "script_dialogue": 0.05, "dialogue": 0.08}
-MAX_LINE_REPEATS = 3
-MAX_SENTENCE_REPEATS = 2
-LONG_SENTENCE = 12
-MAX_TRIES = 40
+SCRIPT_MIXTURE = {
+    ("prose_stories_home", "prose_stories_town", "prose_stories_work", "prose_stories_fables"): 175,
+    ("prose_quests",): 42, ("prose_scenes",): 60, ("prose_travel",): 30, ("prose_dialogues",): 34, ("prose_diary",): 64,
+    ("prose_letters",): 58, ("prose_interviews",): 22, ("prose_guides",): 66, ("prose_causes",): 40, ("prose_talks",): 42,
+}
+"""Weights of documents told from scripts; the scripts of the tables named together are equally likely."""
 
-_SENTENCE_END = re.compile(r"[。！？\n]")
+WRITER_MIXTURE: dict[Any, int] = {
+    FactWriter: 690, ReasoningWriter: 370, DialogueWriter: 95, ReportWriter: 135, LifeWriter: 36, WorldWriter: 130,
+    MeasureWriter: 66, PuzzleWriter: 140, NumberPuzzleWriter: 60, ScheduleWriter: 74, LanguageWriter: 150,
+}
+"""Weights of documents that a writer computes. Shares of documents, not of characters: a story is twice as long."""
+
+MAX_WORN = 0.16
+"""A document of which a larger part has been said before is written anew, a few times."""
+REDRAFTS = 3
+MAX_TRIES = 60
 
 
-class _Novelty:
-    """Remembers lines and longer sentences, and refuses a document that would repeat one too often."""
+def _sources(weaver: Weaver) -> dict[Callable[[], str], float]:
+    """What can be written, and how often."""
+    sources: dict[Callable[[], str], float] = {writer(weaver).document: weight for writer, weight in WRITER_MIXTURE.items()}
+    for tables, weight in SCRIPT_MIXTURE.items():
+        scripts = [script for table in tables for script in load_scripts(table)]
+        sources[_teller(weaver, scripts)] = weight
+    return sources
 
-    def __init__(self) -> None:
-        self.lines: Counter[str] = Counter()
-        self.sentences: Counter[str] = Counter()
 
-    def admit(self, document: str) -> bool:
-        """Whether the document is new enough; if it is, count its lines and sentences."""
-        lines = document.split("\n")
-        sentences = [piece for piece in _SENTENCE_END.split(document) if len(piece) >= LONG_SENTENCE]
-        if any(self.lines[line] >= MAX_LINE_REPEATS for line in lines) or len(set(lines)) < len(lines):
-            return False
-        if any(self.sentences[piece] >= MAX_SENTENCE_REPEATS for piece in sentences):
-            return False
-        self.lines.update(lines)
-        self.sentences.update(sentences)
-        return True
+def _teller(weaver: Weaver, scripts: list[Script]) -> Callable[[], str]:
+    return lambda: tell(weaver, weaver.rng.choice(scripts))
+
+
+def _freshest_document(write: Callable[[], str], memory: Memory) -> str:
+    """The least worn of a few documents, or the first that is new enough; may still break a rule of the memory."""
+    best, least = "", 2.0
+    for _ in range(REDRAFTS):
+        document = write()
+        worn = memory.share(document)
+        if worn < least and (memory.allows(document) or not best):
+            best, least = document, worn
+        if least <= MAX_WORN:
+            break
+    return best
 
 
 def _compose(seed: int, count: int, heldout: bool) -> list[str]:
     """``count`` documents; redraws a document that repeats what earlier ones said."""
     rng = random.Random(f"{seed} {'heldout' if heldout else 'train'}")
-    weaver = Weaver(rng, heldout)
-    stories: list[Script] = [script for table in STORY_TABLES for script in load_table(table)]
-    writers: dict[str, Callable[[], str]] = {
-        "story": lambda: tell(weaver, rng.choice(stories)),
-        "scene": lambda: tell(weaver, rng.choice(load_table("prose_scenes"))),
-        "facts": FactWriter(weaver).document,
-        "reasoning": ReasoningWriter(weaver).document,
-        "script_dialogue": lambda: tell(weaver, rng.choice(load_table("prose_dialogues"))),
-        "dialogue": DialogueWriter(weaver).document,
-    }
-    novelty = _Novelty()
+    memory = Memory()
+    sources = _sources(Weaver(rng, heldout, memory))
+    writers, weights = list(sources), list(sources.values())
     documents: list[str] = []
-    kinds, weights = list(MIXTURE), list(MIXTURE.values())
     refused = 0
     while len(documents) < count:
-        document = writers[rng.choices(kinds, weights)[0]]()
-        if novelty.admit(document):
+        document = _freshest_document(rng.choices(writers, weights)[0], memory)
+        if memory.allows(document):
+            memory.remember(document)
             documents.append(document)
             refused = 0
         else:
@@ -79,7 +93,7 @@ def _compose(seed: int, count: int, heldout: bool) -> list[str]:
 
 
 def compose_documents(seed: int, count: int) -> list[str]:
-    """``count`` training documents of 1 to 6 paragraphs, joined by newlines; the same seed gives the same text.
+    """``count`` training documents of 1 to 8 paragraphs, joined by newlines; the same seed gives the same text.
 
     Raises RuntimeError when the hand-written tables cannot give that many different documents.
     """

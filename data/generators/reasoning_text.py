@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from data.generators import workings
-from data.generators.stories import cast_bindings, place_bindings
+from data.generators.stories import setting_bindings
 from data.generators.weave import Bindings, Weaver, load_table
 from data.generators.written_arithmetic import value_of, written_steps
 
@@ -26,8 +26,7 @@ class ReasoningWriter:
         self.table: dict[str, Any] = load_table("prose_reasoning")
 
     def _setting(self) -> Bindings:
-        bindings = cast_bindings(self.weaver, {"C": "child", "E": "adult"})
-        bindings.update(place_bindings(self.weaver))
+        bindings = setting_bindings(self.weaver, {"C": "child", "E": "adult"})
         thing, unit = self.rng.choice(self.weaver.entries(self.table["things"]))
         bindings.update({"物": thing, "量": unit})
         return bindings
@@ -53,7 +52,7 @@ class ReasoningWriter:
         return f"{written_steps(kind, a, b)}，{a}{kind}{b}={value_of(kind, a, b)}"
 
     def _frame(self, name: str, bindings: Bindings) -> str:
-        return self.weaver.expand(self.rng.choice(self.table[name]), bindings)
+        return self.weaver.freshest(self.table[name], bindings)
 
     def _solve(self, ask: str, bindings: Bindings, working: str, answer: str, tip: str = "", check: str = "") -> str:
         """Question, lead-in, working, optional tip and check, and the answer in its fixed form."""
@@ -273,8 +272,8 @@ class ReasoningWriter:
         facts = [f"{x}比{y}{more}", f"{y}比{z}{more}"]
         self.rng.shuffle(facts)
         wanted, name = self.rng.choice([(most, x), (least, z)])
-        return (f"{facts[0]}，{facts[1]}。三个人里谁{wanted}？\n从前到后排一排：{x}在{y}前面，{y}在{z}前面，"
-                f"次序是{x}、{y}、{z}，{wanted}的是{name}。答案是{name}。")
+        return (f"{facts[0]}，{facts[1]}。三个人里谁{wanted}？\n连起来看：{x}比{y}{more}，{y}又比{z}{more}，"
+                f"从{most}到{least}是{x}、{y}、{z}，{wanted}的是{name}。答案是{name}。")
 
     def shopping(self) -> str:
         """Price times count, and the change."""

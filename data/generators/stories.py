@@ -1,13 +1,16 @@
-"""Stories, scenes and dialogues told from scripts.
+"""Stories, scenes, dialogues, diaries, notices, recipes, interviews: everything that is told from a script.
 
-A script (``data/sources/prose_stories_*.json``, ``prose_scenes.json``, ``prose_dialogues_*.json``) is a sequence
-of plot steps with several wordings each, a cast, and records: each record is one concrete case (one lost thing,
-one skill, one dish) whose hand-written clauses fit each other. Telling a script draws a cast, a place, a
-record and a wording for every step.
+A script (in the tables that `load_scripts` reads) is a sequence of plot steps with several wordings each, a cast,
+and records: each record is one concrete case (one lost thing, one skill, one dish) whose hand-written clauses fit
+each other. Telling a script draws a cast, a place, a record and a wording for every step. A step may also be
+``{"take": [2, 3], "of": [step, ...]}``: two or three of its inner steps, in their order (``"shuffle": true``: in
+any order). ``pools`` of a script hold content (split between training and held-out text), ``phrases`` hold wordings.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +20,34 @@ from data.generators.workings import is_reserved
 MIN_PARAGRAPH_STEPS = 2
 NICKNAME_SHARE = 0.35
 
+KIN = {"妈妈": "她", "爸爸": "他", "奶奶": "她", "爷爷": "他", "外婆": "她", "外公": "他", "姑姑": "她", "舅舅": "他",
+       "小姨": "她", "叔叔": "他"}
+YOUNGER = {"弟弟": "他", "妹妹": "她", "表弟": "他", "小表妹": "她", "堂弟": "他", "堂妹": "她"}
+SEASONS = {"春": (3, 4, 5), "夏": (6, 7, 8), "秋": (9, 10, 11), "冬": (12, 1, 2)}
+
+_DOUBLE_STOP = re.compile(r"([。！？…]”?)[。，；]")
+
 Script = dict[str, Any]
+Step = list[str] | dict[str, Any]
+
+
+def load_scripts(table: str) -> list[Script]:
+    """The scripts of a table, each with the pools that the table gives to all of them.
+
+    A script may tell the records of another one: ``"records": "its id"``.
+    """
+    content = load_table(table)
+    if isinstance(content, list):
+        return content
+    shared = {name: content.get(name, {}) for name in ("pools", "phrases")}
+    scripts = {script["id"]: script for script in content["scripts"]}
+    loaded = []
+    for script in scripts.values():
+        merged = {**script, **{name: {**shared[name], **script.get(name, {})} for name in shared}}
+        if isinstance(script.get("records"), str):
+            merged["records"] = scripts[script["records"]]["records"]
+        loaded.append(merged)
+    return loaded
 
 
 class Casting:
@@ -41,8 +71,9 @@ class Casting:
     def child(self, girl: bool) -> str:
         """A child's name: a nickname, or surname and given name."""
         rng = self.weaver.rng
-        if rng.random() < NICKNAME_SHARE:
-            return self._fresh(lambda: rng.choice(self.names["girl_nicknames" if girl else "boy_nicknames"]))
+        nicknames = [name for name in self.names["girl_nicknames" if girl else "boy_nicknames"] if name not in self.taken]
+        if nicknames and rng.random() < NICKNAME_SHARE:
+            return self._fresh(lambda: rng.choice(nicknames))
         given = self.names["girls" if girl else "boys"]
         return self._fresh(lambda: rng.choice(self.names["surnames"]) + rng.choice(given))
 
@@ -79,6 +110,9 @@ class Casting:
         pronoun = "她" if woman else "他"
         if kind in ("child", "girl", "boy"):
             return self.child(woman), pronoun
+        if kind == "person":
+            given = self.names["girls" if woman else "boys"]
+            return self._fresh(lambda: self.weaver.rng.choice(self.names["surnames"]) + self.weaver.rng.choice(given)), pronoun
         if kind in ("adult", "woman", "man"):
             return self.adult("woman" if woman else "man"), pronoun
         if kind == "worker":
@@ -120,6 +154,28 @@ def number_bindings(weaver: Weaver) -> Bindings:
             "三位": str(draw(101, 699)), "时": weaver.rng.choice("八九十两三四"), "日": weaver.rng.choice("一二三四五六日")}
 
 
+def season_bindings(weaver: Weaver) -> Bindings:
+    """Bind a date and what can be seen at that time of year: ``{月}``, ``{号}``, ``{季}``, ``{季景}``, ``{晴雨}``."""
+    season = weaver.rng.choice(list(SEASONS))
+    return {"月": str(weaver.rng.choice(SEASONS[season])), "号": str(weaver.rng.randint(1, 28)), "季": season,
+            "季景": f"{{{season}景}}", "晴雨": f"{{{season}天气}}"}
+
+
+def kin_bindings(weaver: Weaver) -> Bindings:
+    """Bind two grown-up relatives, ``{亲甲}`` and ``{亲乙}``, and a younger one, ``{弟妹}``, with their pronouns."""
+    first, second = weaver.rng.sample(list(KIN), 2)
+    younger = weaver.rng.choice(list(YOUNGER))
+    return {"亲甲": first, "他甲": KIN[first], "亲乙": second, "他乙": KIN[second], "弟妹": younger, "他弟": YOUNGER[younger]}
+
+
+def setting_bindings(weaver: Weaver, cast: dict[str, str]) -> Bindings:
+    """A cast, a place, a date, numbers and relatives: all that a template may name besides the word pools."""
+    bindings = cast_bindings(weaver, cast)
+    for more in (place_bindings, number_bindings, season_bindings, kin_bindings):
+        bindings.update(more(weaver))
+    return bindings
+
+
 def lay_out(weaver: Weaver, steps: list[str]) -> str:
     """Join the sentences of a story into one to three paragraphs, each of two steps or more."""
     steps = [step for step in steps if step]
@@ -130,16 +186,35 @@ def lay_out(weaver: Weaver, steps: list[str]) -> str:
     return "\n".join("".join(steps[start:end]) for start, end in pairwise(edges))
 
 
+def punctuate(text: str) -> str:
+    """Drop a full stop that follows the end of a sentence: a phrase that ends in ``？`` may stand before ``。``."""
+    return _DOUBLE_STOP.sub(r"\1", text)
+
+
+def plan(weaver: Weaver, steps: Sequence[Step]) -> list[list[str]]:
+    """The wordings of every step that is told, in order."""
+    told: list[list[str]] = []
+    for step in steps:
+        if isinstance(step, list):
+            told.append(step)
+            continue
+        low, high = step["take"]
+        chosen = weaver.rng.sample(range(len(step["of"])), weaver.rng.randint(low, high))
+        order = chosen if step.get("shuffle") else sorted(chosen)
+        told += plan(weaver, [step["of"][index] for index in order])
+    return told
+
+
 def tell(weaver: Weaver, script: Script) -> str:
     """One document from one script. ``layout`` "prose" flows in paragraphs, "lines" gives each step a line."""
-    bindings = cast_bindings(weaver, script.get("cast", {}))
-    bindings.update(place_bindings(weaver))
-    bindings.update(number_bindings(weaver))
-    record = weaver.rng.choice(split_table(script["records"], weaver.heldout))
-    bindings.update(zip(script["slots"], record, strict=True))
+    teller = weaver.with_pools(script.get("pools", {}), script.get("phrases", {}))
+    bindings = setting_bindings(weaver, script.get("cast", {}))
+    if "records" in script:
+        record = weaver.rng.choice(split_table(script["records"], weaver.heldout))
+        bindings.update(zip(script["slots"], record, strict=True))
     if "moral" in script:
         bindings["道理"] = weaver.rng.choice(script["moral"])
-    steps = [weaver.expand(weaver.rng.choice(step), bindings) for step in script["steps"]]
+    steps = [punctuate(teller.freshest(wordings, bindings)) for wordings in plan(weaver, script["steps"])]
     if script["layout"] == "lines":
         return "\n".join(step for step in steps if step)
     return lay_out(weaver, steps)

@@ -19,7 +19,7 @@ from data.generators.math_tasks import (
 from data.generators.task_core import SPLITS, Task, in_split
 from data.generators.word_problems import word_problem
 
-__all__ = ["FAMILIES", "LEVELS", "Task", "draw", "family_weights", "generate", "rlvf_records", "sft_records"]
+__all__ = ["FAMILIES", "LEVELS", "Task", "draw", "family_weights", "generate", "rlvf_records", "sft_records", "short_answer"]
 
 LEVELS = (1, 2, 3)
 FAMILIES: Mapping[str, Callable[[Random, int], Task]] = {
@@ -41,13 +41,18 @@ FAMILIES: Mapping[str, Callable[[Random, int], Task]] = {
 
 # Parts of the supervised examples: the families that take longest to learn get the most practice.
 _PRACTICE: Mapping[str, int] = dict.fromkeys(FAMILIES, 2) | {
-    "multiplication": 3,
-    "word_problem": 3,
     "comparison": 3,
-    "sequence": 3,
-    "remainder": 1,
+    "sequence": 4,
+    "clock": 3,
+    "ordering": 3,
     "parity": 1,
+    "syllogism": 1,
 }
+# Simple sums are mostly answered straight out, as people do when asked in passing, and only sometimes worked out:
+# so many short answers come on every ten with their working. The last stage finds out which of the two pays.
+_SHORT: Mapping[str, int] = dict.fromkeys(
+    ("addition", "subtraction", "multiplication", "missing_operand", "word_problem"), 15
+)
 # Draws without a new task of the wanted split after which a level counts as exhausted. The rarest split is hit by
 # one draw in 44, so this is no matter of bad luck.
 _PATIENCE = 3000
@@ -97,22 +102,32 @@ def family_weights() -> dict[str, float]:
 
 
 def sft_records(seed: int, count: int) -> list[dict[str, object]]:
-    """``count`` single-turn dialogues with the working as the answer, from the "sft" split, shuffled.
+    """Single-turn dialogues from the "sft" split, shuffled: ``count`` with the working as the answer, and short ones.
 
-    Families are mixed by ``family_weights``. Each record has "messages", "category" ("math" or "logic"), "family"
-    and "source".
+    Families are mixed by ``family_weights``; simple sums come in addition with nothing but the answer. Each record
+    has "messages", "category" ("math" or "logic"), "family" and "source".
     """
     records: list[dict[str, object]] = []
     bound, given = 0.0, 0
     for family, share in family_weights().items():
         bound += share * count
-        wanted = round(bound) - given
-        given += wanted
-        for task in _family_tasks(seed, family, wanted, "sft"):
-            messages = [{"role": "user", "content": task.prompt}, {"role": "assistant", "content": task.working}]
-            records.append({"messages": messages, "category": task.type, "source": "generated", "family": family})
+        worked = round(bound) - given
+        given += worked
+        drawn = _family_tasks(seed, family, worked + worked * _SHORT.get(family, 0) // 10, "sft")
+        records += [_dialogue(task, task.working) for task in drawn[:worked]]
+        records += [_dialogue(task, short_answer(task)) for task in drawn[worked:]]
     Random(f"order {seed}").shuffle(records)
     return records
+
+
+def short_answer(task: Task) -> str:
+    """The end of the working: the answer and nothing else."""
+    return task.working[task.working.rindex("答案是") :]
+
+
+def _dialogue(task: Task, answer: str) -> dict[str, object]:
+    messages = [{"role": "user", "content": task.prompt}, {"role": "assistant", "content": answer}]
+    return {"messages": messages, "category": task.type, "source": "generated", "family": task.family}
 
 
 def rlvf_records(seed: int, count: int, split: str) -> list[dict[str, object]]:
