@@ -212,18 +212,36 @@ def _reward(plan: Plan, console: Console) -> StageResult:
     return _result("reward", measures, _samples(labels, scores_before, scores()), history, settings)
 
 
-def _rlhf(plan: Plan, console: Console) -> StageResult:
+ANSWER_MEASURES = {
+    "reward": "mean reward (SFT deviations)",
+    "kl": "KL per response (nats)",
+    "win_rate": "win rate against SFT by rubric",
+    "rubric": "rubric points (0-6)",
+    "facts_right": "facts right",
+}
+"""How answers to held-out prompts are measured from the fourth stage on, by the name PPOTrainer gives each measure."""
+
+
+def _ppo_trainer(plan: Plan, policy: GPT, tokenizer: Tokenizer) -> PPOTrainer:
     pairs, heldout = plan.pairs()
+    return PPOTrainer(
+        policy,
+        _load_reward_model(plan.out, tokenizer),
+        tokenizer,
+        policy.config,
+        plan.preset.rlhf,
+        prompts=sorted({record["prompt"] for record in pairs}),
+        heldout=list({record["prompt"]: record for record in heldout}.values()),
+        seed=plan.seed,
+    )
+
+
+def _rlhf(plan: Plan, console: Console) -> StageResult:
     _, tasks = plan.tasks()
     policy, tokenizer = _start(plan, "rlhf", console)
-    reward_model = _load_reward_model(plan.out, tokenizer)
-    settings = plan.preset.rlhf
-    prompts = sorted({record["prompt"] for record in pairs})
-    asked = list({record["prompt"]: record for record in heldout}.values())
-    trainer = PPOTrainer(
-        policy, reward_model, tokenizer, policy.config, settings, prompts=prompts, heldout=asked, seed=plan.seed
-    )
-    console.print(f"rlhf: {len(prompts):,} prompts")
+    trainer = _ppo_trainer(plan, policy, tokenizer)
+    asked, settings = trainer.heldout, plan.preset.rlhf
+    console.print(f"rlhf: {len(trainer.prompts):,} prompts")
     shown = [record["prompt"] for record in asked[:SAMPLES]]
 
     def measure() -> tuple[dict[str, float], dict[str, float]]:
@@ -233,14 +251,7 @@ def _rlhf(plan: Plan, console: Console) -> StageResult:
     history = _train(trainer, plan, console, settings)
     after = measure()
     _save(plan.out, "rlhf", policy, tokenizer)
-    names = {
-        "reward": "mean reward (SFT deviations)",
-        "kl": "KL per response (nats)",
-        "win_rate": "win rate against SFT by rubric",
-        "rubric": "rubric points (0-6)",
-        "facts_right": "facts right",
-    }
-    measures = _measures("rlhf", before[0], after[0], names, len(asked))
+    measures = _measures("rlhf", before[0], after[0], ANSWER_MEASURES, len(asked))
     measures += _measures("rlhf", before[1], after[1], {"accuracy": "verified accuracy on tasks"}, len(tasks))
     return _result(
         "rlhf", measures, _samples(shown, samples_before, _answers(policy, tokenizer, shown)), history, settings
@@ -254,14 +265,32 @@ def _rlvf(plan: Plan, console: Console) -> StageResult:
     trainer = RLVFTrainer(model, tokenizer, model.config, settings, tasks=tasks, heldout=heldout, seed=plan.seed)
     console.print(f"rlvf: {len(tasks):,} tasks")
     shown = [task["prompt"] for task in heldout[:: max(1, len(heldout) // SAMPLES)]][:SAMPLES]
-    before, samples_before = trainer.evaluate(heldout), _answers(model, tokenizer, shown)
+    judge = _judge(plan, tokenizer)
+
+    def measure() -> tuple[dict[str, float], dict[str, float]]:
+        answers: dict[str, float] = {}
+        if judge is not None:
+            judge.policy = model
+            answers = judge.evaluate_on(judge.heldout)
+        return trainer.evaluate(heldout), answers
+
+    before, samples_before = measure(), _answers(model, tokenizer, shown)
     history = _train(trainer, plan, console, settings)
-    after = trainer.evaluate(heldout)
+    after = measure()
     _save(plan.out, "rlvf", model, tokenizer)
-    measures = _accuracies("rlvf", before, after, "verified accuracy on tasks")
+    measures = _accuracies("rlvf", before[0], after[0], "verified accuracy on tasks")
+    if judge is not None:
+        measures += _measures("rlvf", before[1], after[1], ANSWER_MEASURES, len(judge.heldout))
     return _result(
         "rlvf", measures, _samples(shown, samples_before, _answers(model, tokenizer, shown)), history, settings
     )
+
+
+def _judge(plan: Plan, tokenizer: Tokenizer) -> PPOTrainer | None:
+    """What RLHF measures answers with, to see what becomes of them; None without an SFT and a reward model."""
+    if not (is_finished(plan.out, "sft") and is_finished(plan.out, "reward")):
+        return None
+    return _ppo_trainer(plan, load_model(plan.out, "sft")[0], tokenizer)
 
 
 # -- where a stage starts and what it leaves ------------------------------------------------------------------

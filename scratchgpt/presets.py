@@ -24,8 +24,8 @@ PRESETS: dict[str, Preset] = {
     "mini": Preset(
         # A run sees its text only a few times, and then dropout only slows it down.
         model=dataclasses.replace(get_mini_config(), dropout=0.0),
-        pretrain=PretrainConfig(epochs=2.5),
-        sft=SFTConfig(epochs=2.4, evaluate_every=600),
+        pretrain=PretrainConfig(epochs=1.3),
+        sft=SFTConfig(epochs=2.5, lr=2e-3, evaluate_every=600),
         reward=RewardConfig(epochs=2, evaluate_every=80),
         rlhf=RLHFConfig(kl_coef=0.1, lr=7e-5, num_episodes=20),
         rlvf=RLVFConfig(
