@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from common import ROOT  # noqa: F401  puts the package on the path
+
 from scratchgpt.errors import UserError
 from scratchgpt.report import Measure, load_results
 

@@ -69,6 +69,7 @@ class RunFlags:
         skip_rlhf: leave the stage out.
         skip_rlvf: leave the stage out.
         out: where checkpoints, logs and the report go.
+        base: folder of another run, with whose model the first stage starts. By default --out.
         seed: of everything that is random.
         resume: go on where an interrupted run stopped, with the same flags otherwise.
         tokenizer: byte-level BPE, or one id a character.
@@ -94,6 +95,7 @@ class RunFlags:
     skip_rlhf: bool = False
     skip_rlvf: bool = False
     out: Path = Path("checkpoints")
+    base: OptionalPath = None
     seed: int = 0
     resume: bool = False
     tokenizer: Literal["bpe", "char"] = "bpe"
@@ -190,13 +192,20 @@ def _train(argv: Sequence[str]) -> None:
     stages = run.stages()
     preset = with_hyperparameters(get_preset(run.preset), flags, stages)
     _check(run)
-    _check_sizes(given(flags.everywhere), stages[0], run.out)
+    _check_sizes(given(flags.everywhere), stages[0], run.base or run.out)
     _set_kernels(run.kernels, run.threads)
     kernels.set_precision(run.precision)
 
     data = {name: getattr(run, name) for name in DATA_PATHS}
     plan = pipeline.Plan(
-        stages=stages, preset=preset, tokenizer=run.tokenizer, out=run.out, seed=run.seed, resume=run.resume, **data
+        stages=stages,
+        preset=preset,
+        tokenizer=run.tokenizer,
+        out=run.out,
+        base=run.base,
+        seed=run.seed,
+        resume=run.resume,
+        **data,
     )
     action = pipeline.profile if run.profile else pipeline.run
     action(plan, Console())

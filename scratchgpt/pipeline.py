@@ -304,10 +304,15 @@ PREDECESSORS = {
 
 
 def _start(plan: Plan, stage: str, console: Console) -> tuple[GPT, Tokenizer]:
+    base = plan.base if stage == plan.stages[0] else None
+    source = base or plan.out
     for predecessor in PREDECESSORS[stage]:
-        if is_finished(plan.out, predecessor):
-            console.print(f"{stage}: starts from {stage_directory(plan.out, predecessor)}")
-            return load_model(plan.out, predecessor)
+        if is_finished(source, predecessor):
+            console.print(f"{stage}: starts from {stage_directory(source, predecessor)}")
+            return load_model(source, predecessor)
+    if base is not None:
+        wanted = " or ".join(str(stage_directory(base, predecessor)) for predecessor in PREDECESSORS[stage])
+        raise UserError(f"--base {base}: there is no checkpoint to start from, no {wanted}; name the folder of a run")
     if stage != "sft":
         command = f"python train.py --stage sft --out {plan.out}"
         raise UserError(f"{stage}: there is no checkpoint in {plan.out} to start from; run: {command}")

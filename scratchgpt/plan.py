@@ -21,11 +21,14 @@ RUNNING_TEXT_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: stages, settings, places. A data path of None means the project's own data."""
+    """What to run: stages, settings, places.
+
+    A data path of None means the project's own data; a ``base`` of None that the first stage starts in ``out``."""
 
     stages: tuple[str, ...]
     preset: Preset
     out: Path
+    base: Path | None = None
     tokenizer: str = "bpe"
     seed: int = 0
     resume: bool = False
@@ -39,6 +42,8 @@ class Plan:
     rlvf_heldout: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.base is not None and self.stages[0] == "pretrain":
+            raise UserError("pretraining starts from nothing; leave out --base, or add --skip-pretrain")
         if self.preset.running_text and (self.stages != ("pretrain",) or self.corpus is None):
             raise UserError(
                 "this preset measures language modelling on a text of your own and nothing else; "

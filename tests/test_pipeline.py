@@ -27,6 +27,7 @@ from scratchgpt.config import (
 )
 from scratchgpt.errors import UserError
 from scratchgpt.pipeline import Plan, run
+from scratchgpt.report import load_results
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.stages.reward_model import RewardModel
 from scratchgpt.trainer import Interrupted
@@ -162,6 +163,35 @@ def test_a_stage_without_what_it_needs_says_which_command_makes_it(plan: Plan) -
     run(dataclasses.replace(plan, stages=("sft",)), quiet())  # from random weights: pretraining left out
     with pytest.raises(UserError, match="--stage reward"):
         run(dataclasses.replace(plan, stages=("rlhf",)), quiet())
+
+
+def test_a_run_can_start_from_the_model_of_another_and_leaves_that_one_alone(plan: Plan, tmp_path: Path) -> None:
+    run(dataclasses.replace(plan, stages=("pretrain",)), quiet())
+    before = (plan.out / "pretrain" / "model.safetensors").read_bytes()
+    mine = dataclasses.replace(plan, stages=("sft", "reward"), base=plan.out, out=tmp_path / "mine")
+    console = quiet()
+    run(mine, console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"sft: starts from {plan.out / 'pretrain'}" in said
+    assert f"reward: starts from {mine.out / 'sft'}" in said
+    assert (plan.out / "pretrain" / "model.safetensors").read_bytes() == before
+    assert not (plan.out / "sft").exists()
+
+
+def test_a_base_without_a_model_is_refused(plan: Plan, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no checkpoint to start from.*pretrain"):
+        run(dataclasses.replace(plan, stages=("sft",), base=tmp_path / "nowhere"), quiet())
+    with pytest.raises(UserError, match="pretraining starts from nothing"):
+        dataclasses.replace(plan, base=tmp_path)
+
+
+def test_rlvf_says_what_becomes_of_the_answers_to_questions(plan: Plan) -> None:
+    stages = ("sft", "reward", "rlvf")
+    run(dataclasses.replace(plan, stages=stages), quiet())
+    measures = {m.measure: m for m in load_results(plan.out)[-1].measures}
+    assert measures["mean reward (SFT deviations)"].items == 2
+    assert measures["win rate against SFT by rubric"].before == 0.5  # it starts from the SFT model itself
+    assert measures["KL per response (nats)"].before == pytest.approx(0, abs=1e-5)
 
 
 def test_a_reward_model_of_another_tokenizer_is_refused(plan: Plan) -> None:
