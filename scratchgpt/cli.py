@@ -1,17 +1,11 @@
-"""The commands behind ``train.py`` and ``chat.py``: flags in, exit code out, one clear line for every mistake.
-
-Exit codes: 0 done; 2 a mistake the user can mend; 130 interrupted.
-"""
+"""The commands behind ``train.py`` and ``chat.py``: flags in, exit code out, one clear line for every mistake."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import shlex
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,13 +18,12 @@ from scratchgpt.chat import Conversation, answer_once, talk
 from scratchgpt.checkpoint import STAGES, is_finished, stage_directory
 from scratchgpt.errors import UserError
 from scratchgpt.flags import given, hyperparameter_fields, parse_flags, with_hyperparameters
-from scratchgpt.generate import ContextWindowWarning, SamplingConfig
+from scratchgpt.generate import SamplingConfig
+from scratchgpt.guarded import guarded
 from scratchgpt.kernels.threads import default_threads
 from scratchgpt.model import read_config
 from scratchgpt.presets import get_preset
-from scratchgpt.trainer import Interrupted
 
-MISTAKE, INTERRUPTED = 2, 130
 DATA_PATHS = (
     "corpus",
     "corpus_heldout",
@@ -167,7 +160,7 @@ def train(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     resuming = argv if "--resume" in argv else [*argv, "--resume"]
-    return _guarded(lambda: _train(argv), f"go on with: python train.py {shlex.join(resuming)}")
+    return guarded(lambda: _train(argv), f"go on with: python train.py {shlex.join(resuming)}")
 
 
 def chat(argv: Sequence[str] | None = None) -> int:
@@ -180,7 +173,7 @@ def chat(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    return _guarded(lambda: _chat(argv), "nothing was changed")
+    return guarded(lambda: _chat(argv), "nothing was changed")
 
 
 def _train(argv: Sequence[str]) -> None:
@@ -259,51 +252,3 @@ def _set_kernels(backend: str | None, threads: int | None) -> None:
         kernels.use(backend)
     kernels.backend()  # complains now if the environment names one that does not exist
     kernels.set_threads(default_threads() if threads is None else threads)
-
-
-def _guarded(action: Callable[[], None], after_interruption: str) -> int:
-    """Do it, and turn whatever may go wrong outside of the program into one line and an exit code."""
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if reconfigure := getattr(stream, "reconfigure", None):  # a console may know fewer characters than we print
-            reconfigure(errors="replace")
-    try:
-        with _plain_notes():
-            action()
-    except UserError as error:
-        return _fail(str(error))
-    except MemoryError:
-        return _fail("not enough memory; a smaller --batch-size, --context-size or --preset needs less")
-    except Interrupted as interrupted:
-        return _fail(f"{interrupted}, its state is saved; {after_interruption}", INTERRUPTED, "stopped")
-    except KeyboardInterrupt:
-        return _fail(after_interruption, INTERRUPTED, "stopped")
-    except BrokenPipeError:  # whoever read our output has left; a second complaint at exit is kept quiet
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return MISTAKE
-    except OSError as error:
-        return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}")
-    except SystemExit as leaving:  # --help
-        return int(leaving.code or 0)
-    return 0
-
-
-@contextlib.contextmanager
-def _plain_notes() -> Iterator[None]:
-    """Show what generation has to say about the context as a line of its own, without the source line of a warning."""
-
-    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
-        if issubclass(category, ContextWindowWarning):
-            print(f"\nnote: {message}", file=sys.stderr)
-        else:
-            usual(message, category, *place)
-
-    with warnings.catch_warnings():
-        usual = warnings.showwarning
-        warnings.simplefilter("always", ContextWindowWarning)
-        warnings.showwarning = show  # type: ignore[assignment]
-        yield
-
-
-def _fail(message: str, code: int = MISTAKE, kind: str = "error") -> int:
-    print(f"{kind}: {' '.join(message.splitlines())}", file=sys.stderr)
-    return code

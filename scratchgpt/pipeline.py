@@ -66,15 +66,19 @@ def run(plan: Plan, console: Console) -> None:
             continue
         began = time.monotonic()
         result = runners[stage](plan, console)
-        result = dataclasses.replace(result, seconds=time.monotonic() - began)
+        settings = {**result.settings, "seed": plan.seed}
+        result = dataclasses.replace(result, seconds=time.monotonic() - began, settings=settings)
         save_result(plan.out, result)
         for measure in result.measures:
             console.print(
                 f"    {measure.measure}: {measure.before:.4g} -> {measure.after:.4g}  ({measure.items} items)",
                 highlight=False,
             )
+    from scratchgpt.report_html import write_html_report  # here: Matplotlib takes a second to load
+
     write_report(plan.out)
-    console.print(f"report: {plan.out / 'report.md'}")
+    write_html_report(plan.out)
+    console.print(f"report: {plan.out / 'report.md'}, {plan.out / 'report.html'}", soft_wrap=True)
 
 
 def profile(plan: Plan, console: Console) -> None:

@@ -94,7 +94,7 @@ def save_result(out: Path, result: StageResult) -> None:
     Raises:
         UserError: if the disk is full or may not be written; an older result is unchanged then.
     """
-    _write(_result_file(out, result.stage), _json(dataclasses.asdict(result)))
+    write_whole(_result_file(out, result.stage), _json(dataclasses.asdict(result)))
 
 
 def load_results(out: Path) -> list[StageResult]:
@@ -134,7 +134,12 @@ def _finite(content: Any) -> Any:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file in one step: it is the old one or the new one, never half of one.
+
+    Raises:
+        UserError: if the disk is full or may not be written; the file is unchanged then.
+    """
     fresh = path.with_name(path.name + ".writing")
     with full_disk_is_a_user_error(path):
         try:
@@ -152,7 +157,7 @@ def write_report(out: Path) -> None:
     Raises:
         UserError: if a result or log is damaged, or the disk is full or may not be written.
     """
-    results = [_with_items_only(result) for result in load_results(out)]
+    results = measured_results(out)
     rows = [
         {
             "stage": measure.stage,
@@ -165,20 +170,32 @@ def write_report(out: Path) -> None:
         for result in results
         for measure in result.measures
     ]
-    _write(out / "report.json", _json(rows))
+    write_whole(out / "report.json", _json(rows))
     sections = []
     for result in results:
-        history = _history(out, result.stage)
+        history = stage_history(out, result.stage)
         sections.append(_section(result, _draw(out, result.stage, history), history.warnings))
-    _write(out / "report.md", _markdown(results, sections))
+    write_whole(out / "report.md", _markdown(results, sections))
 
 
-def _with_items_only(result: StageResult) -> StageResult:
-    """Without the measures that the held-out data had no item for."""
-    return dataclasses.replace(result, measures=[measure for measure in result.measures if measure.items > 0])
+def measured_results(out: Path) -> list[StageResult]:
+    """The results of the stages that have run, without the measures that the held-out data had no item for.
+
+    Raises:
+        UserError: if one of the files is damaged.
+    """
+    return [
+        dataclasses.replace(result, measures=[measure for measure in result.measures if measure.items > 0])
+        for result in load_results(out)
+    ]
 
 
-def _history(out: Path, stage: str) -> History:
+def stage_history(out: Path, stage: str) -> History:
+    """What the stage's log tells; empty if it left none.
+
+    Raises:
+        UserError: if the log is damaged.
+    """
     log = out / "logs" / f"{stage}.jsonl"
     try:
         return read_history(log)
@@ -218,7 +235,7 @@ def _markdown(results: Sequence[StageResult], sections: Sequence[list[str]]) -> 
             numbers=4,
         ),
         "",
-        f"Total time: {_duration(total)}.",
+        f"Total time: {duration_text(total)}.",
         "",
         *_machine(),
     ]
@@ -229,14 +246,14 @@ def _markdown(results: Sequence[StageResult], sections: Sequence[list[str]]) -> 
 
 def _row(measure: Measure, seconds: float) -> tuple[str, ...]:
     named = f"{measure.measure} {measure.arrow}".strip()
-    values = _number(measure.before), _number(measure.after)
+    values = number_text(measure.before), number_text(measure.after)
     return measure.stage, named, *values, f"{measure.items:,}", f"{seconds:,.0f}"
 
 
 def _section(result: StageResult, curves: str | None, warnings: Sequence[dict[str, Any]]) -> list[str]:
-    settings = ", ".join(f"{name} {_setting(value)}" for name, value in result.settings.items())
+    settings = ", ".join(f"{name} {setting_text(value)}" for name, value in result.settings.items())
     lines = ["", f"## {result.stage}", ""]
-    lines += [f"{_duration(result.seconds)}, {result.tokens_per_second:,.0f} tokens per second in training.", ""]
+    lines += [f"{duration_text(result.seconds)}, {result.tokens_per_second:,.0f} tokens per second in training.", ""]
     if settings:
         lines += [f"Settings: {settings}.", ""]
     if warnings:
@@ -262,18 +279,24 @@ def _cell(text: str) -> str:
 
 
 def _machine() -> list[str]:
-    versions = [f"Python {platform.python_version()}"]
+    return [f"Machine: {machine()}.", "", f"Versions: {', '.join(versions())}."]
+
+
+def machine() -> str:
+    """What the run was made on: the processor, threads, system, kernels."""
+    threads = "1 thread" if kernels.num_threads() == 1 else f"{kernels.num_threads()} threads"
+    return f"{cpu_name()}, {threads}, {platform.system()}, kernels: {kernels.backend()}"
+
+
+def versions() -> list[str]:
+    """The names and versions of Python and of the packages that matter."""
+    found = [f"Python {platform.python_version()}"]
     for library in LIBRARIES:
         try:
-            versions.append(f"{library} {importlib.metadata.version(library)}")
+            found.append(f"{library} {importlib.metadata.version(library)}")
         except importlib.metadata.PackageNotFoundError:  # run from the source folder without being installed
             continue
-    threads = "1 thread" if kernels.num_threads() == 1 else f"{kernels.num_threads()} threads"
-    return [
-        f"Machine: {cpu_name()}, {threads}, {platform.system()}, kernels: {kernels.backend()}.",
-        "",
-        f"Versions: {', '.join(versions)}.",
-    ]
+    return found
 
 
 def cpu_name() -> str:
@@ -287,16 +310,19 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
+    """A measured value in four digits; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _setting(value: Any) -> str:
+def setting_text(value: Any) -> str:
+    """The value of a setting, a number as short as it is."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """75.2 -> "1 min 15 s"."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

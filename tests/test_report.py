@@ -162,7 +162,7 @@ def test_the_report_draws_the_log(tmp_path):
 
 def test_every_quantity_gets_one_panel_and_the_leading_ones_come_first(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(curves, "_draw_panel", lambda panel, *what: drawn.append(what))
+    monkeypatch.setattr(curves, "draw_series", lambda panel, series: (drawn.append(series), panel.plot([0], label="x")))
     history = History()
     for step in (1, 2, 3):
         loss = float("nan") if step == 2 else float(step)
@@ -172,11 +172,12 @@ def test_every_quantity_gets_one_panel_and_the_leading_ones_come_first(tmp_path,
         measured = {"loss": 7.0, "accuracy": 0.5, "accuracy/parity": 0.1 * step, "items": 9.0}
         history.add({"kind": "evaluation", "step": step, **measured})
     curves.draw_curves(history, "rlhf", tmp_path / "x.png")
-    assert [name for name, _, _ in drawn] == ["loss", "accuracy", "objective/kl", "grad_norm"]
-    _, training, held_out = drawn[0]
-    assert [list(axis) for axis in training] == [[1, 3], [1, 3]]  # a diverged step is left out
-    assert [list(axis) for axis in held_out] == [[0, 3], [7, 7]]
-    assert drawn[1][1] is None and drawn[2][2] is None
+    assert [series.name for series in drawn] == ["loss", "accuracy", "objective/kl", "grad_norm"]
+    assert [list(axis) for axis in drawn[0].training] == [[1, 3], [1, 3]]  # a diverged step is left out
+    assert [list(axis) for axis in drawn[0].held_out] == [[0, 3], [7, 7]]
+    assert drawn[1].training is None and drawn[2].held_out is None
+    parity = curves.parts_of_the_data(history)
+    assert [(part.name, list(part.held_out[1])) for part in parity] == [("parity", [0.0, 0.1 * 3])]
 
 
 def test_running_mean():

@@ -1,0 +1,52 @@
+"""Which model a command works on: one model's folder, or a stage in the folder that training wrote to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from scratchgpt.checkpoint import check_vocabulary, is_finished, load_model, most_advanced_stage
+from scratchgpt.errors import UserError
+from scratchgpt.model import CONFIG_FILE, GPT
+from scratchgpt.tokenizer import Tokenizer, load_tokenizer
+
+StageFlag = Annotated[
+    Literal["pretrain", "sft", "rlhf", "rlvf"] | None,
+    tyro.conf.arg(metavar="{pretrain,sft,rlhf,rlvf}", help_behavior_hint=""),
+]
+"""A flag that names the stage of a model that writes; None leaves the choice to :func:`load_chosen`."""
+
+
+def load_chosen(checkpoint: Path, stage: str | None = None, plain_text: bool = False) -> tuple[GPT, Tokenizer, Path]:
+    """The model that ``--checkpoint`` and ``--stage`` mean, its tokenizer, and where they lie.
+
+    Args:
+        checkpoint: the folder of one model, or the one that training wrote to.
+        stage: of the latter, whose model; None means the most advanced one.
+        plain_text: the model is to read a text that is no dialogue. None then means the pretrained model, where
+            there is one: those after it have learned dialogues, and to plain text they do no justice.
+
+    Raises:
+        UserError: if there is no such model or it cannot write.
+    """
+    if not (checkpoint / CONFIG_FILE).is_file():
+        base = "pretrain" if plain_text and is_finished(checkpoint, "pretrain") else None
+        chosen = stage or base or most_advanced_stage(checkpoint)
+        return *load_model(checkpoint, chosen), checkpoint / chosen
+    if stage is not None:
+        raise UserError(f"--stage {stage} has no effect: {checkpoint} is the folder of one model; leave it out")
+    if _is_reward_model(checkpoint / CONFIG_FILE):
+        raise UserError(f"{checkpoint}: a reward model scores texts and writes none; choose another stage's folder")
+    model, tokenizer = GPT.from_pretrained(checkpoint), load_tokenizer(checkpoint)
+    check_vocabulary(model.config.vocab_size, tokenizer, checkpoint)
+    return model, tokenizer, checkpoint
+
+
+def _is_reward_model(config: Path) -> bool:
+    try:
+        return "GPT2ForSequenceClassification" in json.loads(config.read_text(encoding="utf-8"))["architectures"]
+    except (ValueError, KeyError, TypeError):
+        return False  # whatever else is wrong with the file, loading the model says it

@@ -1,0 +1,171 @@
+"""``python -m scratchgpt evaluate``: what any checkpoint is worth on held-out data.
+
+Every measure is one that the stages report too (``evaluate.py``), and BLEU besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from scratchgpt import bleu
+from scratchgpt.checkpoint_choice import StageFlag, load_chosen
+from scratchgpt.datasets import DialogueBatches, Record, read_corpus, read_dialogues, read_tasks
+from scratchgpt.errors import UserError
+from scratchgpt.evaluate import (
+    EVALUATION_BATCH,
+    answer_prompts,
+    dialogue_metrics,
+    question_accuracy,
+    task_accuracy,
+    text_metrics,
+)
+from scratchgpt.model import GPT
+from scratchgpt.plan import DATA
+from scratchgpt.tokenizer import Tokenizer
+
+Item = TypeVar("Item")
+HeldOut = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Measure a model on held-out data: perplexity, bits per character, BLEU, right answers.
+
+    Attributes:
+        checkpoint: the folder of one model, or the one that train.py wrote to.
+        stage: of the latter, whose model; by default the most advanced there is.
+        items: look at so many documents, dialogues and tasks, evenly spread. By default at all.
+        skip_bleu: leave BLEU out; so is it where the package sacrebleu is not installed.
+        corpus_heldout: text, as train.py reads it. By default the project's own, as for all three.
+        sft_heldout: dialogues, as train.py reads them.
+        rlvf_heldout: tasks, as train.py reads them.
+    """
+
+    checkpoint: Path = Path("checkpoints")
+    stage: StageFlag = None
+    items: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    skip_bleu: bool = False
+    corpus_heldout: HeldOut = None
+    sft_heldout: HeldOut = None
+    rlvf_heldout: HeldOut = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure: its name, its value as shown, over how many items of what kind, and what stands below the table."""
+
+    measure: str
+    value: str
+    items: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class HeldOutData:
+    """What is measured on: texts, dialogues and tasks."""
+
+    documents: Sequence[str]
+    dialogues: Sequence[Record]
+    tasks: Sequence[Record]
+
+
+def run(arguments: Arguments) -> None:
+    """Measure, and print a row for every measure as one table.
+
+    Raises:
+        UserError: if a file or the checkpoint is missing or malformed.
+    """
+    if arguments.items is not None and arguments.items < 1:
+        raise UserError(f"--items must be at least 1, not {arguments.items}")
+    data = HeldOutData(
+        spread(read_corpus(arguments.corpus_heldout or DATA / "pretrain_heldout.txt"), arguments.items),
+        spread(read_dialogues(arguments.sft_heldout or DATA / "sft_heldout.json"), arguments.items),
+        spread(read_tasks(arguments.rlvf_heldout or DATA / "rlvf_heldout.json"), arguments.items),
+    )
+    model, tokenizer, place = load_chosen(arguments.checkpoint, arguments.stage)
+    measures: list[Callable[[GPT, Tokenizer, HeldOutData], list[Row]]] = [text_rows, dialogue_rows]
+    measures += [bleu_rows] if bleu.available() and not arguments.skip_bleu else []
+    measures += [task_rows]
+    notes = [] if bleu.available() or arguments.skip_bleu else [f"note: {bleu.MISSING}"]
+    console = Console(highlight=False)
+    table = Table(title=Text(str(place)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, side in (("measure", "left"), ("value", "right"), ("items", "right")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    with console.status("measuring …"):
+        for measure in measures:
+            for row in measure(model, tokenizer, data):
+                table.add_row(row.measure, row.value, row.items)
+                notes += [row.note] if row.note else []
+            table.add_section()
+    console.print(table)
+    for note in notes:
+        console.print(note, markup=False, soft_wrap=True)
+
+
+def spread(items: Sequence[Item], count: int | None) -> Sequence[Item]:
+    """``count`` of the items, evenly spread, or all of them if that is fewer or None."""
+    if count is None or count >= len(items):
+        return items
+    return [items[i * len(items) // count] for i in range(count)]
+
+
+# -- the measures -------------------------------------------------------------------------------------------
+def text_rows(model: GPT, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
+    """Perplexity and bits per character of the held-out text."""
+    metrics = text_metrics(model, tokenizer, data.documents)
+    characters = f"{sum(map(len, data.documents)):,} characters"
+    return [
+        Row("text: perplexity (a token) ↓", f"{metrics['perplexity']:,.2f}", characters),
+        Row("text: bits per character ↓", f"{metrics['bits_per_character']:.3f}", characters),
+    ]
+
+
+def dialogue_rows(model: GPT, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
+    """Loss, perplexity and token accuracy of the held-out answers, and how many questions are answered rightly."""
+    batches = DialogueBatches(data.dialogues, tokenizer, model.config.context_size, EVALUATION_BATCH, seed=0)
+    metrics = dialogue_metrics(model, batches.all_batches())
+    items = f"{len(batches.sequences):,} dialogues"
+    rows = [
+        Row("dialogues: loss (nats a token) ↓", f"{metrics['loss']:.3f}", items),
+        Row("dialogues: perplexity ↓", f"{metrics['perplexity']:,.2f}", items),
+        Row("dialogues: likeliest token right ↑", f"{metrics['token_accuracy']:.1%}", items),
+    ]
+    answered = question_accuracy(model, tokenizer, data.dialogues)
+    if answered["items"]:
+        rows += _accuracy_rows("questions: right by rule", answered, "questions")
+    return rows
+
+
+def bleu_rows(model: GPT, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
+    """BLEU of the greedy answers to the dialogues of one question and one answer; no row if there are none."""
+    asked = [record["messages"] for record in data.dialogues if len(record["messages"]) == 2]
+    if not asked:
+        return []
+    answers = answer_prompts(model, tokenizer, [question["content"] for question, _ in asked])
+    references = [reference["content"] for _, reference in asked]
+    score, signature = bleu.corpus_bleu([answer.text for answer in answers], references)
+    return [Row("answers: BLEU ↑", f"{score:.2f}", f"{len(asked):,} answers", f"BLEU {signature}")]
+
+
+def task_rows(model: GPT, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
+    """Verified accuracy on the tasks, over all and by family."""
+    return _accuracy_rows("tasks: verified accuracy", task_accuracy(model, tokenizer, data.tasks), "tasks")
+
+
+def _accuracy_rows(name: str, measured: dict[str, Any], kind: str) -> list[Row]:
+    """A row over all, then an indented one for every group ("accuracy/<group>")."""
+    rows = [Row(f"{name} ↑", f"{measured['accuracy']:.1%}", f"{measured['items']:,.0f} {kind}")]
+    groups = [key.removeprefix("accuracy/") for key in measured if key.startswith("accuracy/")]
+    for group in groups:
+        share, items = measured[f"accuracy/{group}"], measured[f"items/{group}"]
+        rows.append(Row(f"  {group.replace('_', ' ')}", f"{share:.1%}", f"{items:,.0f}"))
+    return rows

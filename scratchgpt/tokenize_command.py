@@ -1,0 +1,175 @@
+"""``python -m scratchgpt tokenize``: how text becomes tokens, and what the vocabulary holds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text as Styled
+
+from scratchgpt.bilingual import Language, Text
+from scratchgpt.checkpoint import CHAT_STAGES, is_finished, stage_directory
+from scratchgpt.datasets import read_corpus
+from scratchgpt.errors import UserError
+from scratchgpt.plan import DATA
+from scratchgpt.token_display import (
+    ShownToken,
+    cut_ends,
+    hexadecimal,
+    origin,
+    part_in_words,
+    readable,
+    tokens_of,
+)
+from scratchgpt.tokenizer import BPETokenizer, Tokenizer, load_tokenizer
+
+CHECKPOINTS = Path("checkpoints")
+"""Where train.py writes by default."""
+FRESH_VOCABULARY = 6400
+TOKEN_WIDTH = 14
+"""Columns of a token in the list of the vocabulary; a longer one takes what it needs."""
+COLOURS = ("#bfe3ff", "#ffd9b8", "#cdeec0", "#f5cdea", "#fff0a8", "#d9d2ff")
+"""Backgrounds of neighbouring tokens; all are light, so that black on them can be read in every terminal."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Show how text becomes tokens: their borders, ids and bytes.
+
+    Attributes:
+        text: what to tokenize; with --vocab, list only the tokens that hold it.
+        vocab: list the vocabulary instead.
+        checkpoint: a tokenizer.json, its folder, or the folder that train.py wrote to. By default checkpoints, or a
+            tokenizer made on the spot if there is none.
+        lang: the language of the explanations.
+    """
+
+    text: tyro.conf.Positional[Annotated[str | None, tyro.conf.arg(metavar="[TEXT]", help_behavior_hint="")]] = None
+    vocab: bool = False
+    checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")] = None
+    lang: Language = "zh"
+
+
+def run(arguments: Arguments) -> None:
+    """Print the tokens of the text, or the vocabulary.
+
+    Raises:
+        UserError: if there is nothing to show or no such tokenizer.
+    """
+    if not arguments.vocab and not arguments.text:
+        raise UserError('there is no text to tokenize; give one, as in: tokenize "我爱你", or list --vocab')
+    tokenizer = _tokenizer(arguments.checkpoint, arguments.lang)
+    if arguments.vocab:
+        _print_vocabulary(tokenizer, arguments.text or "", arguments.lang)
+    else:
+        _print_tokens(tokens_of(tokenizer, arguments.text or ""), arguments.text or "", arguments.lang)
+
+
+# -- which tokenizer ----------------------------------------------------------------------------------------
+def _tokenizer(checkpoint: Path | None, language: Language) -> Tokenizer:
+    place = checkpoint or CHECKPOINTS
+    if place.suffix == ".json" or (place / "tokenizer.json").is_file():
+        return load_tokenizer(place)
+    for stage in CHAT_STAGES:
+        if is_finished(place, stage):
+            return load_tokenizer(stage_directory(place, stage))
+    if checkpoint is not None:
+        raise UserError(f"{checkpoint}: no tokenizer here; name a tokenizer.json, its folder, or what train.py wrote")
+    told = Text(
+        f"{place} 里还没有模型，现在用 {DATA.name}/ 的文字训练一个分词器。",
+        f"There is no model in {place} yet: a tokenizer is made now from the text in {DATA.name}/.",
+    )
+    print(told(language), file=sys.stderr)
+    tokenizer = BPETokenizer(FRESH_VOCABULARY, max_token_length=12)
+    tokenizer.fit(read_corpus(DATA / "pretrain_data.txt"))
+    return tokenizer
+
+
+# -- a text -------------------------------------------------------------------------------------------------
+def coloured(tokens: Sequence[ShownToken], width: int) -> Styled:
+    """The tokens side by side, each on a colour of its own, with a line between them for who sees no colours.
+
+    Args:
+        tokens: in order.
+        width: columns of a line; it is broken between two tokens, and after one that breaks it itself.
+    """
+    lines, used = Styled(), 0
+    for number, token in enumerate(tokens):
+        size = cell_len(token.readable)
+        if used and used + 1 + size > width:
+            lines.append("\n")
+            used = 0
+        if used:
+            lines.append("│", style="dim")
+        lines.append(token.readable, style=f"black on {COLOURS[number % len(COLOURS)]}")
+        used += size + bool(used)
+        if b"\n" in token.data:
+            lines.append("\n")
+            used = 0
+    return lines
+
+
+def note(token: ShownToken) -> Text | None:
+    """What a reader has to know about a token: that it is no whole character, or has no id."""
+    if token.unknown:
+        return Text("词表里没有，变成 <UNK>", "not in the vocabulary, becomes <UNK>")
+    if not token.parts:
+        return None
+    words = [part_in_words(part) for part in token.parts]
+    halves = Text("；".join(text.zh for text in words), "; ".join(text.en for text in words))
+    return Text(f"不是整字：{halves.zh}", f"not whole: {halves.en}")
+
+
+def _print_tokens(tokens: Sequence[ShownToken], text: str, language: Language) -> None:
+    console = Console(highlight=False)
+    console.print(coloured(tokens, console.width))
+    size = sum(len(token.data) for token in tokens)
+    share = len(text) / len(tokens)
+    console.print(
+        Text(
+            f"\n{len(text)} 个字符，{size} 字节，{len(tokens)} 个词元：平均一个词元 {share:.2f} 个字符",
+            f"\n{len(text)} characters, {size} bytes, {len(tokens)} tokens: {share:.2f} characters a token",
+        )(language)
+    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    heads = (Text("位置", "place"), Text("编号", "id"), Text("词元", "token"), Text("字节", "bytes"), Text("", ""))
+    for number, head in enumerate(heads):
+        table.add_column(head(language), justify="right" if number < 2 else "left", no_wrap=number < 3)
+    for place, token in enumerate(tokens):
+        said = note(token)
+        cell = Styled(token.readable, style=f"black on {COLOURS[place % len(COLOURS)]}")
+        row = hexadecimal(token.data), Styled(said(language) if said else "", style="dim")
+        table.add_row(str(place), str(token.id), cell, *row)
+    console.print(table)
+
+
+# -- the vocabulary -----------------------------------------------------------------------------------------
+def vocabulary_lines(tokenizer: Tokenizer, holding: str, language: Language) -> Iterator[str]:
+    """A line for every entry that holds the text: id, token, where it comes from, what it is cut from, bytes."""
+    wanted = holding.encode("utf-8", "surrogatepass")
+    for token_id in range(len(tokenizer)):
+        data = tokenizer.token_bytes(token_id)
+        if wanted not in data:
+            continue
+        origin_and_cuts = [origin(tokenizer, token_id), *cut_ends(data)]
+        said = ("；" if language == "zh" else "; ").join(text(language) for text in origin_and_cuts)
+        shown = readable(data)
+        yield f"{token_id:6}  {shown}{' ' * (TOKEN_WIDTH - cell_len(shown))}  {said}  [{hexadecimal(data)}]"
+
+
+def _print_vocabulary(tokenizer: Tokenizer, holding: str, language: Language) -> None:
+    found = 0
+    for line in vocabulary_lines(tokenizer, holding, language):
+        print(line)
+        found += 1
+    if holding and not found:
+        raise UserError(f"no token of the {len(tokenizer)} in the vocabulary holds {holding!r}")
+    print(Text(f"共 {found} 个词元", f"{found} tokens")(language))

@@ -1,0 +1,155 @@
+"""The walk through stage 3: one pair of answers, their scores, the margin, its gradient, and one step."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from scratchgpt.autograd import no_grad
+from scratchgpt.checkpoint import is_finished, stage_directory
+from scratchgpt.datasets import pad_sequences
+from scratchgpt.errors import UserError
+from scratchgpt.optim import AdamW
+from scratchgpt.recorder import record
+from scratchgpt.source_lines import source_of
+from scratchgpt.stages.reward_model import RewardModel, ScoreHead, bradley_terry_loss, encode_answer, score_sequences
+from scratchgpt.tokenizer import Tokenizer, load_tokenizer
+from scratchgpt.walkthrough.examples import choose, project_plan, require_room
+from scratchgpt.walkthrough.labels import token_labels
+from scratchgpt.walkthrough.numbers import dot_product, in_brackets, significant
+from scratchgpt.walkthrough.page import Page, labelled, page_of, table, token_table
+from scratchgpt.walkthrough.sentence import MAX_GRAD_NORM
+from scratchgpt.walkthrough.subject import TRAINED_STEP, fresh_subject, stage_folder
+from scratchgpt.walkthrough.texts import Speech
+
+SIDES = ("chosen", "rejected")
+
+
+def reward_pages(checkpoint: Path | None, example: int, seed: int, speech: Speech) -> list[Page]:
+    """The pages of one pair.
+
+    Raises:
+        UserError: if there is no such example or no checkpoint of the stage, or the example does not fit.
+    """
+    pairs, _ = project_plan().pairs()
+    pair = choose(pairs, example, "reward")
+    run = stage_folder(checkpoint)
+    say = speech.word
+    if run is None:
+        fresh = fresh_subject([pair["prompt"], pair["chosen"], pair["rejected"]], seed, context_size=256)
+        model, tokenizer = RewardModel(fresh.model.config, seed), fresh.tokenizer
+        where, learning_rate = say("fresh"), fresh.learning_rate
+    else:
+        model, tokenizer = load_reward_model(run)
+        where, learning_rate = str(stage_directory(run, "reward")), TRAINED_STEP
+    model.eval()
+    sequences = [encode_answer(tokenizer, pair["prompt"], pair[side]) for side in SIDES]
+    require_room(max(map(len, sequences)), model.config.context_size, example)
+    ids, lengths = pad_sequences(sequences), np.array([len(sequence) for sequence in sequences])
+
+    same = int((ids[0] != ids[1]).argmax())  # tokens of the prompt, which both begin with
+    with no_grad():
+        running = model.values(ids).data
+    with record(model) as recording:
+        scores = model(ids, lengths)
+        loss = bradley_terry_loss(scores[:1], scores[1:])
+        loss.backward()
+    optimizer = AdamW(model.named_parameters(), learning_rate)
+    norm = optimizer.step(MAX_GRAD_NORM)
+    after = score_sequences(model, sequences)
+
+    chosen, rejected = (float(score) for score in scores.data)
+    margin = chosen - rejected
+    probability = 1 / (1 + math.exp(-margin))
+    product = recording.step("matmul", "score")
+    hidden, weight = product.argument("a").value, product.argument("b").value[:, 0]
+    softmax = recording.step("log_softmax", "")
+    gradient = softmax.argument("x").gradient
+    assert gradient is not None
+
+    overview = table(say("side"), say("tokens"), say("score"), numbers=1)
+    for side, length, score in zip(SIDES, lengths, (chosen, rejected), strict=True):
+        overview.add_row(say(side), str(length), f"{score:+.4f}")
+    moved = table(say("side"), say("before"), say("after"), numbers=1)
+    rows = {say("chosen"): (chosen, after[0]), say("rejected"): (rejected, after[1])}
+    rows[say("margin")] = (margin, after[0] - after[1])
+    for name, (old, new) in rows.items():
+        moved.add_row(name, f"{old:+.4f}", f"{new:+.4f}")
+
+    by_hand = [
+        f"r({say(side)}) = {dot_product(h, weight)} = {score:+.4f}"
+        for side, h, score in zip(SIDES, hidden, (chosen, rejected), strict=True)
+    ]
+    return [
+        Page(
+            "reward_pair",
+            {"where": say("example_from", number=example, where=where), "kind": pair.get("kind", "?")},
+            sources=[source_of(encode_answer)],
+            parts=[labelled({say(name): pair[name] for name in ("prompt", *SIDES)})],
+        ),
+        Page(
+            "reward_scores",
+            {"channels": len(weight)},
+            equations=["r = h · w"],
+            by_hand=by_hand,
+            shape=f"h {hidden.shape}, w {weight.shape} -> r {scores.shape}",
+            module="score",
+            sources=[source_of(ScoreHead.forward), source_of(RewardModel.forward)],
+            parts=[overview],
+        ),
+        Page(
+            "reward_running",
+            sources=[source_of(RewardModel.values)],
+            parts=[
+                token_table(
+                    token_labels(tokenizer, sequence),
+                    say(side),
+                    {say("score"): running[row, : len(sequence)]},
+                    24,
+                    same,
+                )
+                for row, (side, sequence) in enumerate(zip(SIDES, sequences, strict=True))
+            ],
+        ),
+        Page(
+            "reward_loss",
+            {"margin": f"{margin:+.4f}", "probability": f"{probability:.4f}", "loss": f"{loss.item():.4f}"},
+            equations=["P = sigmoid(r_chosen - r_rejected)", "L = -ln P"],
+            by_hand=[
+                f"P = 1 / (1 + exp(-({chosen:.4f} - {in_brackets(f'{rejected:.4f}')}))) = {significant(probability)}",
+                f"L = -ln {significant(probability)} = {significant(loss.item())}",
+            ],
+            sources=[source_of(bradley_terry_loss)],
+        ),
+        page_of(
+            softmax,
+            "reward_gradient",
+            back=True,
+            by_hand=[
+                f"dr_chosen = -(1 - P) = {gradient[0, 0]:+.4f}",
+                f"dr_rejected = +(1 - P) = {gradient[0, 1]:+.4f}",
+            ],
+        ),
+        Page(
+            "reward_step",
+            {"lr": learning_rate, "norm": significant(norm)},
+            sources=[source_of(AdamW.step)],
+            parts=[moved],
+        ),
+    ]
+
+
+def load_reward_model(run: Path) -> tuple[RewardModel, Tokenizer]:
+    """The finished reward model of a run.
+
+    Raises:
+        UserError: if there is none, naming the command that makes one.
+    """
+    directory = stage_directory(run, "reward")
+    if not is_finished(run, "reward"):
+        raise UserError(
+            f"{directory}: no checkpoint here yet; make one with: python train.py --stage reward --out {run}"
+        )
+    return RewardModel.from_pretrained(directory), load_tokenizer(directory)

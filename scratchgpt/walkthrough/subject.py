@@ -1,0 +1,103 @@
+"""What is walked through: a checkpoint that training left, or a small fresh model where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scratchgpt.checkpoint import CHAT_STAGES, is_finished, load_model, stage_directory
+from scratchgpt.checkpoint_choice import load_chosen
+from scratchgpt.config import GPTConfig
+from scratchgpt.errors import UserError
+from scratchgpt.model import CONFIG_FILE, GPT
+from scratchgpt.plan import DATA
+from scratchgpt.tokenizer import CharTokenizer, Tokenizer
+
+DEFAULT_RUN = Path("checkpoints")
+FRESH_TEXT = 20_000
+"""Characters of the project's own text that give a fresh model its vocabulary."""
+FRESH_STEP, TRAINED_STEP = 1e-3, 1e-5
+"""Learning rates of the one optimizer step that is shown. AdamW's first step moves every number by this much, whatever
+its gradient, and a trained model of millions of numbers changes a great deal by little."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, its tokenizer, and where they come from (None: fresh, untrained)."""
+
+    model: GPT
+    tokenizer: Tokenizer
+    directory: Path | None
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the one optimizer step that is shown."""
+        return FRESH_STEP if self.directory is None else TRAINED_STEP
+
+
+def load_subject(checkpoint: Path | None, texts: Iterable[str], seed: int) -> Subject:
+    """The pretrained model of a run, one model's own, or a fresh one.
+
+    Args:
+        checkpoint: the folder of a run, or of one model; None means ``checkpoints``, or a fresh model if no
+            finished one is there.
+        texts: what a fresh model's vocabulary must know.
+        seed: of a fresh model's weights.
+
+    Raises:
+        UserError: if a checkpoint was named and there is none, or it is not a language model.
+    """
+    run = _run_folder(checkpoint)
+    return fresh_subject(texts, seed) if run is None else Subject(*load_chosen(run, plain_text=True))
+
+
+def _run_folder(checkpoint: Path | None) -> Path | None:
+    """The folder that was named, or the default one if it holds a model; None means that a fresh one is due."""
+    if checkpoint is not None:
+        return checkpoint
+    return DEFAULT_RUN if any(is_finished(DEFAULT_RUN, stage) for stage in CHAT_STAGES) else None
+
+
+def stage_folder(checkpoint: Path | None) -> Path | None:
+    """The folder of the run whose stage is walked through; None means that a fresh model is due.
+
+    Raises:
+        UserError: if one model's own folder was named.
+    """
+    run = _run_folder(checkpoint)
+    if run is not None and (run / CONFIG_FILE).is_file():
+        raise UserError(f"{run}: is one model; --stage needs the folder of a run, which holds sft, reward_model, …")
+    return run
+
+
+def load_stage(run: Path, stage: str) -> Subject:
+    """A finished stage's language model.
+
+    Raises:
+        UserError: if the stage is not finished, naming the command that runs it.
+    """
+    return Subject(*load_model(run, stage), stage_directory(run, stage))
+
+
+def load_first(run: Path, stages: Sequence[str]) -> Subject | None:
+    """The first of the stages that is finished, or None."""
+    return next((load_stage(run, stage) for stage in stages if is_finished(run, stage)), None)
+
+
+def fresh_subject(texts: Iterable[str], seed: int, context_size: int = 64) -> Subject:
+    """A model of 2 layers, 4 heads and 32 channels with random weights; each character is a token."""
+    tokenizer = CharTokenizer()
+    tokenizer.build_vocab([*texts, "user assistant\n 0123456789+-=", _own_text()])
+    config = GPTConfig(
+        tokenizer.vocab_size, emb_dim=32, num_heads=4, num_layers=2, context_size=context_size, dropout=0.0
+    )
+    return Subject(GPT(config, seed), tokenizer, None)
+
+
+def _own_text() -> str:
+    path = DATA / "pretrain_data.txt"
+    if not path.is_file():  # installed without the data: the texts alone must do
+        return ""
+    with path.open(encoding="utf-8") as file:
+        return file.read(FRESH_TEXT)
