@@ -25,15 +25,15 @@ PRESETS: dict[str, Preset] = {
         # A run sees its text only a few times, and then dropout only slows it down.
         model=dataclasses.replace(get_mini_config(), dropout=0.0),
         pretrain=PretrainConfig(epochs=1.3),
-        sft=SFTConfig(epochs=2.5, lr=2e-3, evaluate_every=600),
+        sft=SFTConfig(epochs=4.5, evaluate_every=1000),
         reward=RewardConfig(epochs=2, evaluate_every=80),
         rlhf=RLHFConfig(kl_coef=0.1, lr=7e-5, num_episodes=20),
         rlvf=RLVFConfig(
-            lr=4e-5,
-            num_iterations=25,
+            lr=1e-4,
+            num_iterations=40,
             samples_per_task=8,
             tasks_per_iteration=64,
-            minibatch_size=512,
+            minibatch_size=256,
         ),
     ),
     # All five stages in about three minutes, to see how they work; too small for RLVF to gain anything.

@@ -55,6 +55,7 @@ def test_dialogues_keep_the_limits(shipped: dict[str, dict[str, float]]) -> None
     training, heldout = shipped["sft_data.json"], shipped["sft_heldout.json"]
     assert training["conversations (not tasks)"] >= 4000 and training["written by hand"] >= 400
     assert training["written by hand, several turns"] * 3 >= training["written by hand"]
+    assert training["several turns"] * 3 >= training["conversations (not tasks)"]
     assert heldout["questions with a rubric"] >= 400
 
 

@@ -28,7 +28,7 @@ from data.generators.chat_topics import (
 )
 
 QUALITIES = {"good": 35, "plain": 40, "curt": 25}
-_MULTI_TURN_SHARE = 0.35
+_MULTI_TURN_SHARE = {"train": 0.68, "heldout": 0.35}
 # Draws in a row without a new record after which the supply counts as exhausted.
 _PATIENCE = 5000
 
@@ -99,7 +99,7 @@ def knowledge_record(rng: Random, split: str) -> dict[str, Any]:
     answer, told = _answer(rng, topic)
     messages = _turn(question, answer)
     rubric: Rubric | None = fact_rubric(topic, [0])
-    if rng.random() < _MULTI_TURN_SHARE:
+    if rng.random() < _MULTI_TURN_SHARE[split]:
         more, rubric, topic = _follow_up(rng, topic, answer, told, split)
         messages += more
     record: dict[str, Any] = {"messages": messages, "category": "knowledge"}
@@ -121,6 +121,11 @@ FAMILIES = {
 }
 
 
+# How much more often than its share a family is trained on: what has to be computed takes more practice than what
+# has to be known.
+_PRACTICE = {code_record: 5}
+
+
 def _identity(record: dict[str, Any], split: str) -> tuple[str, ...]:
     """What may occur only once: a whole training dialogue, or what the user says in a held-out one."""
     return tuple(
@@ -136,11 +141,12 @@ def sft_records(seed: int, count: int, split: str) -> list[dict[str, Any]]:
     """
     check_split(split)
     rng = Random(f"chat {seed} {split}")
+    shares = [share * (_PRACTICE.get(family, 1) if split == "train" else 1) for family, share in FAMILIES.items()]
     records: list[dict[str, Any]] = []
     seen: set[tuple[str, ...]] = set()
     misses = 0
     while len(records) < count:
-        family = rng.choices(tuple(FAMILIES), tuple(FAMILIES.values()))[0]
+        family = rng.choices(tuple(FAMILIES), shares)[0]
         record = family(rng, split)
         identity = _identity(record, split)
         if identity in seen:

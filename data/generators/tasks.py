@@ -51,7 +51,7 @@ _PRACTICE: Mapping[str, int] = dict.fromkeys(FAMILIES, 2) | {
 # Simple sums are mostly answered straight out, as people do when asked in passing, and only sometimes worked out:
 # so many short answers come on every ten with their working. The last stage finds out which of the two pays.
 _SHORT: Mapping[str, int] = dict.fromkeys(
-    ("addition", "subtraction", "multiplication", "missing_operand", "word_problem"), 15
+    ("addition", "subtraction", "multiplication", "missing_operand", "word_problem"), 10
 )
 # Draws without a new task of the wanted split after which a level counts as exhausted. The rarest split is hit by
 # one draw in 44, so this is no matter of bad luck.
