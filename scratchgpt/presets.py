@@ -27,10 +27,10 @@ PRESETS: dict[str, Preset] = {
         pretrain=PretrainConfig(epochs=1.3),
         sft=SFTConfig(epochs=4.5, evaluate_every=1000),
         reward=RewardConfig(epochs=2, evaluate_every=80),
-        rlhf=RLHFConfig(kl_coef=0.1, lr=7e-5, num_episodes=20),
+        rlhf=RLHFConfig(kl_coef=0.1, lr=7e-5, num_episodes=40),
         rlvf=RLVFConfig(
             lr=1e-4,
-            num_iterations=40,
+            num_iterations=50,
             samples_per_task=8,
             tasks_per_iteration=64,
             minibatch_size=256,
