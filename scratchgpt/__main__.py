@@ -21,10 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scratchgpt.walkthrough.command",
         "一句话怎样走过模型，每个数都是真的 · one sentence through the model, every number real",
     ),
-    "demo": ("scratchgpt.demo", "一分钟看完所有部件 · every component in a minute"),
-    "tokenize": ("scratchgpt.tokenize_command", "文字怎样切成词元 · how text is cut into tokens"),
-    "generate": ("scratchgpt.generate_command", "续写一段文字 · continue a text"),
-    "evaluate": ("scratchgpt.evaluate_command", "给一个检查点打分 · measure a checkpoint"),
+    "demo": ("scratchgpt.commands.demo", "一分钟看完所有部件 · every component in a minute"),
+    "tokenize": ("scratchgpt.commands.tokenize", "文字怎样切成词元 · how text is cut into tokens"),
+    "generate": ("scratchgpt.commands.generate", "续写一段文字 · continue a text"),
+    "evaluate": ("scratchgpt.commands.evaluate", "给一个检查点打分 · measure a checkpoint"),
 }
 """Module and description by the command's name."""
 

@@ -74,7 +74,7 @@ def run(plan: Plan, console: Console) -> None:
                 f"    {measure.measure}: {measure.before:.4g} -> {measure.after:.4g}  ({measure.items} items)",
                 highlight=False,
             )
-    from scratchgpt.report_html import write_html_report  # here: Matplotlib takes a second to load
+    from scratchgpt.report_page.page import write_html_report  # here: Matplotlib takes a second to load
 
     write_report(plan.out)
     write_html_report(plan.out)

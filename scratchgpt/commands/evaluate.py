@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scratchgpt import bleu
 from scratchgpt.checkpoint_choice import StageFlag, load_chosen
+from scratchgpt.commands import bleu
 from scratchgpt.datasets import DialogueBatches, Record, read_corpus, read_dialogues, read_tasks
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import (

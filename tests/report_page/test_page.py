@@ -14,8 +14,8 @@ import pytest
 from scratchgpt import curves
 from scratchgpt.errors import UserError
 from scratchgpt.report import Measure, Sample, StageResult, save_result
-from scratchgpt.report_html import write_html_report
-from scratchgpt.report_words import GROUPS, QUANTITIES, group_name, measure_name, quantity_name
+from scratchgpt.report_page.page import write_html_report
+from scratchgpt.report_page.words import GROUPS, QUANTITIES, group_name, measure_name, quantity_name
 from tests.test_report import write_log
 from tests.tiny import files_in, save_checkpoint
 

@@ -21,6 +21,8 @@ from rich.text import Text as Styled
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import no_grad
 from scratchgpt.bilingual import Language, Text
+from scratchgpt.commands.terminal_plot import plot
+from scratchgpt.commands.tokenize import coloured
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets import read_corpus
 from scratchgpt.errors import UserError
@@ -29,9 +31,7 @@ from scratchgpt.model import GPT
 from scratchgpt.plan import DATA
 from scratchgpt.recorder import Recording, record
 from scratchgpt.stages.pretrain import Pretrainer
-from scratchgpt.terminal_plot import plot
 from scratchgpt.token_display import readable, tokens_of, whole_text_ids
-from scratchgpt.tokenize_command import coloured
 from scratchgpt.tokenizer import BPETokenizer
 from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scratchgpt.curves import Series
-from scratchgpt.svg_pictures import attention_svg, curve_svg, share_svg
+from scratchgpt.report_page.svg_pictures import attention_svg, curve_svg, share_svg
 
 STEPS = np.arange(1.0, 101.0)
 SERIES = Series("loss", (STEPS, 5 / STEPS), (STEPS[::20], 6 / STEPS[::20]))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scratchgpt import demo
+from scratchgpt.commands import demo
+from scratchgpt.commands.demo import Arguments, run
 from scratchgpt.config import GPTConfig, PretrainConfig
-from scratchgpt.demo import Arguments, run
 from scratchgpt.errors import UserError
 from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID
 from tests.tiny import write_data

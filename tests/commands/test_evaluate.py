@@ -8,12 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scratchgpt import bleu
 from scratchgpt.checkpoint import load_model
-from scratchgpt.datasets import read_corpus, read_dialogues, read_tasks
-from scratchgpt.errors import UserError
-from scratchgpt.evaluate import Answer, answer_prompts, text_metrics
-from scratchgpt.evaluate_command import (
+from scratchgpt.commands import bleu
+from scratchgpt.commands.evaluate import (
     Arguments,
     HeldOutData,
     bleu_rows,
@@ -23,6 +20,9 @@ from scratchgpt.evaluate_command import (
     task_rows,
     text_rows,
 )
+from scratchgpt.datasets import read_corpus, read_dialogues, read_tasks
+from scratchgpt.errors import UserError
+from scratchgpt.evaluate import Answer, answer_prompts, text_metrics
 from tests.tiny import dialogue, save_checkpoint
 
 

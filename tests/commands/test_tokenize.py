@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from scratchgpt import tokenize_command
+from scratchgpt.commands import tokenize
+from scratchgpt.commands.tokenize import Arguments, coloured, run
 from scratchgpt.errors import UserError
 from scratchgpt.token_display import tokens_of
-from scratchgpt.tokenize_command import Arguments, coloured, run
 from scratchgpt.tokenizer import BPETokenizer
 from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID
 from tests.tiny import save_checkpoint
@@ -92,8 +92,8 @@ def test_without_a_checkpoint_a_tokenizer_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "pretrain_data.txt").write_text("唱歌，唱歌。\n\n唱歌！", encoding="utf-8")
-    monkeypatch.setattr(tokenize_command, "DATA", tmp_path)
-    monkeypatch.setattr(tokenize_command, "CHECKPOINTS", tmp_path / "none")
+    monkeypatch.setattr(tokenize, "DATA", tmp_path)
+    monkeypatch.setattr(tokenize, "CHECKPOINTS", tmp_path / "none")
     run(Arguments("唱歌", lang="en"))
     said = capsys.readouterr()
     assert said.out.startswith("唱歌\n")
@@ -112,6 +112,6 @@ def test_without_a_checkpoint_a_tokenizer_is_made(
 )
 def test_mistakes(arguments: Arguments, message: str, bpe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(bpe.parent)
-    monkeypatch.setattr(tokenize_command, "CHECKPOINTS", bpe.parent)
+    monkeypatch.setattr(tokenize, "CHECKPOINTS", bpe.parent)
     with pytest.raises(UserError, match=message):
         run(arguments)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from scratchgpt.bleu import available, corpus_bleu
+from scratchgpt.commands.bleu import available, corpus_bleu
 from scratchgpt.errors import UserError
 
 

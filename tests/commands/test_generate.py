@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from scratchgpt.checkpoint import load_model
+from scratchgpt.commands.generate import Arguments, run
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.generate import TextGenerator
-from scratchgpt.generate_command import Arguments, run
 from scratchgpt.model import GPT
 from scratchgpt.stages.reward_model import RewardModel
 from tests.tiny import save_checkpoint, tiny_tokenizer

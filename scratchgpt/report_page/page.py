@@ -15,12 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from scratchgpt import svg_pictures
-from scratchgpt.attention_maps import attention_maps
 from scratchgpt.bilingual import Text
 from scratchgpt.checkpoint import CHAT_STAGES, is_finished, load_model
 from scratchgpt.curves import parts_of_the_data, quantities
-from scratchgpt.embedding_neighbours import Neighbour, nearest_words, words_to_show
 from scratchgpt.model import GPT
 from scratchgpt.report import (
     Measure,
@@ -33,12 +30,15 @@ from scratchgpt.report import (
     versions,
     write_whole,
 )
-from scratchgpt.report_words import group_name, measure_name, quantity_name, stage_name
-from scratchgpt.stage_samples import answers_by_stage
+from scratchgpt.report_page import svg_pictures
+from scratchgpt.report_page.attention_maps import attention_maps
+from scratchgpt.report_page.embedding_neighbours import Neighbour, nearest_words, words_to_show
+from scratchgpt.report_page.stage_samples import answers_by_stage
+from scratchgpt.report_page.words import group_name, measure_name, quantity_name, stage_name
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.trainer import History
 
-STYLE = Path(__file__).with_name("report.css")
+STYLE = Path(__file__).with_name("page.css")
 SENTENCE = "小猫坐在窗台上，看着外面的鸟。"
 """What the model reads for the attention maps, unless its vocabulary was made for other text."""
 MOST_TOKENS = 16
