@@ -36,7 +36,7 @@ PRESETS: dict[str, Preset] = {
             minibatch_size=256,
         ),
     ),
-    # All five stages in about three minutes, to see how they work; too small for RLVF to gain anything.
+    # All five stages in about four minutes, to see how they work; too small for RLVF to gain anything.
     "tiny": Preset(
         model=GPTConfig(vocab_size=2000, emb_dim=128, num_heads=4, num_layers=3, context_size=128, dropout=0.0),
         pretrain=PretrainConfig(epochs=0.5, evaluate_every=100),
