@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -213,16 +213,6 @@ class TokenBatch:
     def tokens(self) -> int:
         """Tokens that go through the model."""
         return self.input_ids.size
-
-
-class BatchSource(Protocol):
-    """What a training stage needs of its data."""
-
-    steps_per_epoch: int
-
-    def batch(self, step: int) -> TokenBatch:
-        """The batch of that step."""
-        ...
 
 
 def encode_documents(documents: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:

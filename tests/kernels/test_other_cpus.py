@@ -16,6 +16,7 @@ from scratchgpt import kernels
 from scratchgpt.errors import UserError
 from scratchgpt.kernels import attention, register_tile
 from scratchgpt.kernels.environment import host_features
+from scratchgpt.kernels.panels import linear, pack_weights
 from tests.kernels.conftest import TOLERANCE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -82,6 +83,8 @@ def check_products(dtype: np.dtype) -> None:
     a, b = rng.standard_normal((70, 300)).astype(dtype), rng.standard_normal((300, 45)).astype(dtype)
     agree(kernels.matmul, a, b)
     agree(kernels.matmul, b.T, a.T)
+    for rows in (1, 70):  # the products of generating text; a single row has a tile of its own
+        agree(linear, a[:rows].copy(), pack_weights([b])[0], b[0].copy())
 
 
 def check_attention(dtype: np.dtype) -> None:
