@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data.generators import chat, preferences, prose, tasks
+from data.generators import chat, chat_sums, preferences, prose, tasks
 
 HERE = Path(__file__).resolve().parent
 SEED = 2024
@@ -21,9 +21,10 @@ HELDOUT_EVERY = 20
 """One hand-written passage in this many is held out."""
 
 PROSE_DOCUMENTS, PROSE_HELDOUT = 24_000, 800
-CHAT_DIALOGUES, CHAT_HELDOUT = 12_500, 600
+CHAT_DIALOGUES, CHAT_HELDOUT = 11_500, 600
 TASK_DIALOGUES = 28_000
-PREFERENCE_PAIRS, PREFERENCE_HELDOUT = 4_000, 1_000
+SUM_DIALOGUES, SUM_HELDOUT = 3_000, 40
+PREFERENCE_PAIRS, PREFERENCE_HELDOUT = 6_000, 1_000
 RLVF_TASKS, RLVF_HELDOUT = 8_400, 1_400
 
 
@@ -59,12 +60,38 @@ def _prose() -> tuple[str, str]:
 
 
 def _dialogues() -> tuple[list[Any], list[Any]]:
-    training = _source("dialogues.json") + _source("dialogues_2.json")
+    training = _source("dialogues.json") + _source("dialogues_2.json") + reworded_dialogues()
     training += chat.sft_records(SEED, CHAT_DIALOGUES, "train")
+    training += chat_sums.sum_records(SEED, SUM_DIALOGUES, "train")
     training += tasks.sft_records(SEED, TASK_DIALOGUES)
     heldout = _source("dialogues_heldout.json") + _source("dialogues_heldout_2.json")
     heldout += chat.sft_records(SEED + 1, CHAT_HELDOUT, "heldout")
+    heldout += chat_sums.sum_records(SEED + 1, SUM_HELDOUT, "heldout")
     return _shuffled(training), heldout
+
+
+def reworded_records() -> list[Any]:
+    """The hand-written questions in several wordings, file by file: ``questions``, the one ``answer`` to them all."""
+    return [record for file in sorted((HERE / "sources").glob("phrasings_*.json")) for record in _source(file.name)]
+
+
+def reworded_dialogues() -> list[dict[str, Any]]:
+    """Every wording of a question with its answer, followed by a question of the next record.
+
+    So each wording opens one dialogue, and most come again as a second question: what is asked has to be heard
+    behind many words, and wherever it stands in a talk.
+    """
+    records, dialogues = reworded_records(), []
+    for record, following in zip(records, [*records[1:], records[0]], strict=True):
+        for place, question in enumerate(record["questions"]):
+            next_question = following["questions"][place % len(following["questions"])]
+            turns = (question, record["answer"], next_question, following["answer"])
+            messages = [
+                {"role": role, "content": content}
+                for role, content in zip(("user", "assistant") * 2, turns, strict=True)
+            ]
+            dialogues.append({"messages": messages, "category": record["category"], "source": "reworded"})
+    return dialogues
 
 
 def _pairs() -> tuple[list[Any], list[Any]]:

@@ -269,7 +269,7 @@ def _rlvf(plan: Plan, console: Console) -> StageResult:
     trainer = RLVFTrainer(model, tokenizer, model.config, settings, tasks=tasks, heldout=heldout, seed=plan.seed)
     console.print(f"rlvf: {len(tasks):,} tasks")
     shown = [task["prompt"] for task in heldout[:: max(1, len(heldout) // SAMPLES)]][:SAMPLES]
-    judge = _judge(plan, tokenizer)
+    judge = answer_judge(plan)
 
     def measure() -> tuple[dict[str, float], dict[str, float]]:
         answers: dict[str, float] = {}
@@ -290,11 +290,11 @@ def _rlvf(plan: Plan, console: Console) -> StageResult:
     )
 
 
-def _judge(plan: Plan, tokenizer: Tokenizer) -> PPOTrainer | None:
+def answer_judge(plan: Plan) -> PPOTrainer | None:
     """What RLHF measures answers with, to see what becomes of them; None without an SFT and a reward model."""
     if not (is_finished(plan.out, "sft") and is_finished(plan.out, "reward")):
         return None
-    return _ppo_trainer(plan, load_model(plan.out, "sft")[0], tokenizer)
+    return _ppo_trainer(plan, *load_model(plan.out, "sft"))
 
 
 # -- where a stage starts and what it leaves ------------------------------------------------------------------

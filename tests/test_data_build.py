@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,41 @@ def test_the_parts_of_the_pretraining_text_share_no_document() -> None:
 
 def test_held_out_questions_are_not_trained_on() -> None:
     training, heldout = records("sft_data.json"), records("sft_heldout.json")
-    seen = {r["messages"][0]["content"] for r in training}
+    seen = {message["content"] for r in training for message in r["messages"] if message["role"] == "user"}
     asked = [r["messages"][0]["content"] for r in heldout if len(r["messages"]) == 2]
     assert sum(question in seen for question in asked) / len(asked) < 0.02  # greetings may be the same
     assert not {r["prompt"] for r in records("reward_heldout.json")} & {r["prompt"] for r in records("reward_data.json")}
+
+
+def pairs_of_characters(question: str) -> set[str]:
+    letters = re.sub(r"\W", "", question)
+    return {letters[i : i + 2] for i in range(len(letters) - 1)}
+
+
+def test_no_wording_of_a_question_is_nearly_one_that_is_held_out() -> None:
+    heldout = {m["content"] for r in records("sft_heldout.json") for m in r["messages"] if m["role"] == "user"}
+    asked = [pairs_of_characters(question) for question in heldout]
+    holding = defaultdict(list)
+    for number, pairs in enumerate(asked):
+        for pair in pairs:
+            holding[pair].append(number)
+    wordings = [question for r in build.reworded_records() for question in r["questions"]]
+    assert len(wordings) > 5000
+    for question in wordings:
+        pairs = pairs_of_characters(question)
+        for number, shared in Counter(number for pair in pairs for number in holding[pair]).items():
+            assert shared / len(pairs | asked[number]) < 0.6, (question, asked[number])
+
+
+def test_every_wording_is_asked_once_and_answered_by_its_record() -> None:
+    answers = {question: r["answer"] for r in build.reworded_records() for question in r["questions"]}
+    openings = Counter()
+    for dialogue in build.reworded_dialogues():
+        openings[dialogue["messages"][0]["content"]] += 1
+        for question, answer in zip(dialogue["messages"][::2], dialogue["messages"][1::2], strict=True):
+            assert answers[question["content"]] == answer["content"]
+    assert openings == Counter(answers.keys())
+    assert len(answers) == sum(len(r["questions"]) for r in build.reworded_records())
 
 
 def test_tasks_held_out_are_never_trained_on() -> None:

@@ -68,7 +68,8 @@ def _floor(rng: Random) -> Snippet:
 
 def _power(rng: Random) -> Snippet:
     a, b = rng.randint(2, 9), rng.randint(2, 3)
-    return f"print({a} ** {b})", f"两个星号表示乘方，{'*'.join([str(a)] * b)}={a**b}", str(a**b)
+    steps = f"{a}*{a}={a * a}" + (f"，{a * a}*{a}={a**3}" if b == 3 else "")
+    return f"print({a} ** {b})", f"两个星号表示乘方，{b}个{a}相乘，{steps}", str(a**b)
 
 
 def _length(rng: Random) -> Snippet:
@@ -87,11 +88,9 @@ def _word_length(rng: Random) -> Snippet:
 
 def _total(rng: Random) -> Snippet:
     values = rng.sample(range(1, 10), 3)
-    return (
-        f"print(sum({values}))",
-        f"sum把列表里的数加起来，{'+'.join(map(str, values))}={sum(values)}",
-        str(sum(values)),
-    )
+    first, second, third = values
+    steps = f"{first}+{second}={first + second}，{first + second}+{third}={sum(values)}"
+    return f"print(sum({values}))", f"sum把列表里的数加起来，{steps}", str(sum(values))
 
 
 def _largest(rng: Random) -> Snippet:
@@ -139,7 +138,7 @@ def _repeat(rng: Random) -> Snippet:
 
 def _concatenate(rng: Random) -> Snippet:
     a, b = rng.sample(_WORDS, 2)
-    return f'print("{a}" + "{b}")', "加号把两个字符串连起来", a + b
+    return f'print("{a}" + "{b}")', f"加号把两个字符串连起来，{a}后面接上{b}", a + b
 
 
 def _upper(rng: Random) -> Snippet:
@@ -152,7 +151,7 @@ def _loop(rng: Random) -> Snippet:
     shown = _joined(list(range(stop)))
     return (
         f"for i in range({stop}): print(i)",
-        f"这是一个循环，i从0开始，到{stop - 1}为止，一行输出一个数",
+        f"i从0开始，每次加1，不到{stop}就停，{stop}-1={stop - 1}，最后一个是{stop - 1}",
         shown,
     )
 
@@ -163,7 +162,7 @@ def _loop_from(rng: Random) -> Snippet:
     shown = _joined(list(range(start, stop)))
     return (
         f"for i in range({start}, {stop}): print(i)",
-        f"这是一个循环，i从{start}开始，到{stop - 1}为止，不包括{stop}",
+        f"i从{start}开始，每次加1，不到{stop}就停，{stop}-1={stop - 1}，最后一个是{stop - 1}",
         shown,
     )
 
@@ -202,7 +201,7 @@ def _membership(rng: Random) -> Snippet:
 def _append(rng: Random) -> Snippet:
     values = _numbers(rng, 2, 3)
     new = rng.randint(1, 19)
-    return f"a = {values}; a.append({new}); print(a)", f"append在列表末尾加上{new}", str([*values, new])
+    return f"a = {values}; a.append({new}); print(a)", f"append在末尾的{values[-1]}后面加上{new}", str([*values, new])
 
 
 def _comprehension(rng: Random) -> Snippet:
@@ -214,38 +213,42 @@ def _comprehension(rng: Random) -> Snippet:
     )
 
 
-SNIPPETS: tuple[Callable[[Random], Snippet], ...] = (
-    _addition,
-    _product,
-    _remainder,
-    _floor,
-    _power,
-    _length,
-    _word_length,
-    _total,
-    _largest,
-    _smallest,
-    _item,
-    _last_item,
-    _sorted,
-    _repeat,
-    _concatenate,
-    _upper,
-    _loop,
-    _loop_from,
-    _assignment,
-    _greater,
-    _equal,
-    _membership,
-    _append,
-    _comprehension,
-)
+# Each kind with its share of the training dialogues: what has to be copied or counted takes more practice than one fact.
+SNIPPETS: dict[Callable[[Random], Snippet], int] = {
+    _addition: 3,
+    _product: 2,
+    _remainder: 2,
+    _floor: 2,
+    _power: 2,
+    _length: 1,
+    _word_length: 1,
+    _total: 2,
+    _largest: 2,
+    _smallest: 2,
+    _item: 2,
+    _last_item: 1,
+    _sorted: 1,
+    _repeat: 1,
+    _concatenate: 3,
+    _upper: 1,
+    _loop: 1,
+    _loop_from: 3,
+    _assignment: 2,
+    _greater: 1,
+    _equal: 1,
+    _membership: 1,
+    _append: 3,
+    _comprehension: 2,
+}
 
 
 def code_record(rng: Random, split: str) -> dict[str, Any]:
     """One dialogue that explains a line of Python; held-out lines of code never occur in training."""
+    kinds = tuple(SNIPPETS)
+    practice = [kind for kind, share in SNIPPETS.items() for _ in range(share)]
     while True:
-        code, explanation, printed = rng.choice(SNIPPETS)(rng)
+        # Practised by share, judged on all kinds alike.
+        code, explanation, printed = rng.choice(practice if split == "train" else kinds)(rng)
         if split_of("code", code) == split:
             break
     answer = f"{explanation}，所以输出{printed}。"

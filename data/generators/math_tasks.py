@@ -7,7 +7,6 @@ varies, the format of the working never does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from random import Random
 
 from data.generators.task_core import Task, operand_key, unordered_key
@@ -268,12 +267,13 @@ def sequence(rng: Random, level: int) -> Task:
         difference = rng.randint(*{1: (2, 9), 2: (2, 12), 3: (11, 25)}[level])
         rising = [start + difference * index for index in range(rng.choice((3, 4)) if level == 3 else 4)]
         numbers = rising if kind == "+" else [number + difference for number in reversed(rising)]
-    word = "减" if kind == "-" else "加"
-    gaps = [f"{left}到{right}{word}{abs(right - left)}" for left, right in pairwise(numbers[:3])]
-    trend = {"+": f"每次加{difference}", "-": f"每次减{difference}", "×": "每次乘2"}[kind]
-    answer = numbers[-1] * 2 if kind == "×" else numbers[-1] + (difference if kind == "+" else -difference)
-    steps = f"{gaps[0]}，{gaps[1]}，{trend}，{numbers[-1]}{kind}{difference}：" + written_steps(
-        kind, numbers[-1], difference
-    )
+    # The step is worked out on the first two numbers, digit by digit: read off at a glance it is wrong too often.
+    larger, smaller = max(numbers[:2]), min(numbers[:2])
+    if kind == "×":
+        step, answer = f"{smaller}×2：{multiplication_steps(smaller, 2)}，正好{larger}；每次乘2", numbers[-1] * 2
+    else:
+        word, answer = ("加", numbers[-1] + difference) if kind == "+" else ("减", numbers[-1] - difference)
+        step = f"{larger}-{smaller}：{subtraction_steps(larger, smaller)}，差{difference}；每次{word}{difference}"
+    steps = f"{step}，{numbers[-1]}{kind}{difference}：{written_steps(kind, numbers[-1], difference)}"
     prompt = rng.choice(_SEQUENCE).format(n="，".join(map(str, numbers)))
     return _task("sequence", level, prompt, steps, answer, [operand_key("…" + kind, numbers[0], difference)])

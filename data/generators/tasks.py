@@ -42,7 +42,7 @@ FAMILIES: Mapping[str, Callable[[Random, int], Task]] = {
 # Parts of the supervised examples: the families that take longest to learn get the most practice.
 _PRACTICE: Mapping[str, int] = dict.fromkeys(FAMILIES, 2) | {
     "comparison": 3,
-    "sequence": 4,
+    "sequence": 3,
     "clock": 3,
     "ordering": 3,
     "parity": 1,
