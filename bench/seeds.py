@@ -1,20 +1,21 @@
-"""One table of several runs that differ in their seed: each measure's mean and range over them, in Markdown.
+"""One table of several runs that differ in their seed: each measure after its stage, run by run, in Markdown.
 
     for seed in 0 1 2; do python train.py --seed $seed --out runs/$seed; done
     python bench/seeds.py runs/0 runs/1 runs/2
 
-A figure that holds for one seed may be luck; the range says how far it moves when nothing but chance changes.
+A figure that holds for one seed may be luck; three say how far it moves when nothing but chance changes.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from common import ROOT  # noqa: F401  puts the package on the path
 
 from scratchgpt.errors import UserError
-from scratchgpt.report import Measure, load_results
+from scratchgpt.report import Measure, load_results, number_text
 
 
 def measures_of(folder: Path) -> dict[tuple[str, str], Measure]:
@@ -31,32 +32,28 @@ def seconds_of_runs(folders: list[Path]) -> str:
     return f"whole run: {', '.join(f'{m:.1f}' for m in minutes)} minutes"
 
 
-def number(value: float) -> str:
-    """Three significant digits or so, as the report writes them."""
-    return f"{value:.4g}"
-
-
-def over_runs(values: list[float | None]) -> str:
-    """Mean and range of one measure."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return "-"
-    return f"{number(sum(known) / len(known))} ({number(min(known))} to {number(max(known))})"
-
-
-def table(runs: list[dict[tuple[str, str], Measure]]) -> list[str]:
-    """The lines of the table; a measure that a run lacks is left out of the mean."""
-    lines = ["| stage | measure | items | before | after, mean (range) | change |", "|---|---|---:|---:|---:|---:|"]
-    for key in dict.fromkeys(key for run in runs for key in run):
-        rows = [run[key] for run in runs if key in run]
-        before, after = [row.before for row in rows], [row.after for row in rows]
-        changes = [b - a for a, b in zip(before, after, strict=True) if a is not None and b is not None]
-        change = f"{sum(changes) / len(changes):+.4g}" if changes else "-"
-        stage, measure = key
-        lines.append(
-            f"| {stage} | {measure} | {rows[0].items} | {over_runs(before)} | {over_runs(after)} | {change} |"
-        )
+def table(names: list[str], runs: list[dict[tuple[str, str], Measure]]) -> list[str]:
+    """The lines of the table; a run that lacks a measure shows a dash and is left out of the mean."""
+    lines = [
+        f"| stage | measure | items | before | {' | '.join(names)} | mean |",
+        "|---|---|" + "---:|" * (len(runs) + 3),
+    ]
+    for stage, measure in dict.fromkeys(key for run in runs for key in run):
+        rows = [run.get((stage, measure)) for run in runs]
+        known = [row for row in rows if row is not None]
+        before, after = (_known(getattr(row, side) for row in known) for side in ("before", "after"))
+        numbers = [_mean(before), *(number_text(row.after if row else None) for row in rows), _mean(after)]
+        name = f"{measure} {known[0].arrow}".rstrip()
+        lines.append(f"| {stage} | {name} | {known[0].items:,} | {' | '.join(numbers)} |")
     return lines
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _mean(values: list[float]) -> str:
+    return number_text(sum(values) / len(values) if values else None)
 
 
 def main() -> None:
@@ -65,7 +62,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="the --out folders of the runs")
     folders = parser.parse_args().runs
     try:
-        lines = table([measures_of(folder) for folder in folders])
+        lines = table([folder.name for folder in folders], [measures_of(folder) for folder in folders])
     except UserError as error:
         parser.exit(2, f"error: {error}\n")
     print("\n".join([*lines, "", seconds_of_runs(folders)]))
