@@ -40,7 +40,7 @@ PRESETS: dict[str, Preset] = {
     "tiny": Preset(
         model=GPTConfig(vocab_size=2000, emb_dim=128, num_heads=4, num_layers=3, context_size=128, dropout=0.0),
         pretrain=PretrainConfig(epochs=0.5, evaluate_every=100),
-        sft=SFTConfig(epochs=0.4, lr=2e-3),
+        sft=SFTConfig(epochs=0.33, lr=2e-3),
         reward=RewardConfig(epochs=1, lr=5e-4),
         rlhf=RLHFConfig(kl_coef=0.05, num_episodes=12, lr=1e-4),
         rlvf=RLVFConfig(num_iterations=12, samples_per_task=8),
