@@ -167,8 +167,9 @@ def test_schedules() -> None:
     assert cosine_schedule(9, 100, 1.0, warmup=10) == cosine_schedule(10, 100, 1.0, warmup=10) == 1.0
     assert cosine_schedule(55, 100, 1.0, warmup=10) == pytest.approx(0.55)
     assert cosine_schedule(100, 100, 1.0, warmup=10) == pytest.approx(0.1)
-    assert linear_schedule(55, 100, 1.0, warmup=10) == pytest.approx(0.55)
-    assert linear_schedule(200, 100, 1.0, warmup=10) == pytest.approx(0.1)
+    assert linear_schedule(9, 100, 1.0, warmup=10) == linear_schedule(10, 100, 1.0, warmup=10) == 1.0
+    assert linear_schedule(55, 100, 1.0, warmup=10) == pytest.approx(0.5)
+    assert linear_schedule(200, 100, 1.0, warmup=10) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from data.generators.chat_topics import (
     split_of,
 )
 
-QUALITIES = {"good": 35, "plain": 40, "curt": 25}
+QUALITIES = {"good": 20, "plain": 45, "curt": 35}
 _MULTI_TURN_SHARE = {"train": 0.68, "heldout": 0.35}
 # Draws in a row without a new record after which the supply counts as exhausted.
 _PATIENCE = 5000
@@ -123,7 +123,7 @@ FAMILIES = {
 
 # How much more often than its share a family is trained on: what has to be computed takes more practice than what
 # has to be known, and a question asked in few wordings more than one asked in many.
-_PRACTICE = {code_record: 5, introduction_record: 2, safety_record: 2}
+_PRACTICE = {code_record: 5, introduction_record: 3, safety_record: 3, creative_record: 2}
 
 
 def _identity(record: dict[str, Any], split: str) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ Snippet = tuple[str, str, str]
 
 
 def _numbers(rng: Random, low: int = 3, high: int = 5) -> list[int]:
-    return rng.sample(range(1, 20), rng.randint(low, high))
+    return rng.sample(range(1, 10), rng.randint(low, high))
 
 
 def _joined(numbers: list[int]) -> str:
@@ -189,7 +189,7 @@ def _equal(rng: Random) -> Snippet:
 
 def _membership(rng: Random) -> Snippet:
     values = _numbers(rng, 3, 4)
-    wanted = rng.choice(values) if rng.random() < 0.5 else rng.randint(1, 19)
+    wanted = rng.choice(values) if rng.random() < 0.5 else rng.randint(1, 9)
     found = wanted in values
     return (
         f"print({wanted} in {values})",
@@ -200,7 +200,7 @@ def _membership(rng: Random) -> Snippet:
 
 def _append(rng: Random) -> Snippet:
     values = _numbers(rng, 2, 3)
-    new = rng.randint(1, 19)
+    new = rng.randint(1, 9)
     return f"a = {values}; a.append({new}); print(a)", f"append在末尾的{values[-1]}后面加上{new}", str([*values, new])
 
 

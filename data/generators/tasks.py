@@ -41,7 +41,8 @@ FAMILIES: Mapping[str, Callable[[Random, int], Task]] = {
 
 # Parts of the supervised examples: the families that take longest to learn get the most practice.
 _PRACTICE: Mapping[str, int] = dict.fromkeys(FAMILIES, 2) | {
-    "comparison": 3,
+    "comparison": 4,
+    "remainder": 3,
     "sequence": 3,
     "clock": 3,
     "ordering": 3,
@@ -51,7 +52,7 @@ _PRACTICE: Mapping[str, int] = dict.fromkeys(FAMILIES, 2) | {
 # Simple sums are mostly answered straight out, as people do when asked in passing, and only sometimes worked out:
 # so many short answers come on every ten with their working. The last stage finds out which of the two pays.
 _SHORT: Mapping[str, int] = dict.fromkeys(
-    ("addition", "subtraction", "multiplication", "missing_operand", "word_problem"), 10
+    ("addition", "subtraction", "multiplication", "missing_operand", "word_problem"), 13
 )
 # Draws without a new task of the wanted split after which a level counts as exhausted. The rarest split is hit by
 # one draw in 44, so this is no matter of bad luck.
