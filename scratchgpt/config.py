@@ -76,7 +76,7 @@ class SupervisedConfig:
     Attributes:
         epochs: passes over the data.
         batch_size: windows of context_size tokens, dialogues or pairs a step.
-        lr: highest learning rate, reached after warmup_steps; it then falls, to a tenth in pretraining, to zero after it.
+        lr: highest learning rate, reached after warmup_steps; it then falls, in pretraining to a tenth, later to zero.
         warmup_steps: steps in which the learning rate rises from 0.
         weight_decay: AdamW's, on matrices.
         max_grad_norm: gradients are clipped to this norm.
