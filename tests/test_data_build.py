@@ -52,8 +52,9 @@ def pairs_of_characters(question: str) -> set[str]:
 
 
 def test_no_wording_of_a_question_is_nearly_one_that_is_held_out() -> None:
-    heldout = {m["content"] for r in records("sft_heldout.json") for m in r["messages"] if m["role"] == "user"}
-    asked = [pairs_of_characters(question) for question in heldout]
+    heldout = [(m["content"], r["source"]) for r in records("sft_heldout.json") for m in r["messages"] if m["role"] == "user"]
+    assert not {question for question, _ in heldout} & {q for r in build.reworded_records() for q in r["questions"]}
+    asked = [pairs_of_characters(question) for question, source in heldout if source == "hand"]
     holding = defaultdict(list)
     for number, pairs in enumerate(asked):
         for pair in pairs:
