@@ -27,7 +27,7 @@ PRESETS: dict[str, Preset] = {
         pretrain=PretrainConfig(epochs=1.1),
         sft=SFTConfig(epochs=4.1, lr=1.5e-3, evaluate_every=1000),
         reward=RewardConfig(epochs=2, evaluate_every=80),
-        rlhf=RLHFConfig(kl_coef=0.08, lr=7e-5, num_episodes=50),
+        rlhf=RLHFConfig(kl_coef=0.1, lr=7e-5, num_episodes=50),
         rlvf=RLVFConfig(
             lr=1e-4,
             num_iterations=50,
