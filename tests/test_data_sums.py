@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from data.generators import chat_sums
 from data.generators.chat_sums import _SENSES, KINDS, PEOPLE, draw, sum_record
 from data.generators.task_core import operand_key, split_of
 from data.generators.workings import is_reserved
@@ -117,3 +118,12 @@ def test_records_are_determined_by_the_seed_and_only_held_out_ones_carry_a_rubri
     assert {record["category"] for record in TRAINING} == {record["category"] for record in HELD_OUT} == {"math", "logic"}
     for record in HELD_OUT:
         assert all(any(key in record["messages"][1]["content"] for key in keys) for keys in record["rubric"]["must"])
+
+
+def test_no_question_comes_twice_and_an_impossible_order_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = chat_sums.sum_records(1, 300, "train")
+    assert records == chat_sums.sum_records(1, 300, "train") != chat_sums.sum_records(2, 300, "train")
+    assert len({record["messages"][0]["content"] for record in records}) == 300
+    monkeypatch.setattr(chat_sums, "sum_record", lambda rng, split: records[0])
+    with pytest.raises(ValueError, match="only 1 different train sums can be composed, not 2"):
+        chat_sums.sum_records(1, 2, "train")

@@ -21,6 +21,8 @@ from data.generators.workings import SYMMETRIC_KINDS
 from data.generators.written_arithmetic import PLACES, comparison_steps, value_of, written_steps
 
 Words = dict[str, Any]
+# Draws in a row without a new question after which the supply counts as exhausted.
+_PATIENCE = 5000
 
 
 def _list(text: str) -> list[str]:
@@ -399,10 +401,18 @@ def sum_record(rng: Random, split: str) -> dict[str, Any]:
 
 
 def sum_records(seed: int, count: int, split: str) -> list[dict[str, Any]]:
-    """``count`` such dialogues of ``split`` ("train" or "heldout"), no question twice; the same for the same seed."""
+    """``count`` such dialogues of ``split`` ("train" or "heldout"), no question twice; the same for the same seed.
+
+    Raises ValueError for another split, or when there are not so many different questions.
+    """
     rng = Random(f"sums {seed} {split}")
     records: dict[str, dict[str, Any]] = {}
+    misses = 0
     while len(records) < count:
         record = sum_record(rng, split)
-        records.setdefault(record["messages"][0]["content"], record | {"source": "generated"})
+        question = record["messages"][0]["content"]
+        misses = misses + 1 if question in records else 0
+        if misses > _PATIENCE:
+            raise ValueError(f"only {len(records)} different {split} sums can be composed, not {count}")
+        records.setdefault(question, record | {"source": "generated"})
     return list(records.values())
