@@ -83,3 +83,20 @@ def test_tasks_held_out_are_never_trained_on() -> None:
     asked = {r["prompt"] for r in heldout}
     assert not asked & {r["prompt"] for r in training}
     assert not asked & {m["content"] for r in records("sft_data.json") for m in r["messages"] if m["role"] == "user"}
+
+
+def test_no_step_of_a_training_answer_is_a_sum_that_is_held_out() -> None:
+    signs = {"addition": "+", "subtraction": "-", "multiplication": "×", "division": "÷"}
+    asked = [(signs[r["family"]], r["prompt"]) for r in records("rlvf_heldout.json") if r["family"] in signs]
+    assert len(asked) == 400
+    heldout = set()
+    for sign, prompt in asked:
+        first, second = re.findall(r"\d+", prompt)
+        heldout |= {(first, sign, second)} | ({(second, sign, first)} if sign in "+×" else set())
+    steps = set()
+    for record in records("sft_data.json"):
+        for message in record["messages"]:
+            if message["role"] == "assistant":
+                steps |= set(re.findall(r"(\d+)([-+×÷])(\d+)：", message["content"]))
+    assert len(steps) > 5000
+    assert not heldout & steps

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from data import build
 from data.generators import chat, chat_code
 from data.generators.chat import FAMILIES, sft_records
 from data.generators.chat_care import safety_record
@@ -34,7 +35,7 @@ SOURCES = TOPICS_FILE.parent
 
 @pytest.fixture(scope="module")
 def training() -> list[dict[str, Any]]:
-    return sft_records(1, 7500, "train")
+    return sft_records(1, build.CHAT_DIALOGUES, "train")
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +177,10 @@ def test_the_explained_code_prints_what_the_explanation_says(snippet) -> None:  
             exec(code, {})  # our own one-line snippets
         assert "、".join(shown.getvalue().split("\n")[:-1]) == printed, code
         assert explanation[-1] not in "。，"
+        equations = re.findall(r"(?<![\d÷])(\d+(?:[-+×]\d+)*)=(\d+)", explanation)
+        assert all(eval(term.replace("×", "*")) == int(result) for term, result in equations), explanation
+        divisions = re.findall(r"(\d+)÷(\d+)=(\d+)余(\d+)", explanation)
+        assert all(divmod(int(a), int(b)) == (int(q), int(r)) for a, b, q, r in divisions), explanation
 
 
 def test_every_family_can_fill_both_splits() -> None:

@@ -18,6 +18,7 @@ from data.generators.tasks import (
     sft_records,
     short_answer,
 )
+from data.generators.workings import is_reserved, shows_reserved
 from data.generators.written_arithmetic import (
     addition_steps,
     comparison_steps,
@@ -128,6 +129,23 @@ def test_the_order_of_commutative_operands_does_not_change_the_split():
         for a in range(1, 40)
         for b in range(1, 40)
     )
+
+
+def test_a_reserved_operation_is_noticed_in_a_working() -> None:
+    for kind, sign in (("+", "+"), ("-", "-"), ("×", "×"), ("%", "÷"), ("<", "和")):
+        noticed = 0
+        for first, second in ((a, b) for a in range(12, 60) for b in (5, 7, 11) if a % b):
+            reserved = is_reserved(kind, first, second)
+            noticed += reserved
+            assert shows_reserved(f"先算{first}{sign}{second}：…，得…；再算") == reserved, (first, sign, second)
+            assert not shows_reserved(f"{first}{sign}{second}=?")
+        assert noticed > 5
+    assert [a for a in range(20, 90, 5) if shows_reserved(f"{a}÷5：…")] == [a for a in range(20, 90, 5) if is_reserved("÷", a, 5)]
+
+
+@pytest.mark.parametrize("split", ["sft", "rlvf"])
+def test_workings_to_train_on_show_no_reserved_operation(split: str) -> None:
+    assert not [task.working for task in generate(5, 60, split) if shows_reserved(task.working)]
 
 
 def test_splits_have_the_promised_shares_and_never_move():

@@ -27,7 +27,7 @@ from data.generators.chat_topics import (
     split_of,
 )
 
-QUALITIES = {"good": 20, "plain": 45, "curt": 35}
+QUALITIES = {"good": 15, "plain": 50, "curt": 35}
 _MULTI_TURN_SHARE = {"train": 0.68, "heldout": 0.35}
 # Draws in a row without a new record after which the supply counts as exhausted.
 _PATIENCE = 5000

@@ -1,4 +1,8 @@
-"""One line of Python and what it does: the explanation is composed, the result is computed."""
+"""One line of Python and what it does: the explanation is composed, the result is computed.
+
+Like the workings of the tasks, an explanation takes steps of one fact each: what is computed is worked out digit by
+digit, what is looked up or repeated is counted off one by one.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,13 @@ from random import Random
 from typing import Any
 
 from data.generators.chat_topics import split_of
+from data.generators.workings import shows_reserved
+from data.generators.written_arithmetic import (
+    addition_steps,
+    comparison_steps,
+    division_steps,
+    multiplication_steps,
+)
 
 _ASK = (
     "这段代码输出什么？\n{}",
@@ -46,30 +57,32 @@ def _joined(numbers: list[int]) -> str:
 
 def _addition(rng: Random) -> Snippet:
     a, b = rng.randint(1, 20), rng.randint(1, 20)
-    return f"print({a} + {b})", f"print显示{a}+{b}的结果，{a}+{b}={a + b}", str(a + b)
+    return f"print({a} + {b})", f"print显示结果，{a}+{b}：{addition_steps(a, b)}", str(a + b)
 
 
 def _product(rng: Random) -> Snippet:
     a, b = rng.randint(2, 9), rng.randint(2, 9)
-    return f"print({a} * {b})", f"星号表示乘法，{a}乘{b}等于{a * b}", str(a * b)
+    return f"print({a} * {b})", f"星号表示乘法，{a}×{b}={a * b}", str(a * b)
 
 
 def _remainder(rng: Random) -> Snippet:
     b = rng.randint(2, 9)
     a = rng.randint(b + 1, 40)
-    return f"print({a} % {b})", f"百分号求余数，{a}除以{b}商{a // b}余{a % b}", str(a % b)
+    steps = f"{a}÷{b}：{division_steps(a, b)}"
+    return f"print({a} % {b})", f"百分号求余数，{steps}，只要余数", str(a % b)
 
 
 def _floor(rng: Random) -> Snippet:
     b = rng.randint(2, 9)
     a = rng.randint(b + 1, 40)
-    return f"print({a} // {b})", f"两个斜杠是整除，{a}除以{b}商{a // b}余{a % b}，只留下商", str(a // b)
+    steps = f"{a}÷{b}：{division_steps(a, b)}"
+    return f"print({a} // {b})", f"两个斜杠是整除，{steps}，只要商", str(a // b)
 
 
 def _power(rng: Random) -> Snippet:
     a, b = rng.randint(2, 9), rng.randint(2, 3)
-    steps = f"{a}*{a}={a * a}" + (f"，{a * a}*{a}={a**3}" if b == 3 else "")
-    return f"print({a} ** {b})", f"两个星号表示乘方，{b}个{a}相乘，{steps}", str(a**b)
+    steps = f"{a}×{a}={a * a}" + (f"；{a * a}×{a}：{multiplication_steps(a * a, a)}" if b == 3 else "")
+    return f"print({a} ** {b})", f"两个星号表示乘方，{b}个{a}相乘，{'×'.join([str(a)] * b)}，{steps}", str(a**b)
 
 
 def _length(rng: Random) -> Snippet:
@@ -116,7 +129,7 @@ def _item(rng: Random) -> Snippet:
     index = rng.randrange(min(3, len(values)))
     return (
         f"print({values}[{index}])",
-        f"下标从0开始，下标{index}是第{index + 1}个元素，也就是{values[index]}",
+        "下标从0数起，" + "，".join(f"下标{place}是{value}" for place, value in enumerate(values[: index + 1])),
         str(values[index]),
     )
 
@@ -133,7 +146,8 @@ def _sorted(rng: Random) -> Snippet:
 
 def _repeat(rng: Random) -> Snippet:
     word, times = rng.choice(_WORDS), rng.randint(2, 4)
-    return f'print("{word}" * {times})', f"字符串乘以{times}，就是重复{times}次", word * times
+    counted = "，".join(f"第{time}次{word}" for time in range(1, times + 1))
+    return f'print("{word}" * {times})', f"字符串乘以{times}，就是重复{times}次，{counted}", word * times
 
 
 def _concatenate(rng: Random) -> Snippet:
@@ -146,12 +160,17 @@ def _upper(rng: Random) -> Snippet:
     return f'print("{word}".upper())', "upper把字母变成大写", word.upper()
 
 
+def _counted(numbers: range) -> str:
+    """Every number of the range against its end, and the end itself: ``3<5，4<5，5不小于5就停``."""
+    return "，".join([f"{number}<{numbers.stop}" for number in numbers] + [f"{numbers.stop}不小于{numbers.stop}就停"])
+
+
 def _loop(rng: Random) -> Snippet:
     stop = rng.randint(2, 6)
     shown = _joined(list(range(stop)))
     return (
         f"for i in range({stop}): print(i)",
-        f"i从0开始，每次加1，不到{stop}就停，{stop}-1={stop - 1}，最后一个是{stop - 1}",
+        f"i从0开始，每次加1，{_counted(range(stop))}",
         shown,
     )
 
@@ -162,19 +181,20 @@ def _loop_from(rng: Random) -> Snippet:
     shown = _joined(list(range(start, stop)))
     return (
         f"for i in range({start}, {stop}): print(i)",
-        f"i从{start}开始，每次加1，不到{stop}就停，{stop}-1={stop - 1}，最后一个是{stop - 1}",
+        f"i从{start}开始，每次加1，{_counted(range(start, stop))}",
         shown,
     )
 
 
 def _assignment(rng: Random) -> Snippet:
     a, b = rng.randint(1, 20), rng.randint(1, 9)
-    return f"x = {a}; x = x + {b}; print(x)", f"x先等于{a}，再加{b}，{a}+{b}={a + b}", str(a + b)
+    return f"x = {a}; x = x + {b}; print(x)", f"x先等于{a}，再加{b}，{a}+{b}：{addition_steps(a, b)}", str(a + b)
 
 
 def _greater(rng: Random) -> Snippet:
     a, b = rng.sample(range(1, 50), 2)
-    return f"print({a} > {b})", f"大于号比较两个数，{a}{'大于' if a > b else '小于'}{b}", str(a > b)
+    verdict = "成立" if a > b else "不成立"
+    return f"print({a} > {b})", f"大于号比较两个数，{comparison_steps(a, b)}，{a}>{b}{verdict}", str(a > b)
 
 
 def _equal(rng: Random) -> Snippet:
@@ -182,7 +202,7 @@ def _equal(rng: Random) -> Snippet:
     b = a if rng.random() < 0.5 else rng.randint(1, 30)
     return (
         f"print({a} == {b})",
-        f"两个等号比较是否相等，{a}和{b}{'相等' if a == b else '不相等'}",
+        f"两个等号比较是否相等，{comparison_steps(a, b)}，{'相等' if a == b else '不相等'}",
         str(a == b),
     )
 
@@ -191,9 +211,11 @@ def _membership(rng: Random) -> Snippet:
     values = _numbers(rng, 3, 4)
     wanted = rng.choice(values) if rng.random() < 0.5 else rng.randint(1, 9)
     found = wanted in values
+    looked_at = values[: values.index(wanted)] if found else values
+    looked = "，".join([f"{value}不是{wanted}" for value in looked_at] + [f"{wanted}是{wanted}"] * found)
     return (
         f"print({wanted} in {values})",
-        f"in判断元素在不在列表里，{wanted}{'在' if found else '不在'}里面",
+        f"in判断元素在不在列表里，{looked}，{wanted}{'在' if found else '不在'}里面",
         str(found),
     )
 
@@ -208,7 +230,7 @@ def _comprehension(rng: Random) -> Snippet:
     values, factor = rng.sample(range(1, 10), 3), rng.randint(2, 5)
     return (
         f"print([n * {factor} for n in {values}])",
-        f"这是列表推导式，把每个数乘以{factor}",
+        f"列表推导式把每个数乘以{factor}，" + "，".join(f"{value}×{factor}={value * factor}" for value in values),
         str([value * factor for value in values]),
     )
 
@@ -228,28 +250,28 @@ SNIPPETS: dict[Callable[[Random], Snippet], int] = {
     _item: 2,
     _last_item: 1,
     _sorted: 1,
-    _repeat: 1,
+    _repeat: 2,
     _concatenate: 3,
     _upper: 1,
     _loop: 1,
     _loop_from: 3,
     _assignment: 2,
-    _greater: 1,
-    _equal: 1,
-    _membership: 1,
+    _greater: 2,
+    _equal: 2,
+    _membership: 2,
     _append: 3,
     _comprehension: 2,
 }
 
 
 def code_record(rng: Random, split: str) -> dict[str, Any]:
-    """One dialogue that explains a line of Python; held-out lines of code never occur in training."""
+    """One dialogue that explains a line of Python; training has no held-out line, and no step that is a held-out task."""
     kinds = tuple(SNIPPETS)
     practice = [kind for kind, share in SNIPPETS.items() for _ in range(share)]
     while True:
         # Practised by share, judged on all kinds alike.
         code, explanation, printed = rng.choice(practice if split == "train" else kinds)(rng)
-        if split_of("code", code) == split:
+        if split_of("code", code) == split and (split == "heldout" or not shows_reserved(explanation)):
             break
     answer = f"{explanation}，所以输出{printed}。"
     record: dict[str, Any] = {

@@ -17,7 +17,7 @@ from typing import Any
 from data.generators import task_core
 from data.generators.chat_topics import check_split
 from data.generators.task_core import operand_key, unordered_key
-from data.generators.workings import SYMMETRIC_KINDS
+from data.generators.workings import operation_key
 from data.generators.written_arithmetic import PLACES, comparison_steps, value_of, written_steps
 
 Words = dict[str, Any]
@@ -354,12 +354,6 @@ def _common_words(rng: Random) -> Words:
     return {"x": x, "y": y, "i": i, "m": m, "f": f, "u": u, "o": rng.choice(_OUTDOORS), "t": rng.choice(_CONTAINERS), **goods}
 
 
-def _key(operator: str, first: int, second: int) -> str:
-    """The key under which the task families reserve an operation; a division that leaves a rest is a remainder."""
-    kind = "%" if operator == "÷" and first % second else operator
-    return unordered_key(kind, first, second) if kind in SYMMETRIC_KINDS else operand_key(kind, first, second)
-
-
 def draw(rng: Random, name: str) -> tuple[str, str, str, list[str]]:
     """One question of the kind ``name``, its worked answer, the result, and the keys that decide its split."""
     kind = KINDS[name]
@@ -377,7 +371,7 @@ def draw(rng: Random, name: str) -> tuple[str, str, str, list[str]]:
             if first == words.get("r"):
                 keys.append(operand_key(before[0] + operator, *before[1:], second))
             before = operator, first, second
-            keys.append(_key(*before))
+            keys.append(operation_key(*before))
             words["r"] = words[f"r{index}"] = value_of(*before)
             working += f"{operation}：{written_steps(operator, first, second)}"
     answer = kind.answer.format(**words)

@@ -194,7 +194,10 @@ def remainder(rng: Random, level: int) -> Task:
     low, high = {1: (b + 1, 10 * b - 1), 2: (10 * b, 10 * b + 99), 3: (200, 999)}[level]
     a = rng.randint(low, high)
     prompt = rng.choice(_REMAINDER).format(a=a, b=b)
-    return _task("remainder", level, prompt, division_steps(a, b), a % b, [operand_key("%", a, b)])
+    keys = [operand_key("%", a, b)]
+    if a % b == 0:
+        keys.append(operand_key("÷", a, b))  # worked out like this division
+    return _task("remainder", level, prompt, division_steps(a, b), a % b, keys)
 
 
 def missing_operand(rng: Random, level: int) -> Task:

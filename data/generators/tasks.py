@@ -18,6 +18,7 @@ from data.generators.math_tasks import (
 )
 from data.generators.task_core import SPLITS, Task, in_split
 from data.generators.word_problems import word_problem
+from data.generators.workings import shows_reserved
 
 __all__ = ["FAMILIES", "LEVELS", "Task", "draw", "family_weights", "generate", "rlvf_records", "sft_records", "short_answer"]
 
@@ -63,6 +64,9 @@ def draw(rng: Random, family: str, level: int, split: str, seen: set[str]) -> Ta
     """One task of ``split`` whose prompt is not in ``seen`` (and adds it), or None when none can be found."""
     for _ in range(_PATIENCE):
         task = FAMILIES[family](rng, level)
+        # A step of a longer working may not give away a held-out task either.
+        if split != "heldout" and shows_reserved(task.working):
+            continue
         if task.prompt not in seen and in_split(task.keys, split):
             seen.add(task.prompt)
             return task

@@ -6,6 +6,8 @@ the answer. All texts end in the result, without a full stop.
 
 from __future__ import annotations
 
+import re
+
 from data.generators.task_core import operand_key, split_of, unordered_key
 
 PLACES = ("个位", "十位", "百位", "千位", "万位")
@@ -16,10 +18,25 @@ WEEKDAYS = ("周一", "周二", "周三", "周四", "周五", "周六", "周日"
 SYMMETRIC_KINDS = ("+", "×", "<")
 
 
+def _key(kind: str, *operands: int) -> str:
+    return (unordered_key if kind in SYMMETRIC_KINDS else operand_key)(kind, *operands)
+
+
 def is_reserved(kind: str, *operands: int) -> bool:
     """Whether an operation on these operands is held out from every stage, by the same key as the tasks use."""
-    key = unordered_key(kind, *operands) if kind in SYMMETRIC_KINDS else operand_key(kind, *operands)
-    return split_of(key) == "heldout"
+    return split_of(_key(kind, *operands)) == "heldout"
+
+
+def operation_key(operator: str, first: int, second: int) -> str:
+    """The key under which the task families reserve an operation; a division that leaves a rest is a remainder."""
+    return _key("%" if operator == "÷" and first % second else operator, first, second)
+
+
+def shows_reserved(text: str) -> bool:
+    """Whether ``text`` works out, as in ``37+48：…`` or ``12和21：…``, an operation that is held out."""
+    operations = re.findall(r"(\d+)([-+×÷和])(\d+)：", text)
+    keys = (operation_key("<" if word == "和" else word, int(a), int(b)) for a, word, b in operations)
+    return any(split_of(key) == "heldout" for key in keys)
 
 
 def digits_from_ones(number: int) -> list[int]:
