@@ -148,7 +148,7 @@ class RLHFConfig:
         batch_size: responses an iteration.
         minibatch_size: responses a gradient step.
         ppo_epochs: passes over the responses of an iteration.
-        lr, value_lr: learning rates of policy and value model.
+        lr, value_lr: learning rates of policy (at first; it falls to zero) and value model.
         gamma, gae_lambda: discount and GAE's lambda.
         value_clip: the value may move this far from the rollout's value before its loss is clipped.
         target_kl: an iteration's remaining updates are skipped once the policy has moved this far (nats a token).

@@ -170,6 +170,15 @@ def test_warmup_trains_the_value_model_alone():
     assert any(not np.array_equal(policy[name], array) for name, array in trainer.policy.state_dict().items())
 
 
+def test_the_learning_rate_falls_to_zero_over_the_episodes():
+    trainer = make_trainer(dataclasses.replace(SETTINGS, lr=8e-4))
+    rates = []
+    for index in range(trainer.total_steps):
+        trainer.step(index)
+        rates.append(trainer.policy_optimizer.lr)
+    assert rates == pytest.approx([8e-4, 6e-4, 4e-4, 2e-4])
+
+
 def test_updates_end_once_the_policy_has_moved_too_far():
     trainer = make_trainer(dataclasses.replace(SETTINGS, value_warmup=0, lr=0.02, target_kl=1e-3, ppo_epochs=4))
     metrics = trainer.step(0)

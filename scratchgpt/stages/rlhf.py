@@ -26,7 +26,7 @@ from scratchgpt.datasets import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import Answer, answer_prompts, answer_score, rubric_passed, win_rate
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.optim import AdamW, linear_schedule
 from scratchgpt.stages.policy_gradient import (
     PolicyUpdate,
     Rollouts,
@@ -197,6 +197,8 @@ class PPOTrainer(StageRun):
         """Answers to batch_size prompts, their rewards and advantages, and the updates they are good for."""
         settings = self.settings
         rng = np.random.default_rng((self.seed, self.stage_number, index))
+        # Down to zero (Huang et al. 2024): large steps at the end are noise, which only takes the policy further away.
+        self.policy_optimizer.lr = linear_schedule(index, self.total_steps, settings.lr)
         prompts = self._require_prompts()
         chosen = rng.choice(len(prompts), settings.batch_size, replace=settings.batch_size > len(prompts))
         rollouts = self._sample(self.policy, [prompts[i] for i in chosen], int(rng.integers(2**32)))
