@@ -40,7 +40,7 @@ def build() -> dict[str, str]:
         "sft_heldout.json": _lines(dialogues_heldout),
         "reward_data.json": _lines(pairs),
         "reward_heldout.json": _lines(pairs_heldout),
-        "rlvf_data.json": _lines(tasks.rlvf_records(SEED, RLVF_TASKS, "rlvf")),
+        "rlvf_data.json": _lines(_shuffled(written_tasks() + tasks.rlvf_records(SEED, RLVF_TASKS, "rlvf"))),
         "rlvf_heldout.json": _lines(tasks.rlvf_records(SEED + 1, RLVF_HELDOUT, "heldout")),
     }
 
@@ -92,6 +92,12 @@ def reworded_dialogues() -> list[dict[str, Any]]:
             ]
             dialogues.append({"messages": messages, "category": record["category"], "source": "reworded"})
     return dialogues
+
+
+def written_tasks() -> list[dict[str, Any]]:
+    """The hand-written tasks, without the operations or entities that show where their answers come from."""
+    shown = ("type", "prompt", "expected_answer", "keywords", "family", "level")
+    return [{key: r[key] for key in shown if key in r} | {"source": "hand"} for r in _source("tasks.json")]
 
 
 def _pairs() -> tuple[list[Any], list[Any]]:

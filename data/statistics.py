@@ -145,7 +145,8 @@ def task_statistics(tasks: Sequence[Record]) -> dict[str, float]:
     families: dict[str, Counter[int]] = {}
     for task in tasks:
         families.setdefault(task["family"], Counter())[task["level"]] += 1
-    figures: dict[str, float] = {"tasks": len(tasks), "families": len(families)}
+    by_hand = sum(task.get("source") == "hand" for task in tasks)
+    figures: dict[str, float] = {"tasks": len(tasks), "families": len(families), "written by hand": by_hand}
     for family, levels in sorted(families.items()):
         shown = ", ".join(f"level {level}: {count}" for level, count in sorted(levels.items()))
         figures[f"{family} ({shown})"] = sum(levels.values())

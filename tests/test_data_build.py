@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from data import build
+from data.generators.workings import shows_reserved
+from data.generators.written_arithmetic import value_of
+from scratchgpt.stages.verifiers import verifier_for
 
 DATA = Path(build.__file__).parent
 
@@ -100,3 +103,31 @@ def test_no_step_of_a_training_answer_is_a_sum_that_is_held_out() -> None:
                 steps |= set(re.findall(r"(\d+)([-+×÷])(\d+)：", message["content"]))
     assert len(steps) > 5000
     assert not heldout & steps
+
+
+def test_hand_written_tasks_have_the_answers_that_their_operations_give() -> None:
+    tasks = json.loads((DATA / "sources" / "tasks.json").read_text("utf-8"))
+    assert len(tasks) >= 150 and len({r["prompt"] for r in tasks}) == len(tasks)
+    for record in tasks:
+        verifier = verifier_for(record)
+        assert verifier.verify(record, f"答案是{record['expected_answer']}。"), record
+        if record["type"] == "logic":
+            assert record["expected_answer"] in record["keywords"] and len(record["entities"]) >= 3, record
+            continue
+        value = None
+        for operation in record["operations"]:
+            first, operator, second = re.fullmatch(r"(\d+)([-+×÷])(\d+)", operation).groups()
+            assert value in (None, int(first)), record
+            value = value_of(operator, int(first), int(second))
+            assert value >= 0 and (operator != "÷" or value * int(second) == int(first)), record
+        assert str(value) == record["expected_answer"], record
+
+
+def test_hand_written_tasks_share_no_operation_and_no_people_with_the_held_out_ones() -> None:
+    tasks = json.loads((DATA / "sources" / "tasks.json").read_text("utf-8"))
+    assert not [r["prompt"] for r in tasks if shows_reserved("".join(f"{step}：" for step in r.get("operations", ())))]
+    heldout = [r["prompt"] for r in records("rlvf_heldout.json") if r["family"] in ("ordering", "syllogism")]
+    for record in (r for r in tasks if r["type"] == "logic"):
+        assert not [asked for asked in heldout if all(entity in asked for entity in record["entities"])], record
+    shipped = [r for r in records("rlvf_data.json") if r.get("source") == "hand"]
+    assert {r["prompt"] for r in shipped} == {r["prompt"] for r in tasks}

@@ -74,7 +74,7 @@ def test_pairs_keep_the_limits(shipped: dict[str, dict[str, float]], name: str) 
 
 def test_tasks_keep_the_limits(shipped: dict[str, dict[str, float]]) -> None:
     training, heldout = shipped["rlvf_data.json"], shipped["rlvf_heldout.json"]
-    assert training["tasks"] >= 6000 and training["families"] >= 10
+    assert training["tasks"] >= 6000 and training["families"] >= 10 and training["written by hand"] >= 150
     assert heldout["families"] == training["families"]
     assert min(count for heading, count in heldout.items() if "level" in heading) >= 100
 
