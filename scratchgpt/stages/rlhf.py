@@ -192,13 +192,19 @@ class PPOTrainer(StageRun):
         standard = np.clip((self._raw_scores(rollouts) - mean) / deviation, -limit, limit)
         return np.where(rollouts.finished, standard, self.settings.missing_eos_reward)
 
+    def learning_rate(self, index: int) -> float:
+        """The policy's learning rate at iteration ``index``: a straight line from ``lr`` to zero (Huang et al. 2024).
+
+        Large steps at the end are noise, which only takes the policy further away.
+        """
+        return linear_schedule(index, self.total_steps, self.settings.lr)
+
     # -- one iteration --------------------------------------------------------------------------------------
     def step(self, index: int) -> Metrics:
         """Answers to batch_size prompts, their rewards and advantages, and the updates they are good for."""
         settings = self.settings
         rng = np.random.default_rng((self.seed, self.stage_number, index))
-        # Down to zero (Huang et al. 2024): large steps at the end are noise, which only takes the policy further away.
-        self.policy_optimizer.lr = linear_schedule(index, self.total_steps, settings.lr)
+        self.policy_optimizer.lr = self.learning_rate(index)
         prompts = self._require_prompts()
         chosen = rng.choice(len(prompts), settings.batch_size, replace=settings.batch_size > len(prompts))
         rollouts = self._sample(self.policy, [prompts[i] for i in chosen], int(rng.integers(2**32)))

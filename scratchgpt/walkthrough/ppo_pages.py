@@ -88,12 +88,15 @@ class Iteration:
 def iterate(trainer: PPOTrainer, prompts: list[list[int]], seed: int, rng: np.random.Generator) -> Iteration:
     """Answers to the prompts, their rewards, values and advantages, and the updates they are good for.
 
+    As in the trainer's first iteration in which the policy learns.
+
     Args:
         trainer: its policy and value model are updated.
         prompts: ids of each.
         seed: of the sampling; rng: of the order of the minibatches.
     """
     settings = trainer.settings
+    trainer.policy_optimizer.lr = trainer.learning_rate(settings.value_warmup)
     rollouts = sample_responses(trainer.policy, prompts, settings.max_new_tokens, settings.temperature, seed)
 
     def logprobs_of(model: GPT) -> np.ndarray:
@@ -276,7 +279,7 @@ def _pages(
                 "high": f"{high:g}",
                 "outside": f"{outside:.1%}",
                 "batch": len(rollouts),
-                "lr": settings.lr,
+                "lr": f"{trainer.policy_optimizer.lr:.2g}",
             },
             equations=["Â = (A - mean A) / std A", "ratio = π_new / π_old", "loss = -min(ratio Â, clip(ratio) Â)"],
             by_hand=[

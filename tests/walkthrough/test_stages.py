@@ -168,7 +168,7 @@ def test_ppo_shows_rewards_advantages_and_ratios_that_fit_together(small_data: P
     reward_again, values, deltas, advantages, returns = rewards[tokens:].T
     np.testing.assert_allclose(reward_again, reward, atol=1e-3)
     np.testing.assert_allclose(deltas, reward + np.append(values[1:], 0) - values, atol=3e-3)
-    np.testing.assert_allclose(advantages, deltas + 0.95 * np.append(advantages[1:], 0), atol=3e-3)
+    np.testing.assert_allclose(advantages, deltas + ppo_pages.SETTINGS.gae_lambda * np.append(advantages[1:], 0), atol=3e-3)
     np.testing.assert_allclose(returns, advantages + values, atol=2e-3)
 
 
