@@ -128,6 +128,7 @@ def test_hand_written_tasks_share_no_operation_and_no_people_with_the_held_out_o
     assert not [r["prompt"] for r in tasks if shows_reserved("".join(f"{step}：" for step in r.get("operations", ())))]
     heldout = [r["prompt"] for r in records("rlvf_heldout.json") if r["family"] in ("ordering", "syllogism")]
     for record in (r for r in tasks if r["type"] == "logic"):
+        assert all(entity in record["prompt"] for entity in record["entities"]), record
         assert not [asked for asked in heldout if all(entity in asked for entity in record["entities"])], record
     shipped = [r for r in records("rlvf_data.json") if r.get("source") == "hand"]
     assert {r["prompt"] for r in shipped} == {r["prompt"] for r in tasks}
