@@ -20,8 +20,8 @@ from rich.table import Table
 from scratchgpt import kernels
 from scratchgpt.kernels import attention
 from scratchgpt.kernels.attention import KEY_BLOCK, QUERY_BLOCK
-from scratchgpt.kernels.dispatch import parallel_loop
-from scratchgpt.kernels.register_tile import TILE_ROWS, multiply, round_up, tile_columns
+from scratchgpt.kernels.matrix.register_tile import TILE_ROWS, multiply, round_up, tile_columns
+from scratchgpt.kernels.runtime.dispatch import parallel_loop
 
 RUNS = 7
 """Runs of which the fastest counts: what disturbs one piece and not another would only blur the shares."""

@@ -82,7 +82,7 @@ WORKS = (
 
 def works() -> list[Work]:
     """Each piece of work in float32; where the CPU has bf16, also in bf16 against both precisions of the peer."""
-    from scratchgpt.kernels.bfloat16 import has_bf16
+    from scratchgpt.kernels.runtime.precision import has_bf16
 
     found = list(WORKS)
     for theirs in ("float32", "bf16") if has_bf16() else ():

@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=11, help="measured pairs a comparison (default: 11)")
     flags = parser.parse_args()
     from scratchgpt import kernels
-    from scratchgpt.kernels.bfloat16 import has_bf16
+    from scratchgpt.kernels.runtime.precision import has_bf16
 
     if flags.threads:
         kernels.set_threads(flags.threads)

@@ -24,7 +24,7 @@ from torch_gpt import TorchGPT, optimizer_of, train_step
 from scratchgpt import kernels
 from scratchgpt.datasets import encode_documents, heldout_windows
 from scratchgpt.evaluate import EVALUATION_BATCH
-from scratchgpt.kernels.bfloat16 import PRECISIONS
+from scratchgpt.kernels.runtime.precision import PRECISIONS
 from scratchgpt.model import GPT, save_weights
 from scratchgpt.optim import cosine_schedule
 from scratchgpt.pipeline import MAX_TOKEN_LENGTH

@@ -14,7 +14,7 @@ from scratchgpt import kernels
 from scratchgpt.errors import UserError
 from scratchgpt.flags import parse_flags
 from scratchgpt.guarded import guarded
-from scratchgpt.kernels.threads import default_threads
+from scratchgpt.kernels.runtime.threads import default_threads
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "walkthrough": (

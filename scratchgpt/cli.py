@@ -20,7 +20,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.flags import given, hyperparameter_fields, parse_flags, with_hyperparameters
 from scratchgpt.generate import SamplingConfig
 from scratchgpt.guarded import guarded
-from scratchgpt.kernels.threads import default_threads
+from scratchgpt.kernels.runtime.threads import default_threads
 from scratchgpt.model import read_config
 from scratchgpt.presets import get_preset
 

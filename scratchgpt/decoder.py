@@ -19,9 +19,9 @@ import numpy as np
 from scratchgpt import kernels
 from scratchgpt.config import GPTConfig
 from scratchgpt.kernels.decode import DecoderWeights, decode
-from scratchgpt.kernels.packing import element_type
-from scratchgpt.kernels.panels import linear, linear_gelu, pack_weights
-from scratchgpt.kernels.register_tile import tile_columns
+from scratchgpt.kernels.matrix.packing import element_type
+from scratchgpt.kernels.matrix.panels import linear, linear_gelu, pack_weights
+from scratchgpt.kernels.matrix.register_tile import tile_columns
 from scratchgpt.model import GPT
 from scratchgpt.nn import Parameter
 

@@ -19,7 +19,7 @@ from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.flags import SECTIONS, STAGE_CONFIGS
 from scratchgpt.generate import ContextWindowWarning
-from scratchgpt.kernels.threads import default_threads
+from scratchgpt.kernels.runtime.threads import default_threads
 from scratchgpt.presets import get_preset
 from scratchgpt.trainer import Interrupted
 from tests.tiny import QUICK, files_in, save_checkpoint, write_data
@@ -144,7 +144,7 @@ def test_kernels_threads_and_precision_act_before_the_run(monkeypatch, tmp_path)
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_bf16_on_a_cpu_without_it(mistake, monkeypatch, tmp_path, backend):
-    monkeypatch.setattr(sys.modules["scratchgpt.kernels.bfloat16"], "has_bf16", lambda: False)
+    monkeypatch.setattr(sys.modules["scratchgpt.kernels.runtime.precision"], "has_bf16", lambda: False)
     line = mistake(cli.train, "--precision", "bf16", "--kernels", backend, "--out", tmp_path / "out")
     assert "bf16" in line and "float32" in line
     assert files_in(tmp_path) == {}

@@ -10,7 +10,7 @@ from scratchgpt import autograd as ag
 from scratchgpt import kernels
 from scratchgpt.autograd import Tensor
 from scratchgpt.hidden_steps import BACKWARD, FORWARD, HiddenStep
-from scratchgpt.kernels.bfloat16 import has_bf16
+from scratchgpt.kernels.runtime.precision import has_bf16
 from scratchgpt.recorder import Step, record
 
 RNG = np.random.default_rng(0)

@@ -5,7 +5,7 @@ import pytest
 
 from scratchgpt import kernels
 from scratchgpt.config import GPTConfig
-from scratchgpt.kernels.bfloat16 import has_bf16
+from scratchgpt.kernels.runtime.precision import has_bf16
 from scratchgpt.model import GPT
 from scratchgpt.optim import AdamW
 

@@ -25,7 +25,7 @@ from matplotlib.patches import Rectangle
 from scratchgpt.kernels.attention import KEY_BLOCK, QUERY_BLOCK
 
 ROWS, VECTORS, LANES = 8, 2, 16
-"""The tile on a CPU with AVX-512 (register_tile.py): 8 rows, and 32 columns in two vectors of 16 floats."""
+"""The tile on a CPU with AVX-512 (matrix/register_tile.py): 8 rows, and 32 columns in two vectors of 16 floats."""
 TIME = 256
 WORDS = {
     "zh": {

@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-from scratchgpt.kernels import environment as environment  # isort: split  -- first: it sets what Numba reads
 from scratchgpt.kernels.adamw import adamw_step
 from scratchgpt.kernels.attention import attention_backward, attention_forward
 from scratchgpt.kernels.attention_decode import attention_decode
-from scratchgpt.kernels.bfloat16 import precision, precision_reason, set_precision
 from scratchgpt.kernels.cross_entropy import cross_entropy_backward, cross_entropy_forward, cross_entropy_gradient
-from scratchgpt.kernels.dispatch import backend, use
 from scratchgpt.kernels.dropout import dropout_backward, dropout_forward
 from scratchgpt.kernels.embedding import embedding_backward
 from scratchgpt.kernels.gelu import gelu_backward, gelu_forward
 from scratchgpt.kernels.layernorm import layernorm_backward, layernorm_forward
-from scratchgpt.kernels.matmul import (
+from scratchgpt.kernels.matrix.matmul import (
     PackedMatrix,
     add_matmul,
     matmul,
@@ -25,7 +22,10 @@ from scratchgpt.kernels.matmul import (
     pack,
     weight_gradient,
 )
-from scratchgpt.kernels.threads import num_threads, set_threads
+from scratchgpt.kernels.runtime import environment as environment  # isort: split  -- first: it sets what Numba reads
+from scratchgpt.kernels.runtime.dispatch import backend, use
+from scratchgpt.kernels.runtime.precision import precision, precision_reason, set_precision
+from scratchgpt.kernels.runtime.threads import num_threads, set_threads
 
 __all__ = [
     "PackedMatrix",

@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numba import prange
 
-from scratchgpt.kernels.dispatch import compiled, loop, parallel_loop, require
+from scratchgpt.kernels.runtime.dispatch import compiled, loop, parallel_loop, require
 
 BLOCK = 4096
 

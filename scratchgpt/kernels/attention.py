@@ -21,9 +21,9 @@ import numba
 import numpy as np
 from numba import prange
 
-from scratchgpt.kernels.dispatch import compiled, dense, loop, parallel_loop, require
-from scratchgpt.kernels.register_tile import TILE_ROWS, multiply, round_up, tile_columns, transpose
-from scratchgpt.kernels.vector_math import exp, maximum
+from scratchgpt.kernels.matrix.register_tile import TILE_ROWS, multiply, round_up, tile_columns, transpose
+from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.runtime.vector_math import exp, maximum
 
 QUERY_BLOCK = 32
 KEY_BLOCK = 64
@@ -77,7 +77,7 @@ def attention_backward_reference(
 # Why this is fast:
 # - The scores are held transposed, one key a row and one query a vector lane. Maximum, exponential and sum
 #   over the keys then work on whole vectors, nothing is ever summed across lanes.
-# - All five products are register tiles (register_tile.py). The operand that is broadcast may be strided, so
+# - All five products are register tiles (matrix/register_tile.py). The operand that is broadcast may be strided, so
 #   only Q and dO are transposed, once for every block of queries.
 # - Blocks of 32 queries and 64 keys: all that a block touches stays in the first-level cache. Key blocks
 #   beyond the diagonal are never visited.

@@ -12,9 +12,9 @@ import math
 import numpy as np
 from numba import prange
 
-from scratchgpt.kernels.dispatch import compiled, dense, loop, parallel_loop, require
-from scratchgpt.kernels.threads import SMALL, num_threads
-from scratchgpt.kernels.vector_math import exp, maximum
+from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.runtime.threads import SMALL, num_threads
+from scratchgpt.kernels.runtime.vector_math import exp, maximum
 
 
 def attention_decode_reference(

@@ -16,23 +16,23 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchgpt.kernels.attention_decode import attention_decode_into, attention_decode_reference
-from scratchgpt.kernels.dispatch import compiled, dense, loop
 from scratchgpt.kernels.layernorm import _forward_row, layernorm_forward_reference
-from scratchgpt.kernels.panels import (
+from scratchgpt.kernels.matrix.panels import (
     linear_add_into,
     linear_gelu_into,
     linear_gelu_reference,
     linear_into,
     linear_reference,
 )
-from scratchgpt.kernels.threads import num_threads
+from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop
+from scratchgpt.kernels.runtime.threads import num_threads
 
 
 class DecoderWeights(NamedTuple):
     """A GPT's parameters as generation reads them, of one dtype and C-contiguous.
 
     Those of the L layers stand together, the first axis is the layer; a matrix (K, N) is packed in panels
-    (P, J, width), see panels.py. Names as in GPT-2, C channels, V vocabulary, S positions."""
+    (P, J, width), see matrix/panels.py. Names as in GPT-2, C channels, V vocabulary, S positions."""
 
     wte: np.ndarray
     """(V, C)"""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from scratchgpt.kernels.dispatch import compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop, parallel_loop, require
 
 MULTIPLY1 = np.uint32(0x21F0AAAD)
 MULTIPLY2 = np.uint32(0x735A2D97)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from scratchgpt.kernels.dispatch import compiled, dense, parallel_loop, require
+from scratchgpt.kernels.runtime.dispatch import compiled, dense, parallel_loop, require
 
 CHANNEL_BLOCK = 64
 

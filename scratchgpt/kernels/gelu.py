@@ -11,8 +11,8 @@ import math
 import numpy as np
 from numba import prange
 
-from scratchgpt.kernels.dispatch import compiled, dense, loop, parallel_loop, require
-from scratchgpt.kernels.vector_math import sigmoid
+from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.runtime.vector_math import sigmoid
 
 LINEAR = 2 * math.sqrt(2 / math.pi)  # 2u = LINEAR * x + CUBIC * x^3
 CUBIC = LINEAR * 0.044715

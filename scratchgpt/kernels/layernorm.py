@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from scratchgpt.kernels.dispatch import compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop, parallel_loop, require
 
 ROW_BLOCK = 64
 

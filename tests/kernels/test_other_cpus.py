@@ -14,9 +14,10 @@ import pytest
 
 from scratchgpt import kernels
 from scratchgpt.errors import UserError
-from scratchgpt.kernels import attention, register_tile
-from scratchgpt.kernels.environment import host_features
-from scratchgpt.kernels.panels import linear, pack_weights
+from scratchgpt.kernels import attention
+from scratchgpt.kernels.matrix import register_tile
+from scratchgpt.kernels.matrix.panels import linear, pack_weights
+from scratchgpt.kernels.runtime.environment import host_features
 from tests.kernels.conftest import TOLERANCE
 
 ROOT = Path(__file__).resolve().parent.parent.parent

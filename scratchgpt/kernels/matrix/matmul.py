@@ -2,8 +2,8 @@
 
 Blocking after Goto & van de Geijn (2008): k is cut in blocks, B is packed into panels one tile wide (512 x 32
 elements) and A in blocks of 64 rows, both small enough for the second-level cache, which feeds the register tile
-(register_tile.py) as fast as it works. `set_precision` (bfloat16.py) decides what an element is: a float32, or a
-pair of bfloat16, with which all products below take half the time.
+(register_tile.py) as fast as it works. `set_precision` (runtime/precision.py) decides what an element is: a
+float32, or a pair of bfloat16, with which all products below take half the time.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numba
 import numpy as np
 from numba import prange
 
-from scratchgpt.kernels.bfloat16 import precision, rounded
-from scratchgpt.kernels.dispatch import backend, compiled, dense, loop, parallel_loop, require
 from scratchgpt.kernels.gelu import gelu_again_into, gelu_backward_reference, gelu_forward_reference, gelu_into
-from scratchgpt.kernels.packing import element_type, pack_panels, pack_rows, pair_size, plain, strided
-from scratchgpt.kernels.register_tile import TILE_ROWS, multiply_tile, tile_columns
+from scratchgpt.kernels.matrix.packing import element_type, pack_panels, pack_rows, pair_size, plain, strided
+from scratchgpt.kernels.matrix.register_tile import TILE_ROWS, multiply_tile, tile_columns
+from scratchgpt.kernels.runtime.dispatch import backend, compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.runtime.precision import precision, rounded
 
 DEPTH_BLOCK = 512
 ROW_BLOCK = 64

@@ -8,8 +8,8 @@ each weight is read once from memory by one thread. What follows the product, th
 sum, is applied to a tile while it is in the first-level cache. A row's result does not depend on how many other
 rows there are.
 
-`set_precision` (bfloat16.py) decides, when a weight is packed, what its panels hold: numbers, or pairs of bfloat16
-that are neighbours in k. The rows x of a product are then rounded as well.
+`set_precision` (runtime/precision.py) decides, when a weight is packed, what its panels hold: numbers, or pairs
+of bfloat16 that are neighbours in k. The rows x of a product are then rounded as well.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import numpy as np
 from numba import prange, types
 from numba.extending import overload
 
-from scratchgpt.kernels.bfloat16 import rounded
-from scratchgpt.kernels.dispatch import compiled, dense, loop, parallel_loop, require
 from scratchgpt.kernels.gelu import CUBIC, LINEAR, gelu_forward_reference
-from scratchgpt.kernels.packing import element_type, pack_along, pack_panels, plain, strided
-from scratchgpt.kernels.register_tile import TILE_ROWS, multiply, multiply_row, tile_columns
-from scratchgpt.kernels.threads import SMALL, num_threads
-from scratchgpt.kernels.vector_math import sigmoid
+from scratchgpt.kernels.matrix.packing import element_type, pack_along, pack_panels, plain, strided
+from scratchgpt.kernels.matrix.register_tile import TILE_ROWS, multiply, multiply_row, tile_columns
+from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.runtime.precision import rounded
+from scratchgpt.kernels.runtime.threads import SMALL, num_threads
+from scratchgpt.kernels.runtime.vector_math import sigmoid
 
 ROW_BLOCK = 64
 PANEL_GROUP = 4

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
+KERNELS = Path(__file__).resolve().parent.parent
+"""The folder of all kernels."""
+
 
 def host_features() -> dict[str, bool]:
     """The instruction sets of this CPU as LLVM names them, {"avx2": True, ...}; empty where LLVM cannot tell."""
@@ -28,7 +31,7 @@ def source_fingerprint() -> str:
     that an edit of `vector_math.py` would leave a stale attention kernel in use; a cache directory named by
     this hash cannot be stale."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(KERNELS.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -67,7 +70,7 @@ def set_defaults() -> None:
         flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
         os.environ["NUMBA_CPU_FEATURES"] = flags + ",-prefer-256-bit"
 
-    cache = Path(__file__).parent / "__pycache__"
+    cache = KERNELS / "__pycache__"
     if os.access(cache if cache.is_dir() else cache.parent, os.W_OK):
         os.environ.setdefault("NUMBA_CACHE_DIR", str(cache / f"numba-{source_fingerprint()}"))
 

@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
 
-from scratchgpt.kernels.bfloat16 import has_bf16, rounded, set_precision
-from scratchgpt.kernels.panels import linear, linear_add_into, linear_gelu, linear_gelu_into, linear_into, pack_weights
+from scratchgpt.kernels.matrix.panels import (
+    linear,
+    linear_add_into,
+    linear_gelu,
+    linear_gelu_into,
+    linear_into,
+    pack_weights,
+)
+from scratchgpt.kernels.runtime.precision import has_bf16, rounded, set_precision
 
 SHAPES = [(1, 1, 1), (1, 256, 70), (7, 33, 31), (8, 16, 32), (9, 40, 33), (70, 5, 100), (600, 20, 65)]
 

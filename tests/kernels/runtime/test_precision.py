@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from scratchgpt.errors import UserError
 from scratchgpt.kernels import matmul, precision, precision_reason, set_precision
-from scratchgpt.kernels.bfloat16 import has_bf16, rounded
+from scratchgpt.kernels.runtime.precision import has_bf16, rounded
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_choosing_a_precision():
 def test_an_unknown_or_impossible_precision_is_one_clear_line(monkeypatch):
     with pytest.raises(UserError, match="no 'float16'; choose one of float32, bf16, auto"):
         set_precision("float16")
-    monkeypatch.setattr("scratchgpt.kernels.bfloat16.has_bf16", lambda: False)
+    monkeypatch.setattr("scratchgpt.kernels.runtime.precision.has_bf16", lambda: False)
     set_precision("float32")
     with pytest.raises(UserError, match="cannot multiply bf16"):
         set_precision("bf16")

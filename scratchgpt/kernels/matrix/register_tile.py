@@ -9,7 +9,7 @@ serve 16 fused multiply-adds, so the arithmetic units, not the caches, set the p
 lines of LLVM code made by hand; LLVM lowers them to whatever vectors the CPU has.
 
 An element of A and B is a float, or, where the arrays are of uint32, a pair of bfloat16 neighbours in k
-(bfloat16.py): one instruction then adds both products to a float32 sum, twice the arithmetic of a step.
+(runtime/precision.py): one instruction then adds both products to a float32 sum, twice the arithmetic of a step.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
-from scratchgpt.kernels.bfloat16 import BFloat, cpu_features
-from scratchgpt.kernels.dispatch import loop
+from scratchgpt.kernels.runtime.dispatch import loop
+from scratchgpt.kernels.runtime.precision import BFloat, cpu_features
 
 
 def _register_file() -> tuple[int, int]:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from scratchgpt.kernels import threads
+from scratchgpt.kernels.runtime import threads
 
 
 @pytest.fixture

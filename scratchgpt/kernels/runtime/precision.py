@@ -19,7 +19,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from scratchgpt.errors import UserError
-from scratchgpt.kernels.environment import host_features
+from scratchgpt.kernels.runtime.environment import host_features
 
 PRECISIONS = ("float32", "bf16", "auto")
 

@@ -2,7 +2,7 @@ import numba
 import numpy as np
 import pytest
 
-from scratchgpt.kernels.vector_math import exp, maximum, nearest, sigmoid
+from scratchgpt.kernels.runtime.vector_math import exp, maximum, nearest, sigmoid
 
 
 @numba.njit

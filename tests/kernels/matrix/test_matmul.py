@@ -15,7 +15,7 @@ from scratchgpt.kernels import (
     set_threads,
     weight_gradient,
 )
-from scratchgpt.kernels.bfloat16 import has_bf16
+from scratchgpt.kernels.runtime.precision import has_bf16
 
 SIZE = st.integers(1, 90)
 DEPTH = st.sampled_from([1, 2, 31, 255, 256, 257, 600, 1025])

@@ -1,7 +1,7 @@
 """Copies of the operands of a product in the order in which the register tile reads them.
 
 A packed operand holds elements: a float each, or, in arrays of uint32, two bfloat16 that are neighbours in k
-(bfloat16.py). So the product of two packed operands is the same code in every precision, and the rounding
+(runtime/precision.py). So the product of two packed operands is the same code in every precision, and the rounding
 costs no pass over memory of its own.
 """
 
@@ -15,9 +15,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from scratchgpt.kernels.bfloat16 import BFloat, bf16_pair, precision
-from scratchgpt.kernels.dispatch import dense, loop
-from scratchgpt.kernels.register_tile import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, tile_columns, transpose
+from scratchgpt.kernels.matrix.register_tile import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES, tile_columns, transpose
+from scratchgpt.kernels.runtime.dispatch import dense, loop
+from scratchgpt.kernels.runtime.precision import BFloat, bf16_pair, precision
 
 
 def plain(matrix: np.ndarray) -> np.ndarray:

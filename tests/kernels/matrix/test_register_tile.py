@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scratchgpt.kernels.register_tile import TILE_ROWS, multiply, round_up, tile_columns, transpose
+from scratchgpt.kernels.matrix.register_tile import TILE_ROWS, multiply, round_up, tile_columns, transpose
 
 
 @pytest.mark.parametrize("depth", [1, 2, 7, 64])

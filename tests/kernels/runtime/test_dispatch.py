@@ -7,8 +7,8 @@ import pytest
 
 from scratchgpt import kernels
 from scratchgpt.errors import UserError
-from scratchgpt.kernels import environment
-from scratchgpt.kernels.dispatch import compiled, dense
+from scratchgpt.kernels.runtime import environment
+from scratchgpt.kernels.runtime.dispatch import compiled, dense
 
 PROGRAM = "import numpy as np; from scratchgpt.kernels import gelu_forward; gelu_forward(np.ones(3, np.float32))"
 
@@ -77,3 +77,17 @@ def test_threads_are_counted_and_checked():
     for count in (0, 10_000):
         with pytest.raises(UserError, match="out of range"):
             kernels.set_threads(count)
+
+
+@pytest.mark.parametrize("place", ["gelu.py", "matrix/register_tile.py", "runtime/vector_math.py"])
+def test_the_cache_is_named_by_the_sources_of_every_room(monkeypatch, tmp_path, place):
+    for path in environment.KERNELS.rglob("*.py"):
+        copy = tmp_path / path.relative_to(environment.KERNELS)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    before = environment.source_fingerprint()
+    monkeypatch.setattr(environment, "KERNELS", tmp_path)
+    assert environment.source_fingerprint() == before
+    with (tmp_path / place).open("a") as file:
+        file.write("# another kernel\n")
+    assert environment.source_fingerprint() != before

@@ -1,0 +1,1 @@
+"""Matrix products: the register tile, packing, the products on packed operands."""
