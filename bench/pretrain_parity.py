@@ -26,7 +26,7 @@ from scratchgpt.datasets import encode_documents, heldout_windows
 from scratchgpt.evaluate import EVALUATION_BATCH
 from scratchgpt.kernels.runtime.precision import PRECISIONS
 from scratchgpt.model import GPT, save_weights
-from scratchgpt.optim import cosine_schedule
+from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.pipeline import MAX_TOKEN_LENGTH
 from scratchgpt.plan import Plan
 from scratchgpt.presets import get_preset

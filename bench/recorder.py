@@ -21,8 +21,8 @@ from scratchgpt import autograd, kernels
 from scratchgpt.autograd import OPERATIONS, layers, tensor
 from scratchgpt.config import get_mini_config
 from scratchgpt.model import GPT
-from scratchgpt.nn import Module
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.modules import Module
+from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.recorder import Recording, record
 
 WORK = {"3 tokens": (1, 3), "1,024 tokens": (4, 256)}

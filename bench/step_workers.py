@@ -155,7 +155,7 @@ class OurWorker(Worker):
         from scratchgpt.config import GPTConfig
         from scratchgpt.datasets import TokenBatch
         from scratchgpt.model import GPT
-        from scratchgpt.optim import AdamW
+        from scratchgpt.nn.optimizers import AdamW
         from scratchgpt.trainer import language_model_step
 
         sizes = {key: value for key, value in asdict(shape).items() if key not in ("name", "batch")}

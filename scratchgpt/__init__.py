@@ -6,7 +6,7 @@ from scratchgpt.autograd import Tensor, gradcheck, no_grad
 from scratchgpt.config import GPTConfig, RLHFConfig, RLVFConfig, get_mini_config
 from scratchgpt.generate import TextGenerator
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.reward_model import RewardModel, RewardModelTrainer
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.stages.rlvf import RLVFTrainer

@@ -23,7 +23,7 @@ from scratchgpt.kernels.matrix.packing import element_type
 from scratchgpt.kernels.matrix.panels import linear, linear_gelu, pack_weights
 from scratchgpt.kernels.matrix.register_tile import tile_columns
 from scratchgpt.model import GPT
-from scratchgpt.nn import Parameter
+from scratchgpt.nn.modules import Parameter
 
 
 def decoder_weights(model: GPT) -> DecoderWeights:

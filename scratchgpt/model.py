@@ -21,7 +21,7 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.nn import Dropout, Embedding, LayerNorm, Linear, Module
+from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Linear, Module
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"

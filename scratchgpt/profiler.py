@@ -19,7 +19,7 @@ from rich.table import Table
 from scratchgpt.autograd import Tensor
 from scratchgpt.autograd.watch import Call, Observer, watch
 from scratchgpt.errors import UserError
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.trainer import StageRun
 
 WARM_UP = 3

@@ -26,7 +26,7 @@ from scratchgpt.autograd.equations import EQUATIONS, OperationEquations
 from scratchgpt.autograd.tensor import Array, Gradients
 from scratchgpt.autograd.watch import Call, Observer, watch
 from scratchgpt.hidden_steps import BACKWARD, FORWARD, HiddenStep
-from scratchgpt.nn import Module
+from scratchgpt.nn.modules import Module
 from scratchgpt.source_lines import PACKAGE, SourceLine, caller_outside, source_of
 
 ENGINE = Path(autograd.__file__).parent
@@ -166,7 +166,7 @@ class Recorder(Observer):
             output=np.array(output.data),
             forward_seconds=ended - started,
             source=source_of(call.function),
-            caller=caller_outside(inspect.currentframe(), ENGINE, PACKAGE / "nn.py", Path(__file__)),
+            caller=caller_outside(inspect.currentframe(), ENGINE, PACKAGE / "nn" / "modules.py", Path(__file__)),
             equations=EQUATIONS.get(call.operation),
         )
         self.recording.steps.append(step)

@@ -25,8 +25,8 @@ from scratchgpt.checkpoint import full_disk_is_a_user_error, partial_file, read_
 from scratchgpt.datasets import TokenBatch
 from scratchgpt.errors import UserError
 from scratchgpt.model import GPT
-from scratchgpt.nn import Module
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.modules import Module
+from scratchgpt.nn.optimizers import AdamW
 
 Metrics = dict[str, float]
 

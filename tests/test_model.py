@@ -12,7 +12,8 @@ from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import GPTConfig, get_mini_config
 from scratchgpt.errors import UserError
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW, cosine_schedule, linear_schedule
+from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.nn.schedules import cosine_schedule, linear_schedule
 
 CONFIG = GPTConfig(vocab_size=97, emb_dim=48, num_heads=3, num_layers=2, context_size=40, dropout=0.0)
 

@@ -7,7 +7,7 @@ from scratchgpt import kernels
 from scratchgpt.config import GPTConfig
 from scratchgpt.kernels.runtime.precision import has_bf16
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.optimizers import AdamW
 
 pytestmark = pytest.mark.skipif(not has_bf16(), reason="this CPU has no avx512_bf16")
 CONFIG = GPTConfig(vocab_size=90, emb_dim=64, num_heads=4, num_layers=2, context_size=32, dropout=0.0)

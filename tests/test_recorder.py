@@ -13,8 +13,8 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.autograd.watch import Observer, watch
 from scratchgpt.config import GPTConfig
 from scratchgpt.model import GPT
-from scratchgpt.nn import Module
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.modules import Module
+from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.recorder import Recording, record
 
 CONFIG = GPTConfig(vocab_size=11, emb_dim=8, num_heads=2, num_layers=2, context_size=6, dropout=0.2)

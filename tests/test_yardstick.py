@@ -20,7 +20,7 @@ from scratchgpt.datasets import TextWindows, encode_documents
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import text_metrics
 from scratchgpt.model import GPT
-from scratchgpt.optim import cosine_schedule
+from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.plan import Plan
 from scratchgpt.presets import get_preset
 from scratchgpt.stages.pretrain import Pretrainer

@@ -12,7 +12,7 @@ from scratchgpt.autograd import no_grad
 from scratchgpt.config import GPTConfig
 from scratchgpt.datasets import DialogueBatches
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.tokenizer import CharTokenizer, encode_chat_with_mask
 from scratchgpt.trainer import language_model_step
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from scratchgpt.config import GPTConfig, RLVFConfig
 from scratchgpt.datasets import DialogueBatches
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.rlvf import RLVFTrainer, SuccessRates, group_advantages
 from scratchgpt.tokenizer import CharTokenizer
 from scratchgpt.trainer import language_model_step

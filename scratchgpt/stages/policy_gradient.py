@@ -23,7 +23,7 @@ from scratchgpt.datasets import pad_sequences
 from scratchgpt.errors import UserError
 from scratchgpt.generate import generate_batch
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, encode_chat
 from scratchgpt.trainer import Metrics
 

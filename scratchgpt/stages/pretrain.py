@@ -14,7 +14,8 @@ from scratchgpt.datasets import TextWindows, encode_documents
 from scratchgpt.evaluate import text_metrics
 from scratchgpt.generate import generate_batch
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW, cosine_schedule
+from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.tokenizer import EOS_ID, Tokenizer
 from scratchgpt.trainer import Metrics, StageRun, language_model_step, total_steps
 

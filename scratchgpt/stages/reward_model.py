@@ -31,8 +31,9 @@ from scratchgpt.model import (
     save_weights,
     write_json,
 )
-from scratchgpt.nn import Dropout, Module, Parameter
-from scratchgpt.optim import AdamW, linear_schedule
+from scratchgpt.nn.modules import Dropout, Module, Parameter
+from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.nn.schedules import linear_schedule
 from scratchgpt.tokenizer import Tokenizer, encode_chat
 from scratchgpt.trainer import Metrics, StageRun, total_steps
 

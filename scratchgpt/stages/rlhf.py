@@ -26,7 +26,8 @@ from scratchgpt.datasets import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import Answer, answer_prompts, answer_score, rubric_passed, win_rate
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW, linear_schedule
+from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.nn.schedules import linear_schedule
 from scratchgpt.stages.policy_gradient import (
     PolicyUpdate,
     Rollouts,

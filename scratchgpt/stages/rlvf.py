@@ -25,7 +25,7 @@ from scratchgpt.datasets import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import answer_prompts, task_accuracy
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.policy_gradient import (
     PolicyUpdate,
     Rollouts,

@@ -14,7 +14,8 @@ from scratchgpt.config import GPTConfig, SFTConfig
 from scratchgpt.datasets import DialogueBatches, Record
 from scratchgpt.evaluate import EVALUATION_BATCH, answer_prompts, dialogue_metrics, task_accuracy
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW, linear_schedule
+from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.nn.schedules import linear_schedule
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.trainer import Metrics, StageRun, language_model_step, total_steps
 

@@ -11,7 +11,7 @@ from scratchgpt.autograd import no_grad
 from scratchgpt.checkpoint import is_finished, stage_directory
 from scratchgpt.datasets import pad_sequences
 from scratchgpt.errors import UserError
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.recorder import record
 from scratchgpt.source_lines import source_of
 from scratchgpt.stages.reward_model import RewardModel, ScoreHead, bradley_terry_loss, encode_answer, score_sequences

@@ -13,7 +13,7 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLVFConfig
 from scratchgpt.datasets import Record
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.pipeline import PREDECESSORS
 from scratchgpt.presets import get_preset
 from scratchgpt.source_lines import source_of

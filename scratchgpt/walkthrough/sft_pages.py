@@ -12,7 +12,7 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
 from scratchgpt.datasets import DialogueBatches, TokenBatch
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.recorder import record
 from scratchgpt.source_lines import source_of
 from scratchgpt.tokenizer import encode_chat_with_mask, render_chat

@@ -13,7 +13,7 @@ from scratchgpt.autograd import ShapeError, Tensor
 from scratchgpt.autograd.watch import Call, Observer, observers, watch
 from scratchgpt.config import GPTConfig
 from scratchgpt.model import GPT
-from scratchgpt.nn import Dropout, Linear, Module
+from scratchgpt.nn.modules import Dropout, Linear, Module
 
 CONFIG = GPTConfig(vocab_size=11, emb_dim=8, num_heads=2, num_layers=2, context_size=6, dropout=0.2)
 IDS = np.array([[1, 2, 3, 4], [5, 6, 7, 8]])

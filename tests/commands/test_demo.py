@@ -114,6 +114,6 @@ def test_a_diverging_run_is_one_line(corpus: Path, monkeypatch: pytest.MonkeyPat
     def diverge(self: object, max_norm: float) -> float:
         raise FloatingPointError("the gradient norm is nan")
 
-    monkeypatch.setattr("scratchgpt.optim.AdamW.step", diverge)
+    monkeypatch.setattr("scratchgpt.nn.optimizers.AdamW.step", diverge)
     with pytest.raises(UserError, match="demo, step 1: the gradient norm is nan"):
         run(Arguments(steps=3, corpus=corpus))

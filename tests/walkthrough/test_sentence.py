@@ -12,7 +12,7 @@ from scratchgpt.autograd import no_grad
 from scratchgpt.autograd.watch import observers
 from scratchgpt.errors import UserError
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.sampling import SamplingConfig
 from scratchgpt.walkthrough import subject as subject_module
 from scratchgpt.walkthrough.command import Arguments, pages_of, run

@@ -1,4 +1,4 @@
-"""AdamW with gradient clipping, and the learning-rate schedules."""
+"""AdamW with gradient clipping."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from scratchgpt import kernels
 from scratchgpt.errors import UserError
-from scratchgpt.nn import Parameter
+from scratchgpt.nn.modules import Parameter
 
 
 class AdamW:
@@ -101,21 +101,3 @@ class AdamW:
         for name in self.parameters:
             self.exp_avg[name][...] = state[f"exp_avg.{name}"]
             self.exp_avg_sq[name][...] = state[f"exp_avg_sq.{name}"]
-
-
-def cosine_schedule(step: int, total: int, lr: float, warmup: int = 0, final_ratio: float = 0.1) -> float:
-    """Linear warm-up over ``warmup`` steps, then half a cosine to ``final_ratio * lr`` (Loshchilov & Hutter 2017)."""
-    if step < warmup:
-        return lr * (step + 1) / warmup
-    progress = min(1.0, (step - warmup) / max(1, total - warmup))
-    return lr * (final_ratio + (1 - final_ratio) * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-def linear_schedule(step: int, total: int, lr: float, warmup: int = 0) -> float:
-    """Linear warm-up over ``warmup`` steps, then a straight line down to zero.
-
-    Bergsma et al. (2025, "Straight to Zero") find this end better than a tenth: the last steps average out noise.
-    """
-    if step < warmup:
-        return lr * (step + 1) / warmup
-    return lr * (1 - min(1.0, (step - warmup) / max(1, total - warmup)))

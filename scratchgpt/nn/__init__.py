@@ -1,0 +1,1 @@
+"""Modules and what trains them: layers, optimizers, learning-rate schedules."""
