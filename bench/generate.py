@@ -123,7 +123,7 @@ def save_model(folder: Path) -> Any:
     """A random mini model, saved with a tokenizer as the checkpoint of a stage that chats."""
     from scratchgpt.checkpoint import stage_directory
     from scratchgpt.config import get_mini_config
-    from scratchgpt.model import GPT
+    from scratchgpt.models.gpt2 import GPT
     from scratchgpt.tokenizer import CharTokenizer
 
     model = GPT(get_mini_config(), seed=0)

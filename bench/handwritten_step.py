@@ -17,7 +17,7 @@ from step_workers import LEARNING_RATE, MAX_GRAD_NORM, WEIGHT_DECAY, OurWorker, 
 
 from scratchgpt import kernels
 from scratchgpt.autograd.layers import HEAD_ROWS, IGNORE_INDEX
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 
 EPSILON = 1e-5
 BETAS = (0.9, 0.95)

@@ -25,7 +25,8 @@ from scratchgpt import kernels
 from scratchgpt.datasets import encode_documents, heldout_windows
 from scratchgpt.evaluate import EVALUATION_BATCH
 from scratchgpt.kernels.runtime.precision import PRECISIONS
-from scratchgpt.model import GPT, save_weights
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.huggingface import save_weights
 from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.pipeline import MAX_TOKEN_LENGTH
 from scratchgpt.plan import Plan

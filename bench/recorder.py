@@ -20,7 +20,7 @@ from rich.console import Console
 from scratchgpt import autograd, kernels
 from scratchgpt.autograd import OPERATIONS, layers, tensor
 from scratchgpt.config import get_mini_config
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.modules import Module
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.recorder import Recording, record

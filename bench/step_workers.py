@@ -154,7 +154,7 @@ class OurWorker(Worker):
         """Make a fresh model without dropout, its optimizer and `step`."""
         from scratchgpt.config import GPTConfig
         from scratchgpt.datasets import TokenBatch
-        from scratchgpt.model import GPT
+        from scratchgpt.models.gpt2 import GPT
         from scratchgpt.nn.optimizers import AdamW
         from scratchgpt.trainer import language_model_step
 
@@ -167,7 +167,7 @@ class OurWorker(Worker):
 
     def exchange_weights(self, path: str) -> None:
         """Write the weights."""
-        from scratchgpt.model import save_weights
+        from scratchgpt.models.huggingface import save_weights
 
         save_weights(Path(path), self.model.state_dict())
 

@@ -5,9 +5,10 @@ from scratchgpt import kernels  # isort: skip
 from scratchgpt.autograd import Tensor, gradcheck, no_grad
 from scratchgpt.config import GPTConfig, RLHFConfig, RLVFConfig, get_mini_config
 from scratchgpt.generate import TextGenerator
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.stages.reward_model import RewardModel, RewardModelTrainer
+from scratchgpt.stages.reward import RewardModelTrainer
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.stages.rlvf import RLVFTrainer
 from scratchgpt.stages.verifiers import LogicVerifier, MathVerifier

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scratchgpt.errors import UserError
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.sequences import CachedSequences
 
 

@@ -21,7 +21,7 @@ import safetensors
 import safetensors.numpy
 
 from scratchgpt.errors import UserError
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
 
 STAGES = ("pretrain", "sft", "reward", "rlhf", "rlvf")

@@ -10,7 +10,8 @@ import tyro
 
 from scratchgpt.checkpoint import check_vocabulary, is_finished, load_model, most_advanced_stage
 from scratchgpt.errors import UserError
-from scratchgpt.model import CONFIG_FILE, GPT
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.huggingface import CONFIG_FILE
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
 
 StageFlag = Annotated[

@@ -21,7 +21,7 @@ from scratchgpt.flags import given, hyperparameter_fields, parse_flags, with_hyp
 from scratchgpt.generate import SamplingConfig
 from scratchgpt.guarded import guarded
 from scratchgpt.kernels.runtime.threads import default_threads
-from scratchgpt.model import read_config
+from scratchgpt.models.huggingface import read_config
 from scratchgpt.presets import get_preset
 
 DATA_PATHS = (

@@ -18,7 +18,7 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
 from scratchgpt.datasets import Record, TokenBatch, encode_documents, heldout_windows
 from scratchgpt.generate import generate_batch
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.stages.verifiers import verifier_for
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, encode_chat
 

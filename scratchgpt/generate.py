@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from scratchgpt.beam_search import beam_search
-from scratchgpt.decoder import packing_order
 from scratchgpt.errors import UserError
-from scratchgpt.model import GPT
+from scratchgpt.models.cache import packing_order
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.sampling import SamplingConfig, penalize_repetition, row_uniforms, sample_logits
 from scratchgpt.sequences import CachedSequences, ContextWindowWarning, Sequences, UncachedSequences
 from scratchgpt.text_stream import END_IDS, TextStream

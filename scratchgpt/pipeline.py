@@ -29,12 +29,13 @@ from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import answer_prompts, question_accuracy, task_accuracy
 from scratchgpt.generate import generate_batch
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.plan import DATA_OF_STAGE, Plan
 from scratchgpt.profiler import STEPS, WARM_UP, profile_steps, profile_table
 from scratchgpt.report import Measure, Sample, StageResult, save_result, write_report
 from scratchgpt.stages.pretrain import Pretrainer
-from scratchgpt.stages.reward_model import RewardModel, RewardModelTrainer, encode_answer, score_sequences
+from scratchgpt.stages.reward import RewardModelTrainer, encode_answer, score_sequences
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.stages.rlvf import RLVFTrainer
 from scratchgpt.stages.sft import SFTTrainer

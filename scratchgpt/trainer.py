@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from scratchgpt.checkpoint import full_disk_is_a_user_error, partial_file, read_arrays, write_arrays
 from scratchgpt.datasets import TokenBatch
 from scratchgpt.errors import UserError
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.modules import Module
 from scratchgpt.nn.optimizers import AdamW
 

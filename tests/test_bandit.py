@@ -21,9 +21,9 @@ import pytest
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig, RLVFConfig
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages.policy_gradient import STOP_IDS, Rollouts, all_tokens, response_logprobs
-from scratchgpt.stages.reward_model import RewardModel
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.stages.rlvf import RLVFTrainer
 from scratchgpt.tokenizer import CharTokenizer

@@ -20,7 +20,7 @@ from scratchgpt.checkpoint import (
 )
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.tokenizer import CharTokenizer
 
 

@@ -135,7 +135,7 @@ print(1)
 
 ## Below `x`
 
-See [there](#below-x), [nowhere](#nothing), `scratchgpt.model.GPT`, `scratchgpt.model.Nothing`, `data/nothing.txt`.
+See [there](#below-x), [nowhere](#nothing), `scratchgpt.models.gpt2.GPT`, `scratchgpt.models.gpt2.Nothing`, `data/nothing.txt`.
 
 <!-- not run: takes an hour -->
 ```bash
@@ -163,7 +163,7 @@ def test_a_page_is_taken_apart(tmp_path: Path) -> None:
     assert "echo" not in prose(PAGE)
     good, bad = code_names(PAGE)
     resolve(good)
-    with pytest.raises(AttributeError, match=r"no scratchgpt\.model\.Nothing"):
+    with pytest.raises(AttributeError, match=r"no scratchgpt\.models\.gpt2\.Nothing"):
         resolve(bad)
 
 

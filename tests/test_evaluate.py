@@ -20,7 +20,7 @@ from scratchgpt.evaluate import (
     text_metrics,
     win_rate,
 )
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.tokenizer import CharTokenizer
 
 

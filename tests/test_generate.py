@@ -10,7 +10,7 @@ from scratchgpt.autograd import no_grad
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.generate import ContextWindowWarning, generate_batch, generate_batch_uncached
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 
 CONFIG = GPTConfig(vocab_size=23, emb_dim=16, num_heads=2, num_layers=2, context_size=12, dropout=0.5)
 PROMPTS = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10, 11], [12, 13]]

@@ -26,10 +26,10 @@ from scratchgpt.config import (
     SFTConfig,
 )
 from scratchgpt.errors import UserError
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.pipeline import Plan, run
 from scratchgpt.report import load_results
 from scratchgpt.stages.pretrain import Pretrainer
-from scratchgpt.stages.reward_model import RewardModel
 from scratchgpt.trainer import Interrupted
 
 PRESET = Preset(

@@ -7,7 +7,7 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.stages.policy_gradient import (
     FORWARD_BATCH,
     Rollouts,

@@ -15,6 +15,7 @@ import pytest
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages.policy_gradient import (
     Rollouts,
     accumulate_gradients,
@@ -25,7 +26,6 @@ from scratchgpt.stages.policy_gradient import (
     response_logprobs,
     whiten,
 )
-from scratchgpt.stages.reward_model import RewardModel
 from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, response_values
 from scratchgpt.stages.rlvf import group_advantages, grpo_token_loss
 from tests.test_policy_gradient import random_rollouts, tiny_policy, tiny_tokenizer

@@ -6,7 +6,7 @@ import pytest
 from scratchgpt import kernels
 from scratchgpt.config import GPTConfig
 from scratchgpt.kernels.runtime.precision import has_bf16
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 
 pytestmark = pytest.mark.skipif(not has_bf16(), reason="this CPU has no avx512_bf16")

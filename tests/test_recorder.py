@@ -12,7 +12,7 @@ from scratchgpt import kernels
 from scratchgpt.autograd import Tensor
 from scratchgpt.autograd.watch import Observer, watch
 from scratchgpt.config import GPTConfig
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.modules import Module
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.recorder import Recording, record
@@ -117,9 +117,9 @@ def test_the_source_and_the_caller_are_real_lines() -> None:
         assert step.source.text.startswith(f"def {step.operation}(")
         assert step.source.path.startswith("scratchgpt/autograd/")
     attention = recording.step("causal_attention", "transformer.h.0.attn")
-    assert attention.caller.path == "scratchgpt/model.py" and "ag.causal_attention(" in attention.caller.text
+    assert attention.caller.path == "scratchgpt/models/gpt2.py" and "ag.causal_attention(" in attention.caller.text
     linear = recording.step("linear", "transformer.h.0.attn.c_attn")
-    assert linear.caller.path == "scratchgpt/model.py" and "self.c_attn(x)" in linear.caller.text
+    assert linear.caller.path == "scratchgpt/models/gpt2.py" and "self.c_attn(x)" in linear.caller.text
     assert str(attention.source).startswith("scratchgpt/autograd/layers.py:")
 
 

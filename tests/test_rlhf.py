@@ -8,8 +8,8 @@ import pytest
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig
 from scratchgpt.errors import UserError
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages.policy_gradient import Rollouts, encode_prompt, sample_responses
-from scratchgpt.stages.reward_model import RewardModel
 from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, value_model_from
 from scratchgpt.tokenizer import IM_END_ID, IM_START_ID, CharTokenizer
 from scratchgpt.trainer import _load_partial, _save_partial

@@ -9,7 +9,7 @@ from scratchgpt import generate
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.generate import ContextWindowWarning, TextGenerator, beam_search, generate_batch
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.text_stream import TextStream
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, BPETokenizer, CharTokenizer, encode_chat
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from scratchgpt.checkpoint import partial_file
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.errors import UserError
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.tokenizer import CharTokenizer
 from scratchgpt.trainer import Interrupted, Metrics, read_history, run_stage, total_steps

@@ -19,7 +19,7 @@ from scratchgpt.config import PretrainConfig
 from scratchgpt.datasets import TextWindows, encode_documents
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import text_metrics
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.plan import Plan
 from scratchgpt.presets import get_preset

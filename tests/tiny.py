@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from scratchgpt.config import GPTConfig
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.tokenizer import CharTokenizer
 
 ANIMALS = "猫狗鸟鱼牛羊马兔鸡鸭"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from scratchgpt.config import GPTConfig
 from scratchgpt.kernels.sample import keep_top_p
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.sequences import CachedSequences
 from scratchgpt.tokenizer import CharTokenizer

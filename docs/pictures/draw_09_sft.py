@@ -11,7 +11,7 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import no_grad
 from scratchgpt.config import GPTConfig
 from scratchgpt.datasets import DialogueBatches
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.tokenizer import CharTokenizer, encode_chat_with_mask
 from scratchgpt.trainer import language_model_step

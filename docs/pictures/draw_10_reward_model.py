@@ -8,13 +8,8 @@ from matplotlib.figure import Figure
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RewardConfig
-from scratchgpt.stages.reward_model import (
-    RewardModel,
-    RewardModelTrainer,
-    bradley_terry_loss,
-    encode_answer,
-    score_sequences,
-)
+from scratchgpt.models.reward import RewardModel
+from scratchgpt.stages.reward import RewardModelTrainer, bradley_terry_loss, encode_answer, score_sequences
 from scratchgpt.tokenizer import CharTokenizer
 
 TOPICS = "猫狗牛羊鸡鸭鱼鸟马兔"

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RLHFConfig
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages.policy_gradient import clipped_policy_loss
-from scratchgpt.stages.reward_model import RewardModel
 from scratchgpt.stages.rlhf import PPOTrainer, generalized_advantages
 from scratchgpt.tokenizer import CharTokenizer
 from scratchgpt.trainer import Metrics

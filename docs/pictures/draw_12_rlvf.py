@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from scratchgpt.config import GPTConfig, RLVFConfig
 from scratchgpt.datasets import DialogueBatches
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.rlvf import RLVFTrainer, SuccessRates, group_advantages
 from scratchgpt.tokenizer import CharTokenizer

@@ -27,7 +27,7 @@ from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets import read_corpus
 from scratchgpt.errors import UserError
 from scratchgpt.generate import TextGenerator
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.plan import DATA
 from scratchgpt.recorder import Recording, record
 from scratchgpt.stages.pretrain import Pretrainer

@@ -28,7 +28,7 @@ from scratchgpt.evaluate import (
     task_accuracy,
     text_metrics,
 )
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.plan import DATA
 from scratchgpt.tokenizer import Tokenizer
 

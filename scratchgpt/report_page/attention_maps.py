@@ -8,7 +8,7 @@ import numpy as np
 
 from scratchgpt.autograd import no_grad
 from scratchgpt.errors import UserError
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.recorder import record
 from scratchgpt.token_display import tokens_of
 from scratchgpt.tokenizer import Tokenizer

@@ -18,7 +18,7 @@ import numpy as np
 from scratchgpt.bilingual import Text
 from scratchgpt.checkpoint import CHAT_STAGES, is_finished, load_model
 from scratchgpt.curves import parts_of_the_data, quantities
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.report import (
     Measure,
     StageResult,

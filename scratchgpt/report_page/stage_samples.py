@@ -10,7 +10,8 @@ from pathlib import Path
 from scratchgpt.checkpoint import CHAT_STAGES, is_finished, load_model, stage_directory
 from scratchgpt.evaluate import answer_prompts
 from scratchgpt.generate import ContextWindowWarning, generate_batch
-from scratchgpt.stages.reward_model import RewardModel, encode_answer, score_sequences
+from scratchgpt.models.reward import RewardModel
+from scratchgpt.stages.reward import encode_answer, score_sequences
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, load_tokenizer
 
 CONTINUATION = 40

@@ -22,7 +22,7 @@ from scratchgpt.config import RLHFConfig, RLVFConfig
 from scratchgpt.datasets import pad_sequences
 from scratchgpt.errors import UserError
 from scratchgpt.generate import generate_batch
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, encode_chat
 from scratchgpt.trainer import Metrics

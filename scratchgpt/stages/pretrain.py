@@ -13,7 +13,7 @@ from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets import TextWindows, encode_documents
 from scratchgpt.evaluate import text_metrics
 from scratchgpt.generate import generate_batch
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.tokenizer import EOS_ID, Tokenizer

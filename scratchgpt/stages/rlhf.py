@@ -25,7 +25,8 @@ from scratchgpt.config import GPTConfig, RLHFConfig
 from scratchgpt.datasets import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import Answer, answer_prompts, answer_score, rubric_passed, win_rate
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule
 from scratchgpt.stages.policy_gradient import (
@@ -44,7 +45,7 @@ from scratchgpt.stages.policy_gradient import (
     update_policy,
     whiten,
 )
-from scratchgpt.stages.reward_model import RewardModel, score_sequences
+from scratchgpt.stages.reward import score_sequences
 from scratchgpt.stages.warning_signs import (
     entropy_collapse,
     kl_blow_up,

@@ -24,7 +24,7 @@ from scratchgpt.config import GPTConfig, RLVFConfig
 from scratchgpt.datasets import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import answer_prompts, task_accuracy
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.policy_gradient import (
     PolicyUpdate,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from scratchgpt.config import GPTConfig, SFTConfig
 from scratchgpt.datasets import DialogueBatches, Record
 from scratchgpt.evaluate import EVALUATION_BATCH, answer_prompts, dialogue_metrics, task_accuracy
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule
 from scratchgpt.tokenizer import Tokenizer

@@ -14,7 +14,8 @@ import numpy as np
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.pipeline import PREDECESSORS
 from scratchgpt.presets import get_preset
@@ -33,7 +34,7 @@ from scratchgpt.stages.policy_gradient import (
     update_policy,
     whiten,
 )
-from scratchgpt.stages.reward_model import RewardModel, score_sequences
+from scratchgpt.stages.reward import score_sequences
 from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, response_values
 from scratchgpt.tokenizer import IM_END_ID, Tokenizer
 from scratchgpt.walkthrough.examples import choose, project_plan, starting_with

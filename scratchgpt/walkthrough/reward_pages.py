@@ -11,10 +11,11 @@ from scratchgpt.autograd import no_grad
 from scratchgpt.checkpoint import is_finished, stage_directory
 from scratchgpt.datasets import pad_sequences
 from scratchgpt.errors import UserError
+from scratchgpt.models.reward import RewardModel, ScoreHead
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.recorder import record
 from scratchgpt.source_lines import source_of
-from scratchgpt.stages.reward_model import RewardModel, ScoreHead, bradley_terry_loss, encode_answer, score_sequences
+from scratchgpt.stages.reward import bradley_terry_loss, encode_answer, score_sequences
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
 from scratchgpt.walkthrough.examples import choose, project_plan, require_room
 from scratchgpt.walkthrough.labels import token_labels

@@ -12,7 +12,7 @@ from rich.text import Text
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLVFConfig
 from scratchgpt.datasets import Record
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.pipeline import PREDECESSORS
 from scratchgpt.presets import get_preset

@@ -11,7 +11,7 @@ from rich.text import Text
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
 from scratchgpt.datasets import DialogueBatches, TokenBatch
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.recorder import record
 from scratchgpt.source_lines import source_of

@@ -10,7 +10,8 @@ from scratchgpt.checkpoint import CHAT_STAGES, is_finished, load_model, stage_di
 from scratchgpt.checkpoint_choice import load_chosen
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.model import CONFIG_FILE, GPT
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.huggingface import CONFIG_FILE
 from scratchgpt.plan import DATA
 from scratchgpt.tokenizer import CharTokenizer, Tokenizer
 

@@ -12,7 +12,7 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import ShapeError, Tensor
 from scratchgpt.autograd.watch import Call, Observer, observers, watch
 from scratchgpt.config import GPTConfig
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.modules import Dropout, Linear, Module
 
 CONFIG = GPTConfig(vocab_size=11, emb_dim=8, num_heads=2, num_layers=2, context_size=6, dropout=0.2)

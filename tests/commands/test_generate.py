@@ -14,8 +14,8 @@ from scratchgpt.commands.generate import Arguments, run
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.generate import TextGenerator
-from scratchgpt.model import GPT
-from scratchgpt.stages.reward_model import RewardModel
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.reward import RewardModel
 from tests.tiny import save_checkpoint, tiny_tokenizer
 
 SAMPLED = Arguments("小猫", max_length=12, temperature=0.8, top_k=10, top_p=0.9, seed=3)

@@ -1,4 +1,4 @@
-"""The compiled step against its reference; tests/test_decoder.py holds both against the model itself."""
+"""The compiled step against its reference; tests/models/test_gpt2_decoder.py holds both against the model itself."""
 
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ import dataclasses
 
 from scratchgpt.config import GPTConfig, SFTConfig
 from scratchgpt.evaluate import answer_prompts
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.stages.sft import SFTTrainer
 from scratchgpt.tokenizer import CharTokenizer
 

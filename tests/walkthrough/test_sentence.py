@@ -11,7 +11,7 @@ import pytest
 from scratchgpt.autograd import no_grad
 from scratchgpt.autograd.watch import observers
 from scratchgpt.errors import UserError
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.sampling import SamplingConfig
 from scratchgpt.walkthrough import subject as subject_module

@@ -14,11 +14,12 @@ from scratchgpt.checkpoint import stage_directory
 from scratchgpt.config import RLVFConfig
 from scratchgpt.datasets import pad_sequences
 from scratchgpt.errors import UserError
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.plan import Plan
 from scratchgpt.stages import rlhf
 from scratchgpt.stages.policy_gradient import Rollouts
-from scratchgpt.stages.reward_model import RewardModel, encode_answer
+from scratchgpt.stages.reward import encode_answer
 from scratchgpt.tokenizer import IM_END_ID, encode_chat_with_mask, load_tokenizer
 from scratchgpt.walkthrough import ppo_pages, rlvf_pages
 from scratchgpt.walkthrough.command import Arguments, pages_of

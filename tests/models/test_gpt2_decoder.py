@@ -6,8 +6,9 @@ import pytest
 from scratchgpt import kernels
 from scratchgpt.autograd import no_grad
 from scratchgpt.config import GPTConfig
-from scratchgpt.decoder import KVCache, decode_step, decoder_weights, packing_order, prefill, with_packed_head
-from scratchgpt.model import GPT
+from scratchgpt.models.cache import KVCache, packing_order
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.gpt2_decoder import decode_step, decoder_weights, prefill, with_packed_head
 
 CONFIG = GPTConfig(vocab_size=37, emb_dim=16, num_heads=2, num_layers=2, context_size=12, dropout=0.5)
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-10}

@@ -11,7 +11,7 @@ import pytest
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import GPTConfig, get_mini_config
 from scratchgpt.errors import UserError
-from scratchgpt.model import GPT
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import cosine_schedule, linear_schedule
 
