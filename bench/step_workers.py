@@ -153,7 +153,7 @@ class OurWorker(Worker):
     def build(self, shape: Shape) -> None:
         """Make a fresh model without dropout, its optimizer and `step`."""
         from scratchgpt.config import GPTConfig
-        from scratchgpt.datasets import TokenBatch
+        from scratchgpt.datasets.batches import TokenBatch
         from scratchgpt.models.gpt2 import GPT
         from scratchgpt.nn.optimizers import AdamW
         from scratchgpt.trainer import language_model_step

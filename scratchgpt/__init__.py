@@ -11,8 +11,8 @@ from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.reward import RewardModelTrainer
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.stages.rlvf import RLVFTrainer
-from scratchgpt.stages.verifiers import LogicVerifier, MathVerifier
 from scratchgpt.tokenizer import BPETokenizer, CharTokenizer
+from scratchgpt.verify.verifiers import LogicVerifier, MathVerifier
 
 __all__ = [
     "GPT",

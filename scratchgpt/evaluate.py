@@ -16,11 +16,12 @@ import numpy as np
 
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
-from scratchgpt.datasets import Record, TokenBatch, encode_documents, heldout_windows
+from scratchgpt.datasets.batches import TokenBatch, encode_documents, heldout_windows
+from scratchgpt.datasets.records import Record
 from scratchgpt.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.stages.verifiers import verifier_for
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, encode_chat
+from scratchgpt.verify.verifiers import verifier_for
 
 EVALUATION_BATCH = 8
 """Sequences a forward pass: logits of 8 * 256 tokens are 52 MB at a vocabulary of 6,400."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scratchgpt.config import Preset
-from scratchgpt.datasets import Record, read_corpus, read_dialogues, read_pairs, read_tasks, split_heldout
+from scratchgpt.datasets.records import Record, read_corpus, read_dialogues, read_pairs, read_tasks, split_heldout
 from scratchgpt.errors import UserError
 
 DATA = Path(__file__).resolve().parent.parent / "data"

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from scratchgpt.checkpoint import full_disk_is_a_user_error, partial_file, read_arrays, write_arrays
-from scratchgpt.datasets import TokenBatch
+from scratchgpt.datasets.batches import TokenBatch
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.modules import Module

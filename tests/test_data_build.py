@@ -12,7 +12,7 @@ import pytest
 from data import build
 from data.generators.workings import shows_reserved
 from data.generators.written_arithmetic import value_of
-from scratchgpt.stages.verifiers import verifier_for
+from scratchgpt.verify.verifiers import verifier_for
 
 DATA = Path(build.__file__).parent
 

@@ -26,7 +26,7 @@ from data.generators.written_arithmetic import (
     multiplication_steps,
     subtraction_steps,
 )
-from scratchgpt.stages.verifiers import verifier_for
+from scratchgpt.verify.verifiers import verifier_for
 
 COUNT = 60
 TASKS = {split: generate(5, COUNT, split) for split in SPLITS}

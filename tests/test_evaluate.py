@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scratchgpt.config import GPTConfig
-from scratchgpt.datasets import DialogueBatches
+from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.evaluate import (
     Answer,
     answer_prompts,

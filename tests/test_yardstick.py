@@ -16,7 +16,7 @@ from rich.console import Console
 from scratchgpt import cli, pipeline
 from scratchgpt.checkpoint import load_model
 from scratchgpt.config import PretrainConfig
-from scratchgpt.datasets import TextWindows, encode_documents
+from scratchgpt.datasets.batches import TextWindows, encode_documents
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import text_metrics
 from scratchgpt.models.gpt2 import GPT

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import no_grad
 from scratchgpt.config import GPTConfig
-from scratchgpt.datasets import DialogueBatches
+from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.tokenizer import CharTokenizer, encode_chat_with_mask

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from scratchgpt.config import GPTConfig, RLVFConfig
-from scratchgpt.datasets import DialogueBatches
+from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.rlvf import RLVFTrainer, SuccessRates, group_advantages

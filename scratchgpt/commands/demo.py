@@ -24,7 +24,7 @@ from scratchgpt.bilingual import Language, Text
 from scratchgpt.commands.terminal_plot import plot
 from scratchgpt.commands.tokenize import coloured
 from scratchgpt.config import GPTConfig, PretrainConfig
-from scratchgpt.datasets import read_corpus
+from scratchgpt.datasets.records import read_corpus
 from scratchgpt.errors import UserError
 from scratchgpt.generate import TextGenerator
 from scratchgpt.models.gpt2 import GPT

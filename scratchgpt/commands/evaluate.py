@@ -18,7 +18,8 @@ from rich.text import Text
 
 from scratchgpt.checkpoint_choice import StageFlag, load_chosen
 from scratchgpt.commands import bleu
-from scratchgpt.datasets import DialogueBatches, Record, read_corpus, read_dialogues, read_tasks
+from scratchgpt.datasets.batches import DialogueBatches
+from scratchgpt.datasets.records import Record, read_corpus, read_dialogues, read_tasks
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import (
     EVALUATION_BATCH,

@@ -17,7 +17,7 @@ from rich.text import Text as Styled
 
 from scratchgpt.bilingual import Language, Text
 from scratchgpt.checkpoint import CHAT_STAGES, is_finished, stage_directory
-from scratchgpt.datasets import read_corpus
+from scratchgpt.datasets.records import read_corpus
 from scratchgpt.errors import UserError
 from scratchgpt.plan import DATA
 from scratchgpt.token_display import (

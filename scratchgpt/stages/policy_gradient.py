@@ -19,7 +19,7 @@ import numpy as np
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import RLHFConfig, RLVFConfig
-from scratchgpt.datasets import pad_sequences
+from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.errors import UserError
 from scratchgpt.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT

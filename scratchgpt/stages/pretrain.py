@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scratchgpt.config import GPTConfig, PretrainConfig
-from scratchgpt.datasets import TextWindows, encode_documents
+from scratchgpt.datasets.batches import TextWindows, encode_documents
 from scratchgpt.evaluate import text_metrics
 from scratchgpt.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT

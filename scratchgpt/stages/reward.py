@@ -15,7 +15,8 @@ import numpy as np
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import GPTConfig, RewardConfig
-from scratchgpt.datasets import Record, pad_sequences
+from scratchgpt.datasets.batches import pad_sequences
+from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import accuracy_by_group
 from scratchgpt.models.reward import RewardModel

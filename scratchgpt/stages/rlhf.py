@@ -22,7 +22,7 @@ import numpy as np
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RLHFConfig
-from scratchgpt.datasets import Record
+from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import Answer, answer_prompts, answer_score, rubric_passed, win_rate
 from scratchgpt.models.gpt2 import GPT

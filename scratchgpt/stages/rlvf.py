@@ -21,7 +21,7 @@ import numpy as np
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RLVFConfig
-from scratchgpt.datasets import Record
+from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import answer_prompts, task_accuracy
 from scratchgpt.models.gpt2 import GPT
@@ -41,10 +41,10 @@ from scratchgpt.stages.policy_gradient import (
     update_metrics,
     update_policy,
 )
-from scratchgpt.stages.verifiers import family_of, verifier_for
 from scratchgpt.stages.warning_signs import entropy_collapse, kl_blow_up, reward_against_measure
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.trainer import History, Metrics, StageRun
+from scratchgpt.verify.verifiers import family_of, verifier_for
 
 PROGRESS_TASKS = 200
 """Held-out tasks that a measurement on the way looks at; the report looks at all."""

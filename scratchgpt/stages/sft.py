@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scratchgpt.config import GPTConfig, SFTConfig
-from scratchgpt.datasets import DialogueBatches, Record
+from scratchgpt.datasets.batches import DialogueBatches
+from scratchgpt.datasets.records import Record
 from scratchgpt.evaluate import EVALUATION_BATCH, answer_prompts, dialogue_metrics, task_accuracy
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from scratchgpt.datasets import Record
+from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
 from scratchgpt.plan import Plan
 from scratchgpt.presets import get_preset

@@ -9,7 +9,7 @@ import numpy as np
 
 from scratchgpt.autograd import no_grad
 from scratchgpt.checkpoint import is_finished, stage_directory
-from scratchgpt.datasets import pad_sequences
+from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.errors import UserError
 from scratchgpt.models.reward import RewardModel, ScoreHead
 from scratchgpt.nn.optimizers import AdamW

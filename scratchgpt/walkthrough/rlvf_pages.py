@@ -11,7 +11,7 @@ from rich.text import Text
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLVFConfig
-from scratchgpt.datasets import Record
+from scratchgpt.datasets.records import Record
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.pipeline import PREDECESSORS
@@ -28,8 +28,8 @@ from scratchgpt.stages.policy_gradient import (
     update_policy,
 )
 from scratchgpt.stages.rlvf import group_advantages, grpo_token_loss
-from scratchgpt.stages.verifiers import verifier_for
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.verify.verifiers import verifier_for
 from scratchgpt.walkthrough.examples import choose, project_plan, starting_with
 from scratchgpt.walkthrough.labels import token_labels
 from scratchgpt.walkthrough.numbers import in_brackets

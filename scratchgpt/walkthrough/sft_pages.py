@@ -10,7 +10,7 @@ from rich.text import Text
 
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
-from scratchgpt.datasets import DialogueBatches, TokenBatch
+from scratchgpt.datasets.batches import DialogueBatches, TokenBatch
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.recorder import record

@@ -20,7 +20,7 @@ from scratchgpt.commands.evaluate import (
     task_rows,
     text_rows,
 )
-from scratchgpt.datasets import read_corpus, read_dialogues, read_tasks
+from scratchgpt.datasets.records import read_corpus, read_dialogues, read_tasks
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import Answer, answer_prompts, text_metrics
 from tests.tiny import dialogue, save_checkpoint

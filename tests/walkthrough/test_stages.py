@@ -12,7 +12,7 @@ import pytest
 from scratchgpt import autograd as ag
 from scratchgpt.checkpoint import stage_directory
 from scratchgpt.config import RLVFConfig
-from scratchgpt.datasets import pad_sequences
+from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel

@@ -1,28 +1,19 @@
-"""Files and records -> token batches.
-
-A batch is a function of the step's number, the seed and the data, nothing else: to resume a run at step n
-is to ask for batch n. Reading is strict: whatever is wrong with a file is reported with its line.
-"""
+"""Files -> records. Reading is strict: whatever is wrong with a file is reported with its line."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scratchgpt.autograd import IGNORE_INDEX
 from scratchgpt.errors import UserError
-from scratchgpt.tokenizer import EOS_ID, PAD_ID, Tokenizer, encode_chat_with_mask
 
 Record = dict[str, Any]
 
 
-# -- files --------------------------------------------------------------------------------------------------
 def read_text(path: Path) -> str:
     """A UTF-8 file as it stands, without a byte-order mark.
 
@@ -199,143 +190,3 @@ def split_heldout(items: Sequence[Any], key: Callable[[Any], str], share: float,
     order = np.random.default_rng((seed, len(keys))).permutation(len(keys))
     heldout = {keys[i] for i in order[: max(1, round(share * len(keys)))]}
     return [i for i in items if key(i) not in heldout], [i for i in items if key(i) in heldout]
-
-
-# -- batches ------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class TokenBatch:
-    """input_ids and targets (B, T) int64; a target of -100 takes no part in the loss."""
-
-    input_ids: np.ndarray
-    targets: np.ndarray
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that go through the model."""
-        return self.input_ids.size
-
-
-def encode_documents(documents: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
-    """All documents as one stream of ids (int32), each closed by <EOS>."""
-    stream: list[int] = []
-    for document in documents:
-        stream += tokenizer.encode(document)
-        stream.append(EOS_ID)
-    return np.array(stream, dtype=np.int32)
-
-
-class TextWindows:
-    """Windows of ``context_size`` tokens from one stream, each once an epoch in random order.
-
-    Every epoch cuts the stream at another offset, so a window is never quite the same twice.
-
-    Raises:
-        UserError: if the stream is shorter than one window.
-    """
-
-    def __init__(self, stream: np.ndarray, context_size: int, batch_size: int, seed: int) -> None:
-        self.stream, self.context_size, self.seed = stream, context_size, seed
-        windows = (len(stream) - 1) // context_size - 1  # one window less leaves room for the offset
-        if windows < 1:
-            raise UserError(
-                f"the text is too short: {len(stream)} tokens do not fill two windows of {context_size}; "
-                "add text or lower context_size"
-            )
-        self.num_windows = windows
-        self.batch_size = min(batch_size, windows)
-        self.steps_per_epoch = windows // self.batch_size
-
-    def batch(self, step: int) -> TokenBatch:
-        """Step's batch: (batch_size, context_size)."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        rng = np.random.default_rng((self.seed, epoch))
-        offset = int(rng.integers(self.context_size))
-        chosen = rng.permutation(self.num_windows)[position * self.batch_size : (position + 1) * self.batch_size]
-        rows = offset + chosen[:, None] * self.context_size + np.arange(self.context_size + 1)
-        ids = self.stream[rows].astype(np.int64)
-        return TokenBatch(ids[:, :-1], ids[:, 1:])
-
-
-def heldout_windows(stream: np.ndarray, context_size: int, batch_size: int) -> Iterator[TokenBatch]:
-    """The whole stream once, in order, in windows that do not overlap; every token but the first is a target."""
-    count = math.ceil((len(stream) - 1) / context_size)
-    padded = np.full(count * context_size + 1, PAD_ID, dtype=np.int64)
-    padded[: len(stream)] = stream
-    inputs, targets = padded[:-1].reshape(count, -1), padded[1:].reshape(count, -1).copy()
-    targets.reshape(-1)[len(stream) - 1 :] = IGNORE_INDEX
-    for start in range(0, count, batch_size):
-        yield TokenBatch(inputs[start : start + batch_size], targets[start : start + batch_size])
-
-
-def pad_sequences(sequences: Sequence[Sequence[int]], value: int = PAD_ID) -> np.ndarray:
-    """(B, longest) int64, filled up on the right."""
-    padded = np.full((len(sequences), max(map(len, sequences))), value, dtype=np.int64)
-    for row, sequence in zip(padded, sequences, strict=True):
-        row[: len(sequence)] = sequence
-    return padded
-
-
-class DialogueBatches:
-    """Dialogues of similar length together, padded; the loss is on the assistant's tokens.
-
-    A record with ``weight`` w is shown w times an epoch. Dialogues longer than the context are left out
-    and counted in ``too_long``.
-
-    Raises:
-        UserError: if no dialogue fits the context.
-    """
-
-    POOL_BATCHES = 50  # sorting by length inside pools keeps padding low and the order random
-
-    def __init__(
-        self, records: Sequence[Record], tokenizer: Tokenizer, context_size: int, batch_size: int, seed: int
-    ) -> None:
-        self.seed = seed
-        self.sequences: list[tuple[np.ndarray, np.ndarray]] = []
-        repeats = []
-        self.too_long = 0
-        for record in records:
-            ids, mask = encode_chat_with_mask(tokenizer, record["messages"])
-            if len(ids) > context_size + 1:
-                self.too_long += 1
-                continue
-            self.sequences.append((np.array(ids, dtype=np.int32), np.array(mask, dtype=bool)))
-            repeats.append(int(record.get("weight", 1)))
-        if not self.sequences:
-            raise UserError(f"none of the {len(records)} dialogues fits the context of {context_size} tokens")
-        self.shown = np.repeat(np.arange(len(self.sequences)), repeats)
-        self.batch_size = min(batch_size, len(self.shown))
-        self.steps_per_epoch = len(self.shown) // self.batch_size
-        self._epoch = -1
-        self._order: list[np.ndarray] = []
-
-    def batch(self, step: int) -> TokenBatch:
-        """Step's batch: (batch_size, longest in the batch)."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._epoch_order(epoch)
-        return self._collate(self._order[position])
-
-    def all_batches(self) -> Iterator[TokenBatch]:
-        """Every dialogue once, shortest first: for evaluation."""
-        order = np.argsort([len(ids) for ids, _ in self.sequences], kind="stable")
-        for start in range(0, len(order), self.batch_size):
-            yield self._collate(order[start : start + self.batch_size])
-
-    def _epoch_order(self, epoch: int) -> list[np.ndarray]:
-        rng = np.random.default_rng((self.seed, epoch))
-        order = rng.permutation(self.shown)[: self.steps_per_epoch * self.batch_size]
-        lengths = np.array([len(ids) for ids, _ in self.sequences])
-        batches: list[np.ndarray] = []
-        pool = self.POOL_BATCHES * self.batch_size
-        for start in range(0, len(order), pool):
-            part = order[start : start + pool]
-            part = part[np.argsort(lengths[part], kind="stable")]
-            batches += np.split(part, len(part) // self.batch_size)
-        return [batches[i] for i in rng.permutation(len(batches))]
-
-    def _collate(self, members: np.ndarray) -> TokenBatch:
-        ids = pad_sequences([self.sequences[i][0] for i in members])
-        mask = pad_sequences([self.sequences[i][1] for i in members], 0).astype(bool)
-        targets = np.where(mask, ids, IGNORE_INDEX)[:, 1:]
-        return TokenBatch(ids[:, :-1], targets)

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from scratchgpt.errors import UserError
-from scratchgpt.stages.answers import UNCLEAR, AnswerReader, final_answer
-from scratchgpt.stages.numerals import normalise, parse_number
-from scratchgpt.stages.readers import (
+from scratchgpt.verify.answers import UNCLEAR, AnswerReader, final_answer
+from scratchgpt.verify.numerals import normalise, parse_number
+from scratchgpt.verify.readers import (
     PARITY_OPPOSITES,
     choice_reader,
     closed_reader,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from scratchgpt.errors import UserError
-from scratchgpt.stages.numerals import han_integer, normalise, numbers_in, parse_number
-from scratchgpt.stages.readers import asked_statement
-from scratchgpt.stages.verifiers import LogicVerifier, MathVerifier, family_of, verifier_for
+from scratchgpt.verify.numerals import han_integer, normalise, numbers_in, parse_number
+from scratchgpt.verify.readers import asked_statement
+from scratchgpt.verify.verifiers import LogicVerifier, MathVerifier, family_of, verifier_for
 
 GROUPS = json.loads(Path(__file__).with_name("verifier_cases.json").read_text(encoding="utf-8"))
 CASES = [

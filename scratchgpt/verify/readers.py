@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from scratchgpt.stages.answers import UNCLEAR, AnswerReader, Reading, clauses
-from scratchgpt.stages.numerals import normalise, numbers_in
+from scratchgpt.verify.answers import UNCLEAR, AnswerReader, Reading, clauses
+from scratchgpt.verify.numerals import normalise, numbers_in
 
 
 class Mention(NamedTuple):

@@ -8,18 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scratchgpt.datasets import (
-    DialogueBatches,
-    TextWindows,
-    encode_documents,
-    heldout_windows,
-    pad_sequences,
-    read_corpus,
-    read_dialogues,
-    read_pairs,
-    read_tasks,
-    split_heldout,
-)
+from scratchgpt.datasets.batches import DialogueBatches, TextWindows, encode_documents, heldout_windows, pad_sequences
+from scratchgpt.datasets.records import read_corpus, read_dialogues, read_pairs, read_tasks, split_heldout
 from scratchgpt.errors import UserError
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, CharTokenizer
 
