@@ -137,7 +137,7 @@ def save_model(folder: Path) -> Any:
 def compare(work: Work, model: Any, directory: Path, peer: PeerProcess | None, pairs: int) -> Comparison:
     """The work done by us, and by the peer if there is one."""
     from scratchgpt import kernels
-    from scratchgpt.generate import generate_batch
+    from scratchgpt.inference.generate import generate_batch
 
     kernels.set_precision(work.ours)
     prompts = work.prompts()

@@ -4,7 +4,7 @@
 from scratchgpt import kernels  # isort: skip
 from scratchgpt.autograd import Tensor, gradcheck, no_grad
 from scratchgpt.config import GPTConfig, RLHFConfig, RLVFConfig, get_mini_config
-from scratchgpt.generate import TextGenerator
+from scratchgpt.inference.text import TextGenerator
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from scratchgpt.checkpoint import CHAT_STAGES, load_model, most_advanced_stage
 from scratchgpt.errors import UserError
-from scratchgpt.generate import SamplingConfig, TextGenerator
+from scratchgpt.inference.sampling import SamplingConfig
+from scratchgpt.inference.text import TextGenerator
 
 HELP = """\
 /help              显示这些命令 · show these commands

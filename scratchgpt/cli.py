@@ -18,8 +18,8 @@ from scratchgpt.chat import Conversation, answer_once, talk
 from scratchgpt.checkpoint import STAGES, is_finished, stage_directory
 from scratchgpt.errors import UserError
 from scratchgpt.flags import given, hyperparameter_fields, parse_flags, with_hyperparameters
-from scratchgpt.generate import SamplingConfig
 from scratchgpt.guarded import guarded
+from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.kernels.runtime.threads import default_threads
 from scratchgpt.models.huggingface import read_config
 from scratchgpt.presets import get_preset

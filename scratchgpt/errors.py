@@ -1,4 +1,4 @@
-"""The one exception a user may cause and should read."""
+"""What a caller may catch: the mistake of a user, a run that was stopped, a context that is full."""
 
 
 class UserError(Exception):
@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class ContextWindowWarning(UserWarning):
+    """Says that something no longer fits the model's context and what was left out."""

@@ -18,7 +18,7 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
 from scratchgpt.datasets.batches import TokenBatch, encode_documents, heldout_windows
 from scratchgpt.datasets.records import Record
-from scratchgpt.generate import generate_batch
+from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, encode_chat
 from scratchgpt.verify.verifiers import verifier_for

@@ -12,8 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scratchgpt.errors import UserError
-from scratchgpt.sequences import ContextWindowWarning
+from scratchgpt.errors import ContextWindowWarning, UserError
 from scratchgpt.trainer import Interrupted
 
 MISTAKE, INTERRUPTED = 2, 130

@@ -28,7 +28,7 @@ from scratchgpt.checkpoint import (
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import answer_prompts, question_accuracy, task_accuracy
-from scratchgpt.generate import generate_batch
+from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.plan import DATA_OF_STAGE, Plan

@@ -7,7 +7,8 @@ import pytest
 from scratchgpt import chat, cli, kernels
 from scratchgpt.chat import CONTINUES, Conversation, answer_once, talk
 from scratchgpt.errors import UserError
-from scratchgpt.generate import SamplingConfig, TextGenerator
+from scratchgpt.inference.sampling import SamplingConfig
+from scratchgpt.inference.text import TextGenerator
 from tests.tiny import save_checkpoint
 
 GREEDY = SamplingConfig(temperature=0.0)

@@ -16,9 +16,8 @@ import safetensors.numpy
 
 from scratchgpt import cli, curves, kernels, pipeline
 from scratchgpt.config import GPTConfig
-from scratchgpt.errors import UserError
+from scratchgpt.errors import ContextWindowWarning, UserError
 from scratchgpt.flags import SECTIONS, STAGE_CONFIGS
-from scratchgpt.generate import ContextWindowWarning
 from scratchgpt.kernels.runtime.threads import default_threads
 from scratchgpt.presets import get_preset
 from scratchgpt.trainer import Interrupted

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scratchgpt.config import GPTConfig
+from scratchgpt.inference.sequences import CachedSequences
 from scratchgpt.kernels.sample import keep_top_p
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.sequences import CachedSequences
 from scratchgpt.tokenizer import CharTokenizer
 
 SENTENCES = ["小猫喜欢吃鱼。"] * 4 + ["小猫喜欢睡觉。"] * 2 + ["小猫喜欢爬树。", "小狗喜欢跑步。", "小狗喜欢吃肉。"]

@@ -26,7 +26,7 @@ from scratchgpt.commands.tokenize import coloured
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets.records import read_corpus
 from scratchgpt.errors import UserError
-from scratchgpt.generate import TextGenerator
+from scratchgpt.inference.text import TextGenerator
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.plan import DATA
 from scratchgpt.recorder import Recording, record

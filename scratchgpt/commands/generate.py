@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scratchgpt.checkpoint_choice import StageFlag, load_chosen
 from scratchgpt.errors import UserError
-from scratchgpt.generate import TextGenerator
+from scratchgpt.inference.text import TextGenerator
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scratchgpt.checkpoint import CHAT_STAGES, is_finished, load_model, stage_directory
+from scratchgpt.errors import ContextWindowWarning
 from scratchgpt.evaluate import answer_prompts
-from scratchgpt.generate import ContextWindowWarning, generate_batch
+from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages.reward import encode_answer, score_sequences
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, load_tokenizer

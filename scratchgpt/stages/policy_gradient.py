@@ -21,7 +21,7 @@ from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import RLHFConfig, RLVFConfig
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.errors import UserError
-from scratchgpt.generate import generate_batch
+from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, encode_chat

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from scratchgpt.bilingual import Language
 from scratchgpt.errors import UserError
-from scratchgpt.sampling import SamplingConfig
+from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.walkthrough.attention_pages import attention_pages
 from scratchgpt.walkthrough.backward_pages import backward_pages
 from scratchgpt.walkthrough.forward_pages import closing_pages, feed_forward_pages, layers_after, opening_pages

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from rich.text import Text
 
+from scratchgpt.inference.sampling import GREEDY_BELOW, sample_logits
 from scratchgpt.kernels.sample import draw, keep_top_k
 from scratchgpt.recorder import Step
-from scratchgpt.sampling import GREEDY_BELOW, sample_logits
 from scratchgpt.source_lines import source_of
 from scratchgpt.walkthrough.matrix import Matrix, middle_left_out
 from scratchgpt.walkthrough.numbers import bar, dot_product, in_brackets, number_format, percent, significant

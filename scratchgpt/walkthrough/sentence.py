@@ -10,9 +10,9 @@ from scratchgpt import autograd as ag
 from scratchgpt import kernels
 from scratchgpt.autograd import no_grad
 from scratchgpt.errors import UserError
+from scratchgpt.inference.sampling import SamplingConfig, row_uniforms, sample_logits
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.recorder import Recording, record
-from scratchgpt.sampling import SamplingConfig, row_uniforms, sample_logits
 from scratchgpt.walkthrough.labels import token_label, token_labels
 from scratchgpt.walkthrough.subject import Subject
 from scratchgpt.walkthrough.texts import Speech

@@ -13,7 +13,7 @@ from scratchgpt.checkpoint import load_model
 from scratchgpt.commands.generate import Arguments, run
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.generate import TextGenerator
+from scratchgpt.inference.text import TextGenerator
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from tests.tiny import save_checkpoint, tiny_tokenizer

@@ -11,10 +11,10 @@ from scratchgpt.checkpoint import load_model
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.evaluate import answer_prompts
-from scratchgpt.generate import generate_batch
+from scratchgpt.inference.generate import generate_batch
+from scratchgpt.inference.sequences import note_sliding_window
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.report_page.stage_samples import answers_by_stage
-from scratchgpt.sequences import note_sliding_window
 from scratchgpt.stages.reward import encode_answer, score_sequences
 from scratchgpt.tokenizer import CharTokenizer
 from tests.tiny import save_checkpoint, tiny_tokenizer

@@ -11,9 +11,9 @@ import pytest
 from scratchgpt.autograd import no_grad
 from scratchgpt.autograd.watch import observers
 from scratchgpt.errors import UserError
+from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.sampling import SamplingConfig
 from scratchgpt.walkthrough import subject as subject_module
 from scratchgpt.walkthrough.command import Arguments, pages_of, run
 from scratchgpt.walkthrough.page import Page

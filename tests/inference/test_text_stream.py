@@ -2,7 +2,7 @@
 
 import pytest
 
-from scratchgpt.text_stream import TextStream
+from scratchgpt.inference.text_stream import TextStream
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, BPETokenizer
 
 

@@ -18,15 +18,11 @@ from contextlib import contextmanager
 import numpy as np
 
 from scratchgpt.autograd import no_grad
-from scratchgpt.errors import UserError
+from scratchgpt.errors import ContextWindowWarning, UserError
 from scratchgpt.kernels.decode import DecoderWeights
 from scratchgpt.models.cache import KVCache
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.gpt2_decoder import decode_step, decoder_weights, prefill, with_packed_head
-
-
-class ContextWindowWarning(UserWarning):
-    """Says that something no longer fits the model's context and what was left out."""
 
 
 @functools.cache

@@ -5,17 +5,17 @@ import warnings
 import numpy as np
 import pytest
 
-from scratchgpt import sequences
 from scratchgpt.autograd import no_grad
 from scratchgpt.config import GPTConfig
-from scratchgpt.errors import UserError
-from scratchgpt.generate import ContextWindowWarning, generate_batch, generate_batch_uncached
+from scratchgpt.errors import ContextWindowWarning, UserError
+from scratchgpt.inference import sequences
+from scratchgpt.inference.generate import generate_batch, generate_batch_uncached
 from scratchgpt.models.gpt2 import GPT
 
 CONFIG = GPTConfig(vocab_size=23, emb_dim=16, num_heads=2, num_layers=2, context_size=12, dropout=0.5)
 PROMPTS = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10, 11], [12, 13]]
 
-pytestmark = pytest.mark.filterwarnings("ignore::scratchgpt.sequences.ContextWindowWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::scratchgpt.errors.ContextWindowWarning")
 
 
 def make_model(config: GPTConfig = CONFIG) -> GPT:

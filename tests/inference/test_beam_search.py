@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from scratchgpt.autograd import no_grad
-from scratchgpt.beam_search import beam_search, log_softmax
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.generate import generate_batch
+from scratchgpt.inference.beam_search import beam_search, log_softmax
+from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
 
 CONFIG = GPTConfig(vocab_size=5, emb_dim=16, num_heads=2, num_layers=2, context_size=12)
 STOP = 3  # the best hypotheses then end after 2 to 4 tokens, as the length penalty says
 
-pytestmark = pytest.mark.filterwarnings("ignore::scratchgpt.sequences.ContextWindowWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::scratchgpt.errors.ContextWindowWarning")
 
 
 def make_model() -> GPT:

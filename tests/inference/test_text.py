@@ -5,15 +5,17 @@ import warnings
 import numpy as np
 import pytest
 
-from scratchgpt import generate
 from scratchgpt.config import GPTConfig
-from scratchgpt.errors import UserError
-from scratchgpt.generate import ContextWindowWarning, TextGenerator, beam_search, generate_batch
+from scratchgpt.errors import ContextWindowWarning, UserError
+from scratchgpt.inference import generate
+from scratchgpt.inference.beam_search import beam_search
+from scratchgpt.inference.generate import generate_batch
+from scratchgpt.inference.text import TextGenerator
+from scratchgpt.inference.text_stream import TextStream
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.text_stream import TextStream
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, BPETokenizer, CharTokenizer, encode_chat
 
-pytestmark = pytest.mark.filterwarnings("ignore::scratchgpt.sequences.ContextWindowWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::scratchgpt.errors.ContextWindowWarning")
 
 TEXT = "小明有三个苹果，吃了一个。还剩几个？两个。The cat sat on the mat. 今天天气很好，我们去公园散步吧。\n" * 3
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scratchgpt.errors import UserError
-from scratchgpt.sampling import SamplingConfig, penalize_repetition, row_uniforms, sample_logits
+from scratchgpt.inference.sampling import SamplingConfig, penalize_repetition, row_uniforms, sample_logits
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from scratchgpt.errors import UserError
+from scratchgpt.inference.sequences import CachedSequences
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.sequences import CachedSequences
 
 
 def beam_search(

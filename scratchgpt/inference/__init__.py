@@ -1,0 +1,1 @@
+"""Generating: sequences that grow, sampling, beam search, ids, text."""
