@@ -16,7 +16,7 @@ from common import ROOT  # noqa: F401  puts the package on the path
 
 from scratchgpt.checkpoint import load_model, most_advanced_stage
 from scratchgpt.errors import UserError
-from scratchgpt.evaluate import question_accuracy, task_accuracy
+from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.pipeline import answer_judge
 from scratchgpt.plan import Plan

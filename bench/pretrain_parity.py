@@ -23,7 +23,7 @@ from torch_gpt import TorchGPT, optimizer_of, train_step
 
 from scratchgpt import kernels
 from scratchgpt.datasets.batches import encode_documents, heldout_windows
-from scratchgpt.evaluate import EVALUATION_BATCH
+from scratchgpt.evaluation.measures import EVALUATION_BATCH
 from scratchgpt.kernels.runtime.precision import PRECISIONS
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.huggingface import save_weights

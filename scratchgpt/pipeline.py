@@ -27,7 +27,8 @@ from scratchgpt.checkpoint import (
 )
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.evaluate import answer_prompts, question_accuracy, task_accuracy
+from scratchgpt.evaluation.answering import answer_prompts
+from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel

@@ -18,7 +18,7 @@ from scratchgpt.checkpoint import load_model
 from scratchgpt.config import PretrainConfig
 from scratchgpt.datasets.batches import TextWindows, encode_documents
 from scratchgpt.errors import UserError
-from scratchgpt.evaluate import text_metrics
+from scratchgpt.evaluation.measures import text_metrics
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.plan import Plan

@@ -17,13 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from scratchgpt.checkpoint_choice import StageFlag, load_chosen
-from scratchgpt.commands import bleu
 from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.datasets.records import Record, read_corpus, read_dialogues, read_tasks
 from scratchgpt.errors import UserError
-from scratchgpt.evaluate import (
+from scratchgpt.evaluation import bleu
+from scratchgpt.evaluation.answering import answer_prompts
+from scratchgpt.evaluation.measures import (
     EVALUATION_BATCH,
-    answer_prompts,
     dialogue_metrics,
     question_accuracy,
     task_accuracy,

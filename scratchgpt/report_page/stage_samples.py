@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scratchgpt.checkpoint import CHAT_STAGES, is_finished, load_model, stage_directory
 from scratchgpt.errors import ContextWindowWarning
-from scratchgpt.evaluate import answer_prompts
+from scratchgpt.evaluation.answering import answer_prompts
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages.reward import encode_answer, score_sequences

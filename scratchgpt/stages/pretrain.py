@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets.batches import TextWindows, encode_documents
-from scratchgpt.evaluate import text_metrics
+from scratchgpt.evaluation.measures import text_metrics
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW

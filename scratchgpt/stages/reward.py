@@ -18,7 +18,7 @@ from scratchgpt.config import GPTConfig, RewardConfig
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
-from scratchgpt.evaluate import accuracy_by_group
+from scratchgpt.evaluation.measures import accuracy_by_group
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule

@@ -24,7 +24,9 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RLHFConfig
 from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
-from scratchgpt.evaluate import Answer, answer_prompts, answer_score, rubric_passed, win_rate
+from scratchgpt.evaluation.answering import Answer, answer_prompts
+from scratchgpt.evaluation.measures import win_rate
+from scratchgpt.evaluation.rubric import answer_score, rubric_passed
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW

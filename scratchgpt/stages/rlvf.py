@@ -23,7 +23,8 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RLVFConfig
 from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
-from scratchgpt.evaluate import answer_prompts, task_accuracy
+from scratchgpt.evaluation.answering import answer_prompts
+from scratchgpt.evaluation.measures import task_accuracy
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.policy_gradient import (

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from scratchgpt.config import GPTConfig, SFTConfig
 from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.datasets.records import Record
-from scratchgpt.evaluate import EVALUATION_BATCH, answer_prompts, dialogue_metrics, task_accuracy
+from scratchgpt.evaluation.answering import answer_prompts
+from scratchgpt.evaluation.measures import EVALUATION_BATCH, dialogue_metrics, task_accuracy
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from scratchgpt.checkpoint import load_model
-from scratchgpt.commands import bleu
 from scratchgpt.commands.evaluate import (
     Arguments,
     HeldOutData,
@@ -22,7 +21,9 @@ from scratchgpt.commands.evaluate import (
 )
 from scratchgpt.datasets.records import read_corpus, read_dialogues, read_tasks
 from scratchgpt.errors import UserError
-from scratchgpt.evaluate import Answer, answer_prompts, text_metrics
+from scratchgpt.evaluation import bleu
+from scratchgpt.evaluation.answering import Answer, answer_prompts
+from scratchgpt.evaluation.measures import text_metrics
 from tests.tiny import dialogue, save_checkpoint
 
 
@@ -70,7 +71,7 @@ def test_the_dialogue_rows_cover_all_dialogues_and_the_questions_with_a_rubric(
     arguments: Arguments, data: HeldOutData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "scratchgpt.evaluate.answer_prompts",
+        "scratchgpt.evaluation.answering.answer_prompts",
         lambda m, t, prompts: [Answer(f"{min(int(p[0]), 3)}只。", True) for p in prompts],
     )
     model, tokenizer = load_model(arguments.checkpoint, "sft")
@@ -82,7 +83,7 @@ def test_the_dialogue_rows_cover_all_dialogues_and_the_questions_with_a_rubric(
 
 def test_the_task_rows_are_by_family(arguments: Arguments, data: HeldOutData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "scratchgpt.evaluate.answer_prompts", lambda m, t, prompts: [Answer("答案是1", True) for _ in prompts]
+        "scratchgpt.evaluation.answering.answer_prompts", lambda m, t, prompts: [Answer("答案是1", True) for _ in prompts]
     )
     model, tokenizer = load_model(arguments.checkpoint, "sft")
     rows = [(row.measure, row.value, row.items) for row in task_rows(model, tokenizer, data)]

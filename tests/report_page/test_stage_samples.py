@@ -10,7 +10,7 @@ import pytest
 from scratchgpt.checkpoint import load_model
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.evaluate import answer_prompts
+from scratchgpt.evaluation.answering import answer_prompts
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.inference.sequences import note_sliding_window
 from scratchgpt.models.reward import RewardModel

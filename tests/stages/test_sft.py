@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from scratchgpt.config import GPTConfig, SFTConfig
-from scratchgpt.evaluate import answer_prompts
+from scratchgpt.evaluation.answering import answer_prompts
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.stages.sft import SFTTrainer
 from scratchgpt.tokenizer import CharTokenizer

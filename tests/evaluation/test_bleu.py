@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from scratchgpt.commands.bleu import available, corpus_bleu
 from scratchgpt.errors import UserError
+from scratchgpt.evaluation.bleu import available, corpus_bleu
 
 
 def test_the_formula_on_characters() -> None:

@@ -9,17 +9,9 @@ import pytest
 
 from scratchgpt.config import GPTConfig
 from scratchgpt.datasets.batches import DialogueBatches
-from scratchgpt.evaluate import (
-    Answer,
-    answer_prompts,
-    answer_score,
-    dialogue_metrics,
-    repeats_itself,
-    rubric_passed,
-    task_accuracy,
-    text_metrics,
-    win_rate,
-)
+from scratchgpt.evaluation.answering import Answer, answer_prompts
+from scratchgpt.evaluation.measures import dialogue_metrics, task_accuracy, text_metrics, win_rate
+from scratchgpt.evaluation.rubric import answer_score, repeats_itself, rubric_passed
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.tokenizer import CharTokenizer
 
@@ -57,7 +49,7 @@ def test_tasks_are_counted_by_family(
         {"type": "math", "prompt": "c", "expected_answer": "6"},
     ]
     answers = [Answer("答案是4。", True), Answer("答案是4。", True), Answer("答案是6。", True)]
-    monkeypatch.setattr("scratchgpt.evaluate.answer_prompts", lambda *_: answers)
+    monkeypatch.setattr("scratchgpt.evaluation.answering.answer_prompts", lambda *_: answers)
     result = task_accuracy(GPT(tiny_config), char_tokenizer, tasks)
     assert result["accuracy"] == pytest.approx(2 / 3) and result["items"] == 3
     assert result["accuracy/addition"] == 0.5 and result["items/addition"] == 2

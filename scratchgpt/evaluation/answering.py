@@ -1,0 +1,50 @@
+"""Asking a model, and taking down what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scratchgpt.inference.generate import generate_batch
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, encode_chat
+
+ANSWER_BATCH = 128
+"""Prompts answered together."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answered; ``finished`` is False where it never ended its turn."""
+
+    text: str
+    finished: bool
+
+
+def answer_prompts(
+    model: GPT,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    max_new_tokens: int = 96,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> list[Answer]:
+    """The model's answers to single-turn prompts, greedy unless a temperature is given."""
+    model.eval()
+    encoded = [encode_chat(tokenizer, [{"role": "user", "content": p}], add_generation_prompt=True) for p in prompts]
+    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))  # similar lengths together: less padding
+    answers: list[Answer] = [Answer("", False)] * len(encoded)
+    for start in range(0, len(order), ANSWER_BATCH):
+        members = order[start : start + ANSWER_BATCH]
+        outputs = generate_batch(
+            model,
+            [encoded[i] for i in members],
+            max_new_tokens,
+            temperature=temperature,
+            stop_ids=(IM_END_ID, EOS_ID),
+            seed=seed + start,
+        )
+        for i, ids in zip(members, outputs, strict=True):
+            finished = bool(ids) and ids[-1] in (IM_END_ID, EOS_ID)
+            answers[i] = Answer(tokenizer.decode(ids[:-1] if finished else ids).strip(), finished)
+    return answers
