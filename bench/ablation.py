@@ -14,7 +14,6 @@ from pathlib import Path
 
 from common import ROOT  # noqa: F401  puts the package on the path
 
-from scratchgpt.checkpoint import load_model, most_advanced_stage
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
 from scratchgpt.models.gpt2 import GPT
@@ -23,6 +22,7 @@ from scratchgpt.plan import Plan
 from scratchgpt.presets import get_preset
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.checkpoints import load_model, most_advanced_stage
 
 HEADER = (
     "| run | questions right | tasks right | reward (SFT deviations) | KL (nats) | wins | facts right |",

@@ -156,7 +156,7 @@ class OurWorker(Worker):
         from scratchgpt.datasets.batches import TokenBatch
         from scratchgpt.models.gpt2 import GPT
         from scratchgpt.nn.optimizers import AdamW
-        from scratchgpt.trainer import language_model_step
+        from scratchgpt.training.update import language_model_step
 
         sizes = {key: value for key, value in asdict(shape).items() if key not in ("name", "batch")}
         model = GPT(GPTConfig(dropout=0.0, **sizes))

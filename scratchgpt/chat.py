@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from scratchgpt.checkpoint import CHAT_STAGES, load_model, most_advanced_stage
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inference.text import TextGenerator
+from scratchgpt.training.checkpoints import CHAT_STAGES, load_model, most_advanced_stage
 
 HELP = """\
 /help              显示这些命令 · show these commands

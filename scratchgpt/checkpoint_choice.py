@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from scratchgpt.checkpoint import check_vocabulary, is_finished, load_model, most_advanced_stage
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.huggingface import CONFIG_FILE
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
+from scratchgpt.training.checkpoints import check_vocabulary, is_finished, load_model, most_advanced_stage
 
 StageFlag = Annotated[
     Literal["pretrain", "sft", "rlhf", "rlvf"] | None,

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from scratchgpt import kernels, pipeline
 from scratchgpt.chat import Conversation, answer_once, talk
-from scratchgpt.checkpoint import STAGES, is_finished, stage_directory
 from scratchgpt.errors import UserError
 from scratchgpt.flags import given, hyperparameter_fields, parse_flags, with_hyperparameters
 from scratchgpt.guarded import guarded
@@ -23,6 +22,7 @@ from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.kernels.runtime.threads import default_threads
 from scratchgpt.models.huggingface import read_config
 from scratchgpt.presets import get_preset
+from scratchgpt.training.checkpoints import STAGES, is_finished, stage_directory
 
 DATA_PATHS = (
     "corpus",

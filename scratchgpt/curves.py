@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from scratchgpt.trainer import History
+from scratchgpt.training.history import History
 
 COLUMNS = 3
 PANEL = (4.0, 2.7)

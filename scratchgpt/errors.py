@@ -8,5 +8,13 @@ class UserError(Exception):
     """
 
 
+class Interrupted(Exception):  # noqa: N818 (it is no error)
+    """Ctrl-C during a stage; its state is saved. ``stage`` and ``step`` say where."""
+
+    def __init__(self, stage: str, step: int) -> None:
+        super().__init__(f"{stage} stopped after step {step}")
+        self.stage, self.step = stage, step
+
+
 class ContextWindowWarning(UserWarning):
     """Says that something no longer fits the model's context and what was left out."""

@@ -12,8 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scratchgpt.errors import ContextWindowWarning, UserError
-from scratchgpt.trainer import Interrupted
+from scratchgpt.errors import ContextWindowWarning, Interrupted, UserError
 
 MISTAKE, INTERRUPTED = 2, 130
 

@@ -16,7 +16,24 @@ from typing import Any
 from rich.console import Console
 
 from scratchgpt import kernels
-from scratchgpt.checkpoint import (
+from scratchgpt.config import GPTConfig
+from scratchgpt.errors import UserError
+from scratchgpt.evaluation.answering import answer_prompts
+from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
+from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
+from scratchgpt.inference.generate import generate_batch
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.reward import RewardModel
+from scratchgpt.plan import DATA_OF_STAGE, Plan
+from scratchgpt.profiler import STEPS, WARM_UP, profile_steps, profile_table
+from scratchgpt.report import Measure, Sample, StageResult, save_result, write_report
+from scratchgpt.stages.pretrain import Pretrainer
+from scratchgpt.stages.reward import RewardModelTrainer
+from scratchgpt.stages.rlhf import PPOTrainer
+from scratchgpt.stages.rlvf import RLVFTrainer
+from scratchgpt.stages.sft import SFTTrainer
+from scratchgpt.tokenizer import BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer, render_chat
+from scratchgpt.training.checkpoints import (
     STAGES,
     check_vocabulary,
     is_finished,
@@ -25,23 +42,8 @@ from scratchgpt.checkpoint import (
     replacing,
     stage_directory,
 )
-from scratchgpt.config import GPTConfig
-from scratchgpt.errors import UserError
-from scratchgpt.evaluation.answering import answer_prompts
-from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
-from scratchgpt.inference.generate import generate_batch
-from scratchgpt.models.gpt2 import GPT
-from scratchgpt.models.reward import RewardModel
-from scratchgpt.plan import DATA_OF_STAGE, Plan
-from scratchgpt.profiler import STEPS, WARM_UP, profile_steps, profile_table
-from scratchgpt.report import Measure, Sample, StageResult, save_result, write_report
-from scratchgpt.stages.pretrain import Pretrainer
-from scratchgpt.stages.reward import RewardModelTrainer, encode_answer, score_sequences
-from scratchgpt.stages.rlhf import PPOTrainer
-from scratchgpt.stages.rlvf import RLVFTrainer
-from scratchgpt.stages.sft import SFTTrainer
-from scratchgpt.tokenizer import BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer, render_chat
-from scratchgpt.trainer import History, StageRun, run_stage
+from scratchgpt.training.history import History
+from scratchgpt.training.loop import StageRun, run_stage
 
 MAX_TOKEN_LENGTH = 12
 """Bytes of the longest token: four Han characters, as long as nearly all Chinese words and idioms are."""

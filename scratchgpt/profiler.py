@@ -20,7 +20,7 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.autograd.watch import Call, Observer, watch
 from scratchgpt.errors import UserError
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.trainer import StageRun
+from scratchgpt.training.loop import StageRun
 
 WARM_UP = 3
 """Steps before the measured ones: the first compiles the kernels, the next fill the caches."""

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from scratchgpt import kernels
-from scratchgpt.checkpoint import STAGES, full_disk_is_a_user_error
 from scratchgpt.errors import UserError
-from scratchgpt.trainer import History, read_history
+from scratchgpt.training.checkpoints import STAGES, full_disk_is_a_user_error
+from scratchgpt.training.history import History, read_history
 
 LOWER_IS_BETTER = {"loss", "perplexity", "bits"}
 """A measure whose name holds one of these words should fall; any other should rise."""

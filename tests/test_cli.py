@@ -16,11 +16,10 @@ import safetensors.numpy
 
 from scratchgpt import cli, curves, kernels, pipeline
 from scratchgpt.config import GPTConfig
-from scratchgpt.errors import ContextWindowWarning, UserError
+from scratchgpt.errors import ContextWindowWarning, Interrupted, UserError
 from scratchgpt.flags import SECTIONS, STAGE_CONFIGS
 from scratchgpt.kernels.runtime.threads import default_threads
 from scratchgpt.presets import get_preset
-from scratchgpt.trainer import Interrupted
 from tests.tiny import QUICK, files_in, save_checkpoint, write_data
 
 

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from scratchgpt import kernels
 from scratchgpt.autograd import no_grad
-from scratchgpt.checkpoint import STAGE_DIRECTORIES, STAGES, load_model
 from scratchgpt.config import (
     GPTConfig,
     Preset,
@@ -25,12 +24,12 @@ from scratchgpt.config import (
     RLVFConfig,
     SFTConfig,
 )
-from scratchgpt.errors import UserError
+from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.pipeline import Plan, run
 from scratchgpt.report import load_results
 from scratchgpt.stages.pretrain import Pretrainer
-from scratchgpt.trainer import Interrupted
+from scratchgpt.training.checkpoints import STAGE_DIRECTORIES, STAGES, load_model
 
 PRESET = Preset(
     model=GPTConfig(vocab_size=330, emb_dim=16, num_heads=2, num_layers=1, context_size=64),

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from scratchgpt import curves, report
 from scratchgpt.errors import UserError
 from scratchgpt.report import Measure, Sample, StageResult, load_results, save_result, write_report
-from scratchgpt.trainer import History
+from scratchgpt.training.history import History
 from tests.tiny import files_in
 
 SFT = StageResult(

@@ -12,7 +12,7 @@ from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages.policy_gradient import Rollouts, encode_prompt, sample_responses
 from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, value_model_from
 from scratchgpt.tokenizer import IM_END_ID, IM_START_ID, CharTokenizer
-from scratchgpt.trainer import _load_partial, _save_partial
+from scratchgpt.training.state import _load_partial, _save_partial
 from tests.test_policy_gradient import tiny_policy, tiny_tokenizer
 
 SETTINGS = RLHFConfig(

@@ -9,7 +9,7 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLVFConfig
 from scratchgpt.errors import UserError
 from scratchgpt.stages.rlvf import RLVFTrainer, SuccessRates, group_advantages, grpo_token_loss
-from scratchgpt.trainer import _load_partial, _save_partial
+from scratchgpt.training.state import _load_partial, _save_partial
 from tests.test_policy_gradient import tiny_policy, tiny_tokenizer
 
 TASKS = [

@@ -14,7 +14,6 @@ import pytest
 from rich.console import Console
 
 from scratchgpt import cli, pipeline
-from scratchgpt.checkpoint import load_model
 from scratchgpt.config import PretrainConfig
 from scratchgpt.datasets.batches import TextWindows, encode_documents
 from scratchgpt.errors import UserError
@@ -24,6 +23,7 @@ from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.plan import Plan
 from scratchgpt.presets import get_preset
 from scratchgpt.stages.pretrain import Pretrainer
+from scratchgpt.training.checkpoints import load_model
 
 PRESET = get_preset("shakespeare")
 CHARACTERS = "abcdefgh \n"

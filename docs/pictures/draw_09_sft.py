@@ -14,7 +14,7 @@ from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.tokenizer import CharTokenizer, encode_chat_with_mask
-from scratchgpt.trainer import language_model_step
+from scratchgpt.training.update import language_model_step
 
 PAIRS = [("猫吃什么", "猫吃鱼。"), ("狗吃什么", "狗吃肉。"), ("牛吃什么", "牛吃草。"), ("你好", "你好呀！")]
 STEPS = 9

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RewardConfig
+from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.stages.reward import RewardModelTrainer, bradley_terry_loss, encode_answer, score_sequences
+from scratchgpt.stages.reward import RewardModelTrainer, bradley_terry_loss
 from scratchgpt.tokenizer import CharTokenizer
 
 TOPICS = "猫狗牛羊鸡鸭鱼鸟马兔"

@@ -16,7 +16,7 @@ from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages.policy_gradient import clipped_policy_loss
 from scratchgpt.stages.rlhf import PPOTrainer, generalized_advantages
 from scratchgpt.tokenizer import CharTokenizer
-from scratchgpt.trainer import Metrics
+from scratchgpt.training.history import Metrics
 
 CLIP = 0.2
 REWARDS = np.array([-0.02, -0.01, -0.04, -0.01, 1.50])

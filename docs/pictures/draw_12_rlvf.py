@@ -13,7 +13,7 @@ from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.rlvf import RLVFTrainer, SuccessRates, group_advantages
 from scratchgpt.tokenizer import CharTokenizer
-from scratchgpt.trainer import language_model_step
+from scratchgpt.training.update import language_model_step
 
 CORRECT = np.array([[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 0, 0]], bool)
 SUMS = {"1+2": "3", "2+2": "4", "1+1": "2", "3+2": "5"}

@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text as Styled
 
 from scratchgpt.bilingual import Language, Text
-from scratchgpt.checkpoint import CHAT_STAGES, is_finished, stage_directory
 from scratchgpt.datasets.records import read_corpus
 from scratchgpt.errors import UserError
 from scratchgpt.plan import DATA
@@ -30,6 +29,7 @@ from scratchgpt.token_display import (
     tokens_of,
 )
 from scratchgpt.tokenizer import BPETokenizer, Tokenizer, load_tokenizer
+from scratchgpt.training.checkpoints import CHAT_STAGES, is_finished, stage_directory
 
 CHECKPOINTS = Path("checkpoints")
 """Where train.py writes by default."""

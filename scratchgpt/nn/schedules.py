@@ -21,3 +21,8 @@ def linear_schedule(step: int, total: int, lr: float, warmup: int = 0) -> float:
     if step < warmup:
         return lr * (step + 1) / warmup
     return lr * (1 - min(1.0, (step - warmup) / max(1, total - warmup)))
+
+
+def total_steps(epochs: float, steps_per_epoch: int) -> int:
+    """Steps that make ``epochs`` passes over the data, at least one."""
+    return max(1, math.ceil(epochs * steps_per_epoch))

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from scratchgpt.bilingual import Text
-from scratchgpt.checkpoint import CHAT_STAGES, is_finished, load_model
 from scratchgpt.curves import parts_of_the_data, quantities
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.report import (
@@ -36,7 +35,8 @@ from scratchgpt.report_page.embedding_neighbours import Neighbour, nearest_words
 from scratchgpt.report_page.stage_samples import answers_by_stage
 from scratchgpt.report_page.words import group_name, measure_name, quantity_name, stage_name
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.trainer import History
+from scratchgpt.training.checkpoints import CHAT_STAGES, is_finished, load_model
+from scratchgpt.training.history import History
 
 STYLE = Path(__file__).with_name("page.css")
 SENTENCE = "小猫坐在窗台上，看着外面的鸟。"

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scratchgpt.checkpoint import CHAT_STAGES, is_finished, load_model, stage_directory
 from scratchgpt.errors import ContextWindowWarning
 from scratchgpt.evaluation.answering import answer_prompts
+from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.stages.reward import encode_answer, score_sequences
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, load_tokenizer
+from scratchgpt.training.checkpoints import CHAT_STAGES, is_finished, load_model, stage_directory
 
 CONTINUATION = 40
 """Tokens that a model continues a text by which cannot answer yet."""

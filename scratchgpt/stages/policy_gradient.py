@@ -25,7 +25,7 @@ from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, encode_chat
-from scratchgpt.trainer import Metrics
+from scratchgpt.training.history import Metrics
 
 STOP_IDS = (IM_END_ID, EOS_ID)
 SAMPLING_BATCH = 128

@@ -15,9 +15,11 @@ from scratchgpt.evaluation.measures import text_metrics
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.nn.schedules import cosine_schedule
+from scratchgpt.nn.schedules import cosine_schedule, total_steps
 from scratchgpt.tokenizer import EOS_ID, Tokenizer
-from scratchgpt.trainer import Metrics, StageRun, language_model_step, total_steps
+from scratchgpt.training.history import Metrics
+from scratchgpt.training.loop import StageRun
+from scratchgpt.training.update import language_model_step
 
 
 class Pretrainer(StageRun):

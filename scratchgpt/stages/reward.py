@@ -13,39 +13,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from scratchgpt import autograd as ag
-from scratchgpt.autograd import Tensor, no_grad
+from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RewardConfig
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.measures import accuracy_by_group
+from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.nn.schedules import linear_schedule
-from scratchgpt.tokenizer import Tokenizer, encode_chat
-from scratchgpt.trainer import Metrics, StageRun, total_steps
-
-SCORING_BATCH = 64
-"""Answers scored together."""
-
-
-def encode_answer(tokenizer: Tokenizer, prompt: str, answer: str) -> list[int]:
-    """Ids of a question and its complete answer, as the reward model reads them."""
-    ids = encode_chat(tokenizer, [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}])
-    return ids[:-1]  # without the newline behind <|im_end|>: the score is read where generation stops
-
-
-def score_sequences(model: RewardModel, sequences: Sequence[Sequence[int]]) -> np.ndarray:
-    """Scores (N,) of token sequences, without dropout and without a graph."""
-    model.eval()
-    scores = np.empty(len(sequences), dtype=np.float64)
-    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
-    with no_grad():
-        for start in range(0, len(order), SCORING_BATCH):
-            members = order[start : start + SCORING_BATCH]
-            ids = pad_sequences([sequences[i] for i in members])
-            scores[members] = model(ids, np.array([len(sequences[i]) for i in members])).data
-    return scores
+from scratchgpt.nn.schedules import linear_schedule, total_steps
+from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.history import Metrics
+from scratchgpt.training.loop import StageRun
 
 
 def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import Answer, answer_prompts
 from scratchgpt.evaluation.measures import win_rate
+from scratchgpt.evaluation.reward_scores import score_sequences
 from scratchgpt.evaluation.rubric import answer_score, rubric_passed
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
@@ -47,7 +48,6 @@ from scratchgpt.stages.policy_gradient import (
     update_policy,
     whiten,
 )
-from scratchgpt.stages.reward import score_sequences
 from scratchgpt.stages.warning_signs import (
     entropy_collapse,
     kl_blow_up,
@@ -55,7 +55,8 @@ from scratchgpt.stages.warning_signs import (
     reward_far_from_reference,
 )
 from scratchgpt.tokenizer import IM_END_ID, Tokenizer
-from scratchgpt.trainer import History, Metrics, StageRun
+from scratchgpt.training.history import History, Metrics
+from scratchgpt.training.loop import StageRun
 
 STANDARD_PROMPTS = 256
 """Training prompts whose answers by the SFT policy set the scale of the reward."""

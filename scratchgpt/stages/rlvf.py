@@ -44,7 +44,8 @@ from scratchgpt.stages.policy_gradient import (
 )
 from scratchgpt.stages.warning_signs import entropy_collapse, kl_blow_up, reward_against_measure
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.trainer import History, Metrics, StageRun
+from scratchgpt.training.history import History, Metrics
+from scratchgpt.training.loop import StageRun
 from scratchgpt.verify.verifiers import family_of, verifier_for
 
 PROGRESS_TASKS = 200

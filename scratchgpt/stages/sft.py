@@ -17,9 +17,11 @@ from scratchgpt.evaluation.answering import answer_prompts
 from scratchgpt.evaluation.measures import EVALUATION_BATCH, dialogue_metrics, task_accuracy
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.nn.schedules import linear_schedule
+from scratchgpt.nn.schedules import linear_schedule, total_steps
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.trainer import Metrics, StageRun, language_model_step, total_steps
+from scratchgpt.training.history import Metrics
+from scratchgpt.training.loop import StageRun
+from scratchgpt.training.update import language_model_step
 
 PROGRESS_TASKS = 200
 """Held-out tasks that a measurement on the way looks at; the report looks at all."""

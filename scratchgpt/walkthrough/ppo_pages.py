@@ -14,6 +14,7 @@ import numpy as np
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig
+from scratchgpt.evaluation.reward_scores import score_sequences
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
@@ -34,7 +35,6 @@ from scratchgpt.stages.policy_gradient import (
     update_policy,
     whiten,
 )
-from scratchgpt.stages.reward import score_sequences
 from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, response_values
 from scratchgpt.tokenizer import IM_END_ID, Tokenizer
 from scratchgpt.walkthrough.examples import choose, project_plan, starting_with

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from scratchgpt.autograd import no_grad
-from scratchgpt.checkpoint import is_finished, stage_directory
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.errors import UserError
+from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.models.reward import RewardModel, ScoreHead
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.recorder import record
 from scratchgpt.source_lines import source_of
-from scratchgpt.stages.reward import bradley_terry_loss, encode_answer, score_sequences
+from scratchgpt.stages.reward import bradley_terry_loss
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
+from scratchgpt.training.checkpoints import is_finished, stage_directory
 from scratchgpt.walkthrough.examples import choose, project_plan, require_room
 from scratchgpt.walkthrough.labels import token_labels
 from scratchgpt.walkthrough.numbers import dot_product, in_brackets, significant

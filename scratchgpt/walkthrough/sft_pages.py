@@ -16,7 +16,7 @@ from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.recorder import record
 from scratchgpt.source_lines import source_of
 from scratchgpt.tokenizer import encode_chat_with_mask, render_chat
-from scratchgpt.trainer import language_model_step
+from scratchgpt.training.update import language_model_step
 from scratchgpt.walkthrough.examples import choose, project_plan, require_room
 from scratchgpt.walkthrough.labels import token_labels
 from scratchgpt.walkthrough.numbers import significant

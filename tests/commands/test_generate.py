@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scratchgpt.checkpoint import load_model
 from scratchgpt.commands.generate import Arguments, run
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
+from scratchgpt.training.checkpoints import load_model
 from tests.tiny import save_checkpoint, tiny_tokenizer
 
 SAMPLED = Arguments("小猫", max_length=12, temperature=0.8, top_k=10, top_p=0.9, seed=3)

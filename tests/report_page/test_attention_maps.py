@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from scratchgpt import kernels
-from scratchgpt.checkpoint import load_model
 from scratchgpt.errors import UserError
 from scratchgpt.report_page.attention_maps import attention_maps
+from scratchgpt.training.checkpoints import load_model
 from tests.tiny import save_checkpoint
 
 TEXT = "小猫住在山里"

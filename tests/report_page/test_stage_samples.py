@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scratchgpt.checkpoint import load_model
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts
+from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.inference.sequences import note_sliding_window
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.report_page.stage_samples import answers_by_stage
-from scratchgpt.stages.reward import encode_answer, score_sequences
 from scratchgpt.tokenizer import CharTokenizer
+from scratchgpt.training.checkpoints import load_model
 from tests.tiny import save_checkpoint, tiny_tokenizer
 
 PROMPTS = ["小猫住在哪里？", "你好"]

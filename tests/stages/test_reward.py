@@ -11,9 +11,10 @@ import pytest
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import GPTConfig, RewardConfig
 from scratchgpt.errors import UserError
+from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.stages.reward import RewardModelTrainer, bradley_terry_loss, encode_answer, score_sequences
+from scratchgpt.stages.reward import RewardModelTrainer, bradley_terry_loss
 from scratchgpt.tokenizer import IM_END_ID, CharTokenizer
 
 

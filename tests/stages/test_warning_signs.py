@@ -23,7 +23,8 @@ from scratchgpt.stages.warning_signs import (
     reward_against_measure,
     reward_far_from_reference,
 )
-from scratchgpt.trainer import History, Metrics, StageRun, run_stage
+from scratchgpt.training.history import History, Metrics
+from scratchgpt.training.loop import StageRun, run_stage
 
 
 def steps(reward: list[float], kl: list[float], entropy: list[float]) -> list[dict[str, float]]:

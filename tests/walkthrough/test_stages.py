@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from scratchgpt import autograd as ag
-from scratchgpt.checkpoint import stage_directory
 from scratchgpt.config import RLVFConfig
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.errors import UserError
+from scratchgpt.evaluation.reward_scores import encode_answer
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.plan import Plan
 from scratchgpt.stages import rlhf
 from scratchgpt.stages.policy_gradient import Rollouts
-from scratchgpt.stages.reward import encode_answer
 from scratchgpt.tokenizer import IM_END_ID, encode_chat_with_mask, load_tokenizer
+from scratchgpt.training.checkpoints import stage_directory
 from scratchgpt.walkthrough import ppo_pages, rlvf_pages
 from scratchgpt.walkthrough.command import Arguments, pages_of
 from scratchgpt.walkthrough.examples import starting_with

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from scratchgpt.checkpoint import partial_file
 from scratchgpt.config import GPTConfig, PretrainConfig
-from scratchgpt.errors import UserError
+from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.nn.schedules import total_steps
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.tokenizer import CharTokenizer
-from scratchgpt.trainer import Interrupted, Metrics, read_history, run_stage, total_steps
+from scratchgpt.training.checkpoints import partial_file
+from scratchgpt.training.history import Metrics, read_history
+from scratchgpt.training.loop import run_stage
 
 TEXT = ["天空是蓝色的。小鸟在唱歌。", "猫吃鱼。今天星期三。", "你好呀。等于二。"] * 32
 

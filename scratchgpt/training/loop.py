@@ -8,12 +8,11 @@ moments and the number of the step to go on as if nothing had happened.
 from __future__ import annotations
 
 import json
-import math
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,14 +20,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from scratchgpt.checkpoint import full_disk_is_a_user_error, partial_file, read_arrays, write_arrays
-from scratchgpt.datasets.batches import TokenBatch
-from scratchgpt.errors import UserError
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.nn.modules import Module
 from scratchgpt.nn.optimizers import AdamW
-
-Metrics = dict[str, float]
+from scratchgpt.training.checkpoints import full_disk_is_a_user_error, partial_file
+from scratchgpt.training.history import History, Metrics, _truncated_history
+from scratchgpt.training.state import _load_partial, _save_partial
 
 
 class StageRun:
@@ -77,60 +74,6 @@ class StageRun:
 
     def load_extra_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """Take back what :meth:`extra_arrays` gave."""
-
-
-class Interrupted(Exception):  # noqa: N818 (it is no error)
-    """Ctrl-C during a stage; its state is saved. ``stage`` and ``step`` say where."""
-
-    def __init__(self, stage: str, step: int) -> None:
-        super().__init__(f"{stage} stopped after step {step}")
-        self.stage, self.step = stage, step
-
-
-@dataclass
-class History:
-    """What a run left behind.
-
-    Attributes:
-        steps: one record a step; evaluations: one record a measurement, with "step".
-        samples: (step, text) pairs.
-        warnings: one record a warning sign, when it first showed, with "step", "sign" and "text".
-        seconds: time of the training steps alone; tokens: what they worked on.
-    """
-
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
-    samples: list[tuple[int, str]] = field(default_factory=list)
-    warnings: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
-    tokens: float = 0.0
-
-    def add(self, record: dict[str, Any]) -> None:
-        """File one line of the log where it belongs."""
-        if record["kind"] == "step":
-            self.steps.append(record)
-            self.seconds += record["seconds"]
-            self.tokens += record["tokens"]
-        elif record["kind"] == "evaluation":
-            self.evaluations.append(record)
-        elif record["kind"] == "warning":
-            self.warnings.append(record)
-        else:
-            self.samples.append((record["step"], record["text"]))
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Tokens worked on per second of training."""
-        return self.tokens / self.seconds if self.seconds else 0.0
-
-
-def read_history(log: Path) -> History:
-    """The history that a stage's log tells; empty if there is none."""
-    history = History()
-    if log.is_file():
-        for line in log.read_text(encoding="utf-8").splitlines():
-            history.add(json.loads(line))
-    return history
 
 
 def run_stage(
@@ -247,62 +190,3 @@ def _stop_on_interrupt() -> Iterator[_Stop]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _truncated_history(log: Path, steps: int) -> History:
-    """The log's lines up to ``steps``; what an interrupted run wrote after its last save is dropped."""
-    kept = History()
-    lines = []
-    if steps and log.is_file():
-        for line in log.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            if record["step"] <= steps:
-                kept.add(record)
-                lines.append(line + "\n")
-    with full_disk_is_a_user_error(log):
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("".join(lines), encoding="utf-8")
-    return kept
-
-
-def _save_partial(run: StageRun, path: Path, step: int) -> None:
-    arrays = {f"modules.{key}.{n}": p.data for key, module in run.modules.items() for n, p in module.named_parameters()}
-    for key, optimizer in run.optimizers.items():
-        arrays.update({f"optimizers.{key}.{n}": a for n, a in optimizer.state_arrays().items()})
-    arrays.update({f"extra.{n}": a for n, a in run.extra_arrays().items()})
-    write_arrays(path, arrays, {"step": str(step), "fingerprint": run.fingerprint})
-
-
-def _load_partial(run: StageRun, path: Path) -> int:
-    arrays, metadata = read_arrays(path)
-    if metadata.get("fingerprint") != run.fingerprint:
-        raise UserError(
-            f"{path}: was made with other settings; resume with the flags it was started with, "
-            "or leave out --resume to start the stage anew"
-        )
-
-    def below(prefix: str) -> dict[str, np.ndarray]:
-        return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
-
-    for key, module in run.modules.items():
-        module.load_state_dict(below(f"modules.{key}."))
-    for key, optimizer in run.optimizers.items():
-        optimizer.load_state_arrays(below(f"optimizers.{key}."))
-    run.load_extra_arrays(below("extra."))
-    return int(metadata["step"])
-
-
-def total_steps(epochs: float, steps_per_epoch: int) -> int:
-    """Steps that make ``epochs`` passes over the data, at least one."""
-    return max(1, math.ceil(epochs * steps_per_epoch))
-
-
-def language_model_step(model: GPT, optimizer: AdamW, batch: TokenBatch, lr: float, max_grad_norm: float) -> Metrics:
-    """Forward, backward, clip, update: one step of next-token training."""
-    model.train()
-    loss = model.loss(batch.input_ids, batch.targets)
-    loss.backward()
-    optimizer.lr = lr
-    norm = optimizer.step(max_grad_norm)
-    optimizer.zero_grad()
-    return {"loss": loss.item(), "grad_norm": norm, "lr": lr, "tokens": float(batch.tokens)}

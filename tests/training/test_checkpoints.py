@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scratchgpt import checkpoint
-from scratchgpt.checkpoint import (
+from scratchgpt.config import GPTConfig
+from scratchgpt.errors import UserError
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.tokenizer import CharTokenizer
+from scratchgpt.training import checkpoints as checkpoint
+from scratchgpt.training.checkpoints import (
     is_finished,
     load_model,
     most_advanced_stage,
@@ -18,10 +22,6 @@ from scratchgpt.checkpoint import (
     stage_directory,
     write_arrays,
 )
-from scratchgpt.config import GPTConfig
-from scratchgpt.errors import UserError
-from scratchgpt.models.gpt2 import GPT
-from scratchgpt.tokenizer import CharTokenizer
 
 
 def save(out: Path, stage: str, config: GPTConfig, tokenizer: CharTokenizer) -> None:
