@@ -17,9 +17,9 @@ from common import ROOT  # noqa: F401  puts the package on the path
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.pipeline import answer_judge
-from scratchgpt.plan import Plan
-from scratchgpt.presets import get_preset
+from scratchgpt.runs.pipeline import answer_judge
+from scratchgpt.runs.plan import Plan
+from scratchgpt.runs.presets import get_preset
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.checkpoints import load_model, most_advanced_stage

@@ -28,9 +28,9 @@ from scratchgpt.kernels.runtime.precision import PRECISIONS
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.huggingface import save_weights
 from scratchgpt.nn.schedules import cosine_schedule
-from scratchgpt.pipeline import MAX_TOKEN_LENGTH
-from scratchgpt.plan import Plan
-from scratchgpt.presets import get_preset
+from scratchgpt.runs.pipeline import MAX_TOKEN_LENGTH
+from scratchgpt.runs.plan import Plan
+from scratchgpt.runs.presets import get_preset
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.tokenizer import BPETokenizer
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from common import ROOT  # noqa: F401  puts the package on the path
 
 from scratchgpt.errors import UserError
-from scratchgpt.report import Measure, load_results, number_text
+from scratchgpt.runs.report import Measure, load_results, number_text
 
 
 def measures_of(folder: Path) -> dict[tuple[str, str], Measure]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
-from scratchgpt import kernels, pipeline
+from scratchgpt import kernels
 from scratchgpt.chat import Conversation, answer_once, talk
 from scratchgpt.errors import UserError
 from scratchgpt.flags import given, hyperparameter_fields, parse_flags, with_hyperparameters
@@ -21,7 +21,8 @@ from scratchgpt.guarded import guarded
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.kernels.runtime.threads import default_threads
 from scratchgpt.models.huggingface import read_config
-from scratchgpt.presets import get_preset
+from scratchgpt.runs import pipeline
+from scratchgpt.runs.presets import get_preset
 from scratchgpt.training.checkpoints import STAGES, is_finished, stage_directory
 
 DATA_PATHS = (

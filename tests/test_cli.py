@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 import safetensors.numpy
 
-from scratchgpt import cli, curves, kernels, pipeline
+from scratchgpt import cli, kernels
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import ContextWindowWarning, Interrupted, UserError
 from scratchgpt.flags import SECTIONS, STAGE_CONFIGS
 from scratchgpt.kernels.runtime.threads import default_threads
-from scratchgpt.presets import get_preset
+from scratchgpt.runs import curves, pipeline
+from scratchgpt.runs.presets import get_preset
 from tests.tiny import QUICK, files_in, save_checkpoint, write_data
 
 

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from scratchgpt import cli, pipeline
+from scratchgpt import cli
 from scratchgpt.config import PretrainConfig
 from scratchgpt.datasets.batches import TextWindows, encode_documents
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.measures import text_metrics
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.schedules import cosine_schedule
-from scratchgpt.plan import Plan
-from scratchgpt.presets import get_preset
+from scratchgpt.runs import pipeline
+from scratchgpt.runs.plan import Plan
+from scratchgpt.runs.presets import get_preset
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.training.checkpoints import load_model
 

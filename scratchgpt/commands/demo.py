@@ -28,8 +28,8 @@ from scratchgpt.datasets.records import read_corpus
 from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.plan import DATA
 from scratchgpt.recorder import Recording, record
+from scratchgpt.runs.plan import DATA
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.token_display import readable, tokens_of, whole_text_ids
 from scratchgpt.tokenizer import BPETokenizer

@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scratchgpt.checkpoint_choice import StageFlag, load_chosen
 from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.datasets.records import Record, read_corpus, read_dialogues, read_tasks
 from scratchgpt.errors import UserError
@@ -30,7 +29,8 @@ from scratchgpt.evaluation.measures import (
     text_metrics,
 )
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.plan import DATA
+from scratchgpt.runs.checkpoint_choice import StageFlag, load_chosen
+from scratchgpt.runs.plan import DATA
 from scratchgpt.tokenizer import Tokenizer
 
 Item = TypeVar("Item")

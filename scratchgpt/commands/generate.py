@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from scratchgpt.checkpoint_choice import StageFlag, load_chosen
 from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
+from scratchgpt.runs.checkpoint_choice import StageFlag, load_chosen
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from rich.text import Text as Styled
 from scratchgpt.bilingual import Language, Text
 from scratchgpt.datasets.records import read_corpus
 from scratchgpt.errors import UserError
-from scratchgpt.plan import DATA
+from scratchgpt.runs.plan import DATA
 from scratchgpt.token_display import (
     ShownToken,
     cut_ends,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
-from scratchgpt.plan import Plan
-from scratchgpt.presets import get_preset
+from scratchgpt.runs.plan import Plan
+from scratchgpt.runs.presets import get_preset
 
 
 def project_plan() -> Plan:

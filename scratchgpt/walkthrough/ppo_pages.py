@@ -18,8 +18,8 @@ from scratchgpt.evaluation.reward_scores import score_sequences
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.pipeline import PREDECESSORS
-from scratchgpt.presets import get_preset
+from scratchgpt.runs.pipeline import PREDECESSORS
+from scratchgpt.runs.presets import get_preset
 from scratchgpt.source_lines import source_of
 from scratchgpt.stages.policy_gradient import (
     PolicyUpdate,

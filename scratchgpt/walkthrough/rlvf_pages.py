@@ -14,8 +14,8 @@ from scratchgpt.config import RLVFConfig
 from scratchgpt.datasets.records import Record
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.pipeline import PREDECESSORS
-from scratchgpt.presets import get_preset
+from scratchgpt.runs.pipeline import PREDECESSORS
+from scratchgpt.runs.presets import get_preset
 from scratchgpt.source_lines import source_of
 from scratchgpt.stages.policy_gradient import (
     Rollouts,

@@ -16,7 +16,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.evaluation.reward_scores import encode_answer
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.plan import Plan
+from scratchgpt.runs.plan import Plan
 from scratchgpt.stages import rlhf
 from scratchgpt.stages.policy_gradient import Rollouts
 from scratchgpt.tokenizer import IM_END_ID, encode_chat_with_mask, load_tokenizer
@@ -26,7 +26,7 @@ from scratchgpt.walkthrough.command import Arguments, pages_of
 from scratchgpt.walkthrough.examples import starting_with
 from scratchgpt.walkthrough.page import Page
 from scratchgpt.walkthrough.subject import fresh_subject
-from tests.test_rlhf import SETTINGS, make_trainer
+from tests.stages.test_rlhf import SETTINGS, make_trainer
 from tests.tiny import files_in, save_checkpoint, tiny_tokenizer
 from tests.walkthrough.conftest import printed
 

@@ -11,12 +11,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from scratchgpt import curves
 from scratchgpt.errors import UserError
-from scratchgpt.report import Measure, Sample, StageResult, save_result
-from scratchgpt.report_page.page import write_html_report
-from scratchgpt.report_page.words import GROUPS, QUANTITIES, group_name, measure_name, quantity_name
-from tests.test_report import write_log
+from scratchgpt.runs import curves
+from scratchgpt.runs.report import Measure, Sample, StageResult, save_result
+from scratchgpt.runs.report_page.page import write_html_report
+from scratchgpt.runs.report_page.words import GROUPS, QUANTITIES, group_name, measure_name, quantity_name
+from tests.runs.test_report import write_log
 from tests.tiny import files_in, save_checkpoint
 
 PRETRAIN = StageResult(

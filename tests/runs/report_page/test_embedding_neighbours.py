@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scratchgpt.report_page.embedding_neighbours import WORDS, nearest_words, words_to_show
+from scratchgpt.runs.report_page.embedding_neighbours import WORDS, nearest_words, words_to_show
 from scratchgpt.tokenizer import BPETokenizer, CharTokenizer
 
 

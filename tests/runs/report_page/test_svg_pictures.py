@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from scratchgpt.curves import Series
-from scratchgpt.report_page.svg_pictures import attention_svg, curve_svg, share_svg
+from scratchgpt.runs.curves import Series
+from scratchgpt.runs.report_page.svg_pictures import attention_svg, curve_svg, share_svg
 
 STEPS = np.arange(1.0, 101.0)
 SERIES = Series("loss", (STEPS, 5 / STEPS), (STEPS[::20], 6 / STEPS[::20]))

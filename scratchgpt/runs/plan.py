@@ -11,7 +11,7 @@ from scratchgpt.config import Preset
 from scratchgpt.datasets.records import Record, read_corpus, read_dialogues, read_pairs, read_tasks, split_heldout
 from scratchgpt.errors import UserError
 
-DATA = Path(__file__).resolve().parent.parent / "data"
+DATA = Path(__file__).resolve().parent.parent.parent / "data"
 """The project's own data."""
 HELDOUT_SHARE = 0.05
 """Of a user's own data, where no held-out file is given."""

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
-from scratchgpt.curves import Series, draw_series
+from scratchgpt.runs.curves import Series, draw_series
 
 LARGE, SMALL = (4.0, 2.2), (2.2, 1.3)
 """Width and height of a picture in inches; 72 units of the SVG make one."""

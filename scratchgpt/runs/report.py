@@ -2,7 +2,7 @@
 
 <out>/logs/<stage>.result.json    what a stage hands over when it ends (:class:`StageResult`)
 <out>/report.md  report.json      the table of all stages, and everything around it
-<out>/curves/<stage>.png          drawn by :mod:`scratchgpt.curves`
+<out>/curves/<stage>.png          drawn by :mod:`scratchgpt.runs.curves`
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def stage_history(out: Path, stage: str) -> History:
 
 def _draw(out: Path, stage: str, history: History) -> str | None:
     """The path of the stage's curves, relative to ``out``; None if it left no log."""
-    from scratchgpt import curves  # here: Matplotlib takes a second to load, which chatting need not wait for
+    from scratchgpt.runs import curves  # here: Matplotlib takes a second to load, which chatting need not wait for
 
     if not history.steps and not history.evaluations:
         return None

@@ -9,7 +9,7 @@ import pytest
 
 from scratchgpt import kernels
 from scratchgpt.errors import UserError
-from scratchgpt.report_page.attention_maps import attention_maps
+from scratchgpt.runs.report_page.attention_maps import attention_maps
 from scratchgpt.training.checkpoints import load_model
 from tests.tiny import save_checkpoint
 

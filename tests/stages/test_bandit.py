@@ -27,7 +27,7 @@ from scratchgpt.stages.policy_gradient import STOP_IDS, Rollouts, all_tokens, re
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.stages.rlvf import RLVFTrainer
 from scratchgpt.tokenizer import CharTokenizer
-from tests.test_policy_gradient import tiny_policy, tiny_tokenizer
+from tests.stages.test_policy_gradient import tiny_policy, tiny_tokenizer
 
 ARMS = {"1": 0.0, "2": 0.5, "3": 1.0, "4": 3.0, "5": 1.5}
 """What PPO's bandit pays for each character; nothing for any other."""

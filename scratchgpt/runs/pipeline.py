@@ -24,9 +24,9 @@ from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.plan import DATA_OF_STAGE, Plan
 from scratchgpt.profiler import STEPS, WARM_UP, profile_steps, profile_table
-from scratchgpt.report import Measure, Sample, StageResult, save_result, write_report
+from scratchgpt.runs.plan import DATA_OF_STAGE, Plan
+from scratchgpt.runs.report import Measure, Sample, StageResult, save_result, write_report
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.stages.reward import RewardModelTrainer
 from scratchgpt.stages.rlhf import PPOTrainer
@@ -78,7 +78,7 @@ def run(plan: Plan, console: Console) -> None:
                 f"    {measure.measure}: {measure.before:.4g} -> {measure.after:.4g}  ({measure.items} items)",
                 highlight=False,
             )
-    from scratchgpt.report_page.page import write_html_report  # here: Matplotlib takes a second to load
+    from scratchgpt.runs.report_page.page import write_html_report  # here: Matplotlib takes a second to load
 
     write_report(plan.out)
     write_html_report(plan.out)

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from scratchgpt.bilingual import Text
-from scratchgpt.curves import parts_of_the_data, quantities
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.report import (
+from scratchgpt.runs.curves import parts_of_the_data, quantities
+from scratchgpt.runs.report import (
     Measure,
     StageResult,
     machine,
@@ -29,11 +29,11 @@ from scratchgpt.report import (
     versions,
     write_whole,
 )
-from scratchgpt.report_page import svg_pictures
-from scratchgpt.report_page.attention_maps import attention_maps
-from scratchgpt.report_page.embedding_neighbours import Neighbour, nearest_words, words_to_show
-from scratchgpt.report_page.stage_samples import answers_by_stage
-from scratchgpt.report_page.words import group_name, measure_name, quantity_name, stage_name
+from scratchgpt.runs.report_page import svg_pictures
+from scratchgpt.runs.report_page.attention_maps import attention_maps
+from scratchgpt.runs.report_page.embedding_neighbours import Neighbour, nearest_words, words_to_show
+from scratchgpt.runs.report_page.stage_samples import answers_by_stage
+from scratchgpt.runs.report_page.words import group_name, measure_name, quantity_name, stage_name
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.checkpoints import CHAT_STAGES, is_finished, load_model
 from scratchgpt.training.history import History

@@ -14,7 +14,7 @@ from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.inference.sequences import note_sliding_window
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.report_page.stage_samples import answers_by_stage
+from scratchgpt.runs.report_page.stage_samples import answers_by_stage
 from scratchgpt.tokenizer import CharTokenizer
 from scratchgpt.training.checkpoints import load_model
 from tests.tiny import save_checkpoint, tiny_tokenizer

@@ -10,7 +10,7 @@ from scratchgpt.config import RLVFConfig
 from scratchgpt.errors import UserError
 from scratchgpt.stages.rlvf import RLVFTrainer, SuccessRates, group_advantages, grpo_token_loss
 from scratchgpt.training.state import _load_partial, _save_partial
-from tests.test_policy_gradient import tiny_policy, tiny_tokenizer
+from tests.stages.test_policy_gradient import tiny_policy, tiny_tokenizer
 
 TASKS = [
     {"type": "math", "prompt": "1", "expected_answer": "7", "family": "one", "level": 1},

@@ -13,7 +13,7 @@ from scratchgpt.stages.policy_gradient import Rollouts, encode_prompt, sample_re
 from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, value_model_from
 from scratchgpt.tokenizer import IM_END_ID, IM_START_ID, CharTokenizer
 from scratchgpt.training.state import _load_partial, _save_partial
-from tests.test_policy_gradient import tiny_policy, tiny_tokenizer
+from tests.stages.test_policy_gradient import tiny_policy, tiny_tokenizer
 
 SETTINGS = RLHFConfig(
     num_episodes=4, batch_size=16, minibatch_size=8, max_new_tokens=6, lr=3e-4, value_lr=1e-3, value_warmup=1

@@ -26,8 +26,8 @@ from scratchgpt.config import (
 )
 from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.pipeline import Plan, run
-from scratchgpt.report import load_results
+from scratchgpt.runs.pipeline import Plan, run
+from scratchgpt.runs.report import load_results
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.training.checkpoints import STAGE_DIRECTORIES, STAGES, load_model
 

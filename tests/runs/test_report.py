@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from scratchgpt import curves, report
 from scratchgpt.errors import UserError
-from scratchgpt.report import Measure, Sample, StageResult, load_results, save_result, write_report
+from scratchgpt.runs import curves, report
+from scratchgpt.runs.report import Measure, Sample, StageResult, load_results, save_result, write_report
 from scratchgpt.training.history import History
 from tests.tiny import files_in
 

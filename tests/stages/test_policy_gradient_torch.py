@@ -28,7 +28,7 @@ from scratchgpt.stages.policy_gradient import (
 )
 from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, response_values
 from scratchgpt.stages.rlvf import group_advantages, grpo_token_loss
-from tests.test_policy_gradient import random_rollouts, tiny_policy, tiny_tokenizer
+from tests.stages.test_policy_gradient import random_rollouts, tiny_policy, tiny_tokenizer
 
 torch = pytest.importorskip("torch")
 
