@@ -20,10 +20,10 @@ from rich.console import Console
 from scratchgpt import autograd, kernels
 from scratchgpt.autograd import OPERATIONS, layers, tensor
 from scratchgpt.config import get_mini_config
+from scratchgpt.inside.recorder import Recording, record
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.modules import Module
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.recorder import Recording, record
 
 WORK = {"3 tokens": (1, 3), "1,024 tokens": (4, 256)}
 """Batch and length of a step: a short sentence, where the engine's own share is largest, and a small batch."""

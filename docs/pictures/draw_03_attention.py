@@ -7,8 +7,8 @@ from drawing import BLUE, GREY, canvas, draw_both, matrix
 from matplotlib.figure import Figure
 
 from scratchgpt import GPT, CharTokenizer, GPTConfig
-from scratchgpt.hidden_steps import HiddenStep
-from scratchgpt.recorder import record
+from scratchgpt.inside.hidden_steps import HiddenStep
+from scratchgpt.inside.recorder import record
 
 TEXT = "小猫看小鸟"
 WORDS = {

@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scratchgpt import GPT, GPTConfig
-from scratchgpt.recorder import Recording, record
+from scratchgpt.inside.recorder import Recording, record
 
 WORDS = {
     "zh": {

@@ -8,7 +8,7 @@ from drawing import BLUE, GREY, ORANGE, PALE_BLUE, PALE_GREY, PALE_ORANGE, arrow
 from matplotlib.figure import Figure
 
 from scratchgpt import Tensor
-from scratchgpt.recorder import Recording, record
+from scratchgpt.inside.recorder import Recording, record
 
 WORDS = {
     "zh": ("蓝：往前，值", "橙：往回，损失对它的导数", "（两条路，相加）"),

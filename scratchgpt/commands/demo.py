@@ -20,18 +20,18 @@ from rich.text import Text as Styled
 
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import no_grad
-from scratchgpt.bilingual import Language, Text
 from scratchgpt.commands.terminal_plot import plot
 from scratchgpt.commands.tokenize import coloured
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets.records import read_corpus
 from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
+from scratchgpt.inside.bilingual import Language, Text
+from scratchgpt.inside.recorder import Recording, record
+from scratchgpt.inside.token_display import readable, tokens_of, whole_text_ids
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.recorder import Recording, record
 from scratchgpt.runs.plan import DATA
 from scratchgpt.stages.pretrain import Pretrainer
-from scratchgpt.token_display import readable, tokens_of, whole_text_ids
 from scratchgpt.tokenizer import BPETokenizer
 from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID
 

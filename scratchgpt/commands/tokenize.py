@@ -15,11 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text as Styled
 
-from scratchgpt.bilingual import Language, Text
 from scratchgpt.datasets.records import read_corpus
 from scratchgpt.errors import UserError
-from scratchgpt.runs.plan import DATA
-from scratchgpt.token_display import (
+from scratchgpt.inside.bilingual import Language, Text
+from scratchgpt.inside.token_display import (
     ShownToken,
     cut_ends,
     hexadecimal,
@@ -28,6 +27,7 @@ from scratchgpt.token_display import (
     readable,
     tokens_of,
 )
+from scratchgpt.runs.plan import DATA
 from scratchgpt.tokenizer import BPETokenizer, Tokenizer, load_tokenizer
 from scratchgpt.training.checkpoints import CHAT_STAGES, is_finished, stage_directory
 

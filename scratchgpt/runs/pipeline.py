@@ -22,9 +22,9 @@ from scratchgpt.evaluation.answering import answer_prompts
 from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
 from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.inference.generate import generate_batch
+from scratchgpt.inside.profiler import STEPS, WARM_UP, profile_steps, profile_table
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.profiler import STEPS, WARM_UP, profile_steps, profile_table
 from scratchgpt.runs.plan import DATA_OF_STAGE, Plan
 from scratchgpt.runs.report import Measure, Sample, StageResult, save_result, write_report
 from scratchgpt.stages.pretrain import Pretrainer

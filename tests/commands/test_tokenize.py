@@ -10,7 +10,7 @@ import pytest
 from scratchgpt.commands import tokenize
 from scratchgpt.commands.tokenize import Arguments, coloured, run
 from scratchgpt.errors import UserError
-from scratchgpt.token_display import tokens_of
+from scratchgpt.inside.token_display import tokens_of
 from scratchgpt.tokenizer import BPETokenizer
 from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID
 from tests.tiny import save_checkpoint

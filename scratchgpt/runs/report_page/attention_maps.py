@@ -8,9 +8,9 @@ import numpy as np
 
 from scratchgpt.autograd import no_grad
 from scratchgpt.errors import UserError
+from scratchgpt.inside.recorder import record
+from scratchgpt.inside.token_display import tokens_of
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.recorder import record
-from scratchgpt.token_display import tokens_of
 from scratchgpt.tokenizer import Tokenizer
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scratchgpt.token_display import whole_text_ids
+from scratchgpt.inside.token_display import whole_text_ids
 from scratchgpt.tokenizer import Tokenizer
 
 WORDS = (

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchgpt.bilingual import Text
+from scratchgpt.inside.bilingual import Text
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.runs.curves import parts_of_the_data, quantities
 from scratchgpt.runs.report import (

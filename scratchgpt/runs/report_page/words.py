@@ -5,7 +5,7 @@ A name that is not here (of a user's own task family, say) is shown as it is.
 
 from __future__ import annotations
 
-from scratchgpt.bilingual import Text
+from scratchgpt.inside.bilingual import Text
 
 STAGES = {
     "pretrain": Text("预训练", "Pretraining"),

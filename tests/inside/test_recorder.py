@@ -12,15 +12,15 @@ from scratchgpt import kernels
 from scratchgpt.autograd import Tensor
 from scratchgpt.autograd.watch import Observer, watch
 from scratchgpt.config import GPTConfig
+from scratchgpt.inside.recorder import Recording, record
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.modules import Module
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.recorder import Recording, record
 
 CONFIG = GPTConfig(vocab_size=11, emb_dim=8, num_heads=2, num_layers=2, context_size=6, dropout=0.2)
 IDS = np.array([[1, 2, 3, 4], [5, 6, 7, 8]])
 TARGETS = np.array([[2, 3, 4, -100], [6, 7, 8, 9]])
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(params=["numba", "numpy"])

@@ -9,14 +9,14 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from scratchgpt.source_lines import source_of
+from scratchgpt.inside.source_lines import source_of
+from scratchgpt.inside.walkthrough.labels import token_label, token_labels
+from scratchgpt.inside.walkthrough.matrix import Matrix, middle_left_out
+from scratchgpt.inside.walkthrough.numbers import bar, dot_product, number_format, percent, significant
+from scratchgpt.inside.walkthrough.page import Page, labelled, show_pages, token_table
+from scratchgpt.inside.walkthrough.texts import Speech
+from scratchgpt.inside.walkthrough.wrapping import wrap
 from scratchgpt.tokenizer import BPETokenizer, CharTokenizer
-from scratchgpt.walkthrough.labels import token_label, token_labels
-from scratchgpt.walkthrough.matrix import Matrix, middle_left_out
-from scratchgpt.walkthrough.numbers import bar, dot_product, number_format, percent, significant
-from scratchgpt.walkthrough.page import Page, labelled, show_pages, token_table
-from scratchgpt.walkthrough.texts import Speech
-from scratchgpt.walkthrough.wrapping import wrap
 
 
 def shown(*things: object, width: int = 80) -> list[str]:
@@ -147,7 +147,7 @@ def test_a_page_shows_what_it_has() -> None:
     assert lines[1].startswith("1/2  The causal mask: no looking ahead ──")
     assert "equation  a = b" in lines and "          c = d" in lines and "shape     x -> y" in lines
     source = source_of(wrap)
-    assert f"source    {source}  wrap()" in lines and str(source).startswith("scratchgpt/walkthrough/wrapping.py:")
+    assert f"source    {source}  wrap()" in lines and str(source).startswith("scratchgpt/inside/walkthrough/wrapping.py:")
     assert not any(line.startswith(("by hand", "module")) for line in lines)
     assert sum(line.startswith("2/2") for line in lines) == 1
 

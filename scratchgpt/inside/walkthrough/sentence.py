@@ -11,11 +11,11 @@ from scratchgpt import kernels
 from scratchgpt.autograd import no_grad
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig, row_uniforms, sample_logits
+from scratchgpt.inside.recorder import Recording, record
+from scratchgpt.inside.walkthrough.labels import token_label, token_labels
+from scratchgpt.inside.walkthrough.subject import Subject
+from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.recorder import Recording, record
-from scratchgpt.walkthrough.labels import token_label, token_labels
-from scratchgpt.walkthrough.subject import Subject
-from scratchgpt.walkthrough.texts import Speech
 
 MAX_GRAD_NORM = 1.0
 

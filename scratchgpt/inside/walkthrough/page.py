@@ -15,13 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from scratchgpt.autograd.equations import Equation
-from scratchgpt.hidden_steps import HiddenStep
-from scratchgpt.recorder import Step
-from scratchgpt.source_lines import SourceLine
-from scratchgpt.walkthrough.matrix import GAP, middle_left_out
-from scratchgpt.walkthrough.numbers import number_format
-from scratchgpt.walkthrough.texts import Speech
-from scratchgpt.walkthrough.wrapping import wrap
+from scratchgpt.inside.hidden_steps import HiddenStep
+from scratchgpt.inside.recorder import Step
+from scratchgpt.inside.source_lines import SourceLine
+from scratchgpt.inside.walkthrough.matrix import GAP, middle_left_out
+from scratchgpt.inside.walkthrough.numbers import number_format
+from scratchgpt.inside.walkthrough.texts import Speech
+from scratchgpt.inside.walkthrough.wrapping import wrap
 
 INDENT = 2
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from scratchgpt import walkthrough
-from scratchgpt.bilingual import Text
-from scratchgpt.walkthrough.page_texts import PAGES
-from scratchgpt.walkthrough.texts import WORDS, Speech
+from scratchgpt.inside import walkthrough
+from scratchgpt.inside.bilingual import Text
+from scratchgpt.inside.walkthrough.page_texts import PAGES
+from scratchgpt.inside.walkthrough.texts import WORDS, Speech
 
 SOURCES = "".join(
     path.read_text(encoding="utf-8")

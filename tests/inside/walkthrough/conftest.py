@@ -11,11 +11,11 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from scratchgpt import kernels
+from scratchgpt.inside.walkthrough import ppo_pages, reward_pages, rlvf_pages, sft_pages
+from scratchgpt.inside.walkthrough.page import Page, show_pages
+from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.runs.plan import Plan
 from scratchgpt.runs.presets import get_preset
-from scratchgpt.walkthrough import ppo_pages, reward_pages, rlvf_pages, sft_pages
-from scratchgpt.walkthrough.page import Page, show_pages
-from scratchgpt.walkthrough.texts import Speech
 from tests.tiny import write_data
 
 

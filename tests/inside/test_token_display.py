@@ -6,15 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchgpt.token_display import (
-    Part,
-    cut_ends,
-    origin,
-    part_in_words,
-    readable,
-    tokens_of,
-    whole_text_ids,
-)
+from scratchgpt.inside.token_display import Part, cut_ends, origin, part_in_words, readable, tokens_of, whole_text_ids
 from scratchgpt.tokenizer import UNK_ID, BPETokenizer, CharTokenizer
 from scratchgpt.tokenizer.byte_level import BYTE_IDS, FIRST_MERGE_ID
 

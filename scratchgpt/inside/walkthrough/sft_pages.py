@@ -11,19 +11,19 @@ from rich.text import Text
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
 from scratchgpt.datasets.batches import DialogueBatches, TokenBatch
+from scratchgpt.inside.recorder import record
+from scratchgpt.inside.source_lines import source_of
+from scratchgpt.inside.walkthrough.examples import choose, project_plan, require_room
+from scratchgpt.inside.walkthrough.labels import token_labels
+from scratchgpt.inside.walkthrough.numbers import significant
+from scratchgpt.inside.walkthrough.page import Page, page_of, token_table
+from scratchgpt.inside.walkthrough.sentence import MAX_GRAD_NORM
+from scratchgpt.inside.walkthrough.subject import fresh_subject, load_first, load_stage, stage_folder
+from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.recorder import record
-from scratchgpt.source_lines import source_of
 from scratchgpt.tokenizer import encode_chat_with_mask, render_chat
 from scratchgpt.training.update import language_model_step
-from scratchgpt.walkthrough.examples import choose, project_plan, require_room
-from scratchgpt.walkthrough.labels import token_labels
-from scratchgpt.walkthrough.numbers import significant
-from scratchgpt.walkthrough.page import Page, page_of, token_table
-from scratchgpt.walkthrough.sentence import MAX_GRAD_NORM
-from scratchgpt.walkthrough.subject import fresh_subject, load_first, load_stage, stage_folder
-from scratchgpt.walkthrough.texts import Speech
 
 GIVEN = 8
 """Tokens shown of what is given, before the first that counts."""

@@ -11,20 +11,20 @@ from scratchgpt.autograd import no_grad
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
+from scratchgpt.inside.recorder import record
+from scratchgpt.inside.source_lines import source_of
+from scratchgpt.inside.walkthrough.examples import choose, project_plan, require_room
+from scratchgpt.inside.walkthrough.labels import token_labels
+from scratchgpt.inside.walkthrough.numbers import dot_product, in_brackets, significant
+from scratchgpt.inside.walkthrough.page import Page, labelled, page_of, table, token_table
+from scratchgpt.inside.walkthrough.sentence import MAX_GRAD_NORM
+from scratchgpt.inside.walkthrough.subject import TRAINED_STEP, fresh_subject, stage_folder
+from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.models.reward import RewardModel, ScoreHead
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.recorder import record
-from scratchgpt.source_lines import source_of
 from scratchgpt.stages.reward import bradley_terry_loss
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
 from scratchgpt.training.checkpoints import is_finished, stage_directory
-from scratchgpt.walkthrough.examples import choose, project_plan, require_room
-from scratchgpt.walkthrough.labels import token_labels
-from scratchgpt.walkthrough.numbers import dot_product, in_brackets, significant
-from scratchgpt.walkthrough.page import Page, labelled, page_of, table, token_table
-from scratchgpt.walkthrough.sentence import MAX_GRAD_NORM
-from scratchgpt.walkthrough.subject import TRAINED_STEP, fresh_subject, stage_folder
-from scratchgpt.walkthrough.texts import Speech
 
 SIDES = ("chosen", "rejected")
 

@@ -25,9 +25,9 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.autograd.equations import EQUATIONS, OperationEquations
 from scratchgpt.autograd.tensor import Array, Gradients
 from scratchgpt.autograd.watch import Call, Observer, watch
-from scratchgpt.hidden_steps import BACKWARD, FORWARD, HiddenStep
+from scratchgpt.inside.hidden_steps import BACKWARD, FORWARD, HiddenStep
+from scratchgpt.inside.source_lines import PACKAGE, SourceLine, caller_outside, source_of
 from scratchgpt.nn.modules import Module
-from scratchgpt.source_lines import PACKAGE, SourceLine, caller_outside, source_of
 
 ENGINE = Path(autograd.__file__).parent
 

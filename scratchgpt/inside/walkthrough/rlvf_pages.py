@@ -12,11 +12,17 @@ from rich.text import Text
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLVFConfig
 from scratchgpt.datasets.records import Record
+from scratchgpt.inside.source_lines import source_of
+from scratchgpt.inside.walkthrough.examples import choose, project_plan, starting_with
+from scratchgpt.inside.walkthrough.labels import token_labels
+from scratchgpt.inside.walkthrough.numbers import in_brackets
+from scratchgpt.inside.walkthrough.page import Page, labelled, table, token_table
+from scratchgpt.inside.walkthrough.subject import TRAINED_STEP, fresh_subject, load_first, load_stage, stage_folder
+from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.runs.pipeline import PREDECESSORS
 from scratchgpt.runs.presets import get_preset
-from scratchgpt.source_lines import source_of
 from scratchgpt.stages.policy_gradient import (
     Rollouts,
     all_tokens,
@@ -30,12 +36,6 @@ from scratchgpt.stages.policy_gradient import (
 from scratchgpt.stages.rlvf import group_advantages, grpo_token_loss
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.verify.verifiers import verifier_for
-from scratchgpt.walkthrough.examples import choose, project_plan, starting_with
-from scratchgpt.walkthrough.labels import token_labels
-from scratchgpt.walkthrough.numbers import in_brackets
-from scratchgpt.walkthrough.page import Page, labelled, table, token_table
-from scratchgpt.walkthrough.subject import TRAINED_STEP, fresh_subject, load_first, load_stage, stage_folder
-from scratchgpt.walkthrough.texts import Speech
 
 SETTINGS = get_preset("mini").rlvf
 TASKS = 16

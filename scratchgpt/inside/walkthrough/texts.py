@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from scratchgpt.bilingual import Language, Text
-from scratchgpt.walkthrough.page_texts import PAGES
+from scratchgpt.inside.bilingual import Language, Text
+from scratchgpt.inside.walkthrough.page_texts import PAGES
 
 WORDS: dict[str, Text] = {
     # -- facts on a page

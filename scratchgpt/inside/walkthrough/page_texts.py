@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from scratchgpt.bilingual import Text
+from scratchgpt.inside.bilingual import Text
 
 
 class PageText(NamedTuple):

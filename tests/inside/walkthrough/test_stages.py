@@ -14,6 +14,11 @@ from scratchgpt.config import RLVFConfig
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.reward_scores import encode_answer
+from scratchgpt.inside.walkthrough import ppo_pages, rlvf_pages
+from scratchgpt.inside.walkthrough.command import Arguments, pages_of
+from scratchgpt.inside.walkthrough.examples import starting_with
+from scratchgpt.inside.walkthrough.page import Page
+from scratchgpt.inside.walkthrough.subject import fresh_subject
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.runs.plan import Plan
@@ -21,14 +26,9 @@ from scratchgpt.stages import rlhf
 from scratchgpt.stages.policy_gradient import Rollouts
 from scratchgpt.tokenizer import IM_END_ID, encode_chat_with_mask, load_tokenizer
 from scratchgpt.training.checkpoints import stage_directory
-from scratchgpt.walkthrough import ppo_pages, rlvf_pages
-from scratchgpt.walkthrough.command import Arguments, pages_of
-from scratchgpt.walkthrough.examples import starting_with
-from scratchgpt.walkthrough.page import Page
-from scratchgpt.walkthrough.subject import fresh_subject
+from tests.inside.walkthrough.conftest import printed
 from tests.stages.test_rlhf import SETTINGS, make_trainer
 from tests.tiny import files_in, save_checkpoint, tiny_tokenizer
-from tests.walkthrough.conftest import printed
 
 STAGES = {"sft": 4, "reward": 6, "ppo": 6, "rlvf": 4}
 

@@ -17,7 +17,7 @@ import numpy as np
 from scratchgpt import kernels
 from scratchgpt.autograd.equations import Equation
 from scratchgpt.autograd.tensor import Array
-from scratchgpt.source_lines import SourceLine, source_of
+from scratchgpt.inside.source_lines import SourceLine, source_of
 
 
 @dataclass(frozen=True, eq=False)

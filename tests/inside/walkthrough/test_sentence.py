@@ -12,16 +12,16 @@ from scratchgpt.autograd import no_grad
 from scratchgpt.autograd.watch import observers
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig
+from scratchgpt.inside.walkthrough import subject as subject_module
+from scratchgpt.inside.walkthrough.command import Arguments, pages_of, run
+from scratchgpt.inside.walkthrough.page import Page
+from scratchgpt.inside.walkthrough.sentence import walk_sentence
+from scratchgpt.inside.walkthrough.subject import Subject, fresh_subject, load_subject
+from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.walkthrough import subject as subject_module
-from scratchgpt.walkthrough.command import Arguments, pages_of, run
-from scratchgpt.walkthrough.page import Page
-from scratchgpt.walkthrough.sentence import walk_sentence
-from scratchgpt.walkthrough.subject import Subject, fresh_subject, load_subject
-from scratchgpt.walkthrough.texts import Speech
+from tests.inside.walkthrough.conftest import printed
 from tests.tiny import files_in, save_checkpoint
-from tests.walkthrough.conftest import printed
 
 SENTENCE = "我 爱"
 

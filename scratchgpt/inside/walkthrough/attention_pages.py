@@ -8,11 +8,11 @@ import numpy as np
 from rich.console import RenderableType
 from rich.text import Text
 
-from scratchgpt.walkthrough.forward_pages import layernorm_page, residual_page
-from scratchgpt.walkthrough.matrix import Matrix, middle_left_out
-from scratchgpt.walkthrough.numbers import bar, dot_product, in_brackets, number_format, significant
-from scratchgpt.walkthrough.page import Page, page_of, table
-from scratchgpt.walkthrough.sentence import Walk
+from scratchgpt.inside.walkthrough.forward_pages import layernorm_page, residual_page
+from scratchgpt.inside.walkthrough.matrix import Matrix, middle_left_out
+from scratchgpt.inside.walkthrough.numbers import bar, dot_product, in_brackets, number_format, significant
+from scratchgpt.inside.walkthrough.page import Page, page_of, table
+from scratchgpt.inside.walkthrough.sentence import Walk
 
 SOFTMAX_ROWS = 4
 """Queries whose softmax is shown in full; the last is always among them."""

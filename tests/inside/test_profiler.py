@@ -11,8 +11,8 @@ from rich.console import Console
 from scratchgpt.autograd.watch import observers
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.errors import UserError
+from scratchgpt.inside.profiler import Profile, Work, profile_steps, profile_table
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.profiler import Profile, Work, profile_steps, profile_table
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.tokenizer import CharTokenizer
 from tests.conftest import ANSWERS

@@ -9,20 +9,20 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from scratchgpt.bilingual import Language
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig
-from scratchgpt.walkthrough.attention_pages import attention_pages
-from scratchgpt.walkthrough.backward_pages import backward_pages
-from scratchgpt.walkthrough.forward_pages import closing_pages, feed_forward_pages, layers_after, opening_pages
-from scratchgpt.walkthrough.page import Page, show_pages
-from scratchgpt.walkthrough.ppo_pages import ppo_pages
-from scratchgpt.walkthrough.reward_pages import reward_pages
-from scratchgpt.walkthrough.rlvf_pages import rlvf_pages
-from scratchgpt.walkthrough.sentence import walk_sentence
-from scratchgpt.walkthrough.sft_pages import sft_pages
-from scratchgpt.walkthrough.subject import load_subject
-from scratchgpt.walkthrough.texts import Speech
+from scratchgpt.inside.bilingual import Language
+from scratchgpt.inside.walkthrough.attention_pages import attention_pages
+from scratchgpt.inside.walkthrough.backward_pages import backward_pages
+from scratchgpt.inside.walkthrough.forward_pages import closing_pages, feed_forward_pages, layers_after, opening_pages
+from scratchgpt.inside.walkthrough.page import Page, show_pages
+from scratchgpt.inside.walkthrough.ppo_pages import ppo_pages
+from scratchgpt.inside.walkthrough.reward_pages import reward_pages
+from scratchgpt.inside.walkthrough.rlvf_pages import rlvf_pages
+from scratchgpt.inside.walkthrough.sentence import walk_sentence
+from scratchgpt.inside.walkthrough.sft_pages import sft_pages
+from scratchgpt.inside.walkthrough.subject import load_subject
+from scratchgpt.inside.walkthrough.texts import Speech
 
 SENTENCE = "我 爱"
 STAGE_PAGES = {"sft": sft_pages, "reward": reward_pages, "ppo": ppo_pages, "rlhf": ppo_pages, "rlvf": rlvf_pages}

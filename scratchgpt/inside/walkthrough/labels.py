@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scratchgpt.token_display import readable
+from scratchgpt.inside.token_display import readable
 from scratchgpt.tokenizer import Tokenizer
 
 

@@ -9,9 +9,9 @@ from matplotlib.mathtext import MathTextParser
 from scratchgpt import autograd as ag
 from scratchgpt import kernels
 from scratchgpt.autograd import Tensor
-from scratchgpt.hidden_steps import BACKWARD, FORWARD, HiddenStep
+from scratchgpt.inside.hidden_steps import BACKWARD, FORWARD, HiddenStep
+from scratchgpt.inside.recorder import Step, record
 from scratchgpt.kernels.runtime.precision import has_bf16
-from scratchgpt.recorder import Step, record
 
 RNG = np.random.default_rng(0)
 EXACT = {np.float32: 2e-5, np.float64: 1e-10}

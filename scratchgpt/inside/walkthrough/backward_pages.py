@@ -9,13 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from scratchgpt import kernels
-from scratchgpt.hidden_steps import HiddenStep
-from scratchgpt.recorder import Step
-from scratchgpt.source_lines import source_of
-from scratchgpt.walkthrough.matrix import Matrix, middle_left_out
-from scratchgpt.walkthrough.numbers import number_format, percent, significant
-from scratchgpt.walkthrough.page import Page, page_of, table
-from scratchgpt.walkthrough.sentence import MAX_GRAD_NORM, Walk
+from scratchgpt.inside.hidden_steps import HiddenStep
+from scratchgpt.inside.recorder import Step
+from scratchgpt.inside.source_lines import source_of
+from scratchgpt.inside.walkthrough.matrix import Matrix, middle_left_out
+from scratchgpt.inside.walkthrough.numbers import number_format, percent, significant
+from scratchgpt.inside.walkthrough.page import Page, page_of, table
+from scratchgpt.inside.walkthrough.sentence import MAX_GRAD_NORM, Walk
 
 SHOWN_CHANNELS = 5
 SHOWN_TOKENS = 6

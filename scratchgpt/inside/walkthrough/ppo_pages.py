@@ -15,12 +15,19 @@ import numpy as np
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig
 from scratchgpt.evaluation.reward_scores import score_sequences
+from scratchgpt.inside.source_lines import source_of
+from scratchgpt.inside.walkthrough.examples import choose, project_plan, starting_with
+from scratchgpt.inside.walkthrough.labels import token_labels
+from scratchgpt.inside.walkthrough.numbers import in_brackets, significant
+from scratchgpt.inside.walkthrough.page import Page, labelled, token_table
+from scratchgpt.inside.walkthrough.reward_pages import load_reward_model
+from scratchgpt.inside.walkthrough.subject import fresh_subject, load_first, load_stage, stage_folder
+from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.runs.pipeline import PREDECESSORS
 from scratchgpt.runs.presets import get_preset
-from scratchgpt.source_lines import source_of
 from scratchgpt.stages.policy_gradient import (
     PolicyUpdate,
     Rollouts,
@@ -37,13 +44,6 @@ from scratchgpt.stages.policy_gradient import (
 )
 from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, response_values
 from scratchgpt.tokenizer import IM_END_ID, Tokenizer
-from scratchgpt.walkthrough.examples import choose, project_plan, starting_with
-from scratchgpt.walkthrough.labels import token_labels
-from scratchgpt.walkthrough.numbers import in_brackets, significant
-from scratchgpt.walkthrough.page import Page, labelled, token_table
-from scratchgpt.walkthrough.reward_pages import load_reward_model
-from scratchgpt.walkthrough.subject import fresh_subject, load_first, load_stage, stage_folder
-from scratchgpt.walkthrough.texts import Speech
 
 SETTINGS = dataclasses.replace(get_preset("mini").rlhf, batch_size=16, minibatch_size=8)
 """The settings of the default run with a batch small enough to watch."""

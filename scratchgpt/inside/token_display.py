@@ -10,7 +10,7 @@ import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scratchgpt.bilingual import Text
+from scratchgpt.inside.bilingual import Text
 from scratchgpt.tokenizer import SPECIAL_TOKENS, UNK_ID, BPETokenizer, Tokenizer
 from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID
 

@@ -8,13 +8,13 @@ import numpy as np
 from rich.text import Text
 
 from scratchgpt.inference.sampling import GREEDY_BELOW, sample_logits
+from scratchgpt.inside.recorder import Step
+from scratchgpt.inside.source_lines import source_of
+from scratchgpt.inside.walkthrough.matrix import Matrix, middle_left_out
+from scratchgpt.inside.walkthrough.numbers import bar, dot_product, in_brackets, number_format, percent, significant
+from scratchgpt.inside.walkthrough.page import Page, page_of, table
+from scratchgpt.inside.walkthrough.sentence import Walk
 from scratchgpt.kernels.sample import draw, keep_top_k
-from scratchgpt.recorder import Step
-from scratchgpt.source_lines import source_of
-from scratchgpt.walkthrough.matrix import Matrix, middle_left_out
-from scratchgpt.walkthrough.numbers import bar, dot_product, in_brackets, number_format, percent, significant
-from scratchgpt.walkthrough.page import Page, page_of, table
-from scratchgpt.walkthrough.sentence import Walk
 
 SHOWN_TOKENS = 8
 """Rows of a table over the vocabulary."""

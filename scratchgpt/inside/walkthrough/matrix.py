@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from scratchgpt.walkthrough.numbers import number_format
+from scratchgpt.inside.walkthrough.numbers import number_format
 
 GAP = "…"
 SPACE = 2

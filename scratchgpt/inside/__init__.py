@@ -1,0 +1,1 @@
+"""Seeing inside: every operation recorded, the steps inside fused kernels, the profiler, the walkthrough."""
