@@ -2,7 +2,7 @@
 
 import sys
 
-from scratchgpt.cli import chat
+from scratchgpt.cli.chat import chat
 
 if __name__ == "__main__":
     sys.exit(chat())

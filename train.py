@@ -2,7 +2,7 @@
 
 import sys
 
-from scratchgpt.cli import train
+from scratchgpt.cli.train import train
 
 if __name__ == "__main__":
     sys.exit(train())

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 
 from scratchgpt import kernels
+from scratchgpt.cli.flags import parse_flags
+from scratchgpt.cli.guarded import guarded
 from scratchgpt.errors import UserError
-from scratchgpt.flags import parse_flags
-from scratchgpt.guarded import guarded
 from scratchgpt.kernels.runtime.threads import default_threads
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -21,10 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scratchgpt.inside.walkthrough.command",
         "一句话怎样走过模型，每个数都是真的 · one sentence through the model, every number real",
     ),
-    "demo": ("scratchgpt.commands.demo", "一分钟看完所有部件 · every component in a minute"),
-    "tokenize": ("scratchgpt.commands.tokenize", "文字怎样切成词元 · how text is cut into tokens"),
-    "generate": ("scratchgpt.commands.generate", "续写一段文字 · continue a text"),
-    "evaluate": ("scratchgpt.commands.evaluate", "给一个检查点打分 · measure a checkpoint"),
+    "demo": ("scratchgpt.cli.commands.demo", "一分钟看完所有部件 · every component in a minute"),
+    "tokenize": ("scratchgpt.cli.commands.tokenize", "文字怎样切成词元 · how text is cut into tokens"),
+    "generate": ("scratchgpt.cli.commands.generate", "续写一段文字 · continue a text"),
+    "evaluate": ("scratchgpt.cli.commands.evaluate", "给一个检查点打分 · measure a checkpoint"),
 }
 """Module and description by the command's name."""
 

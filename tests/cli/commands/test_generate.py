@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scratchgpt.commands.generate import Arguments, run
+from scratchgpt.cli.commands.generate import Arguments, run
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator

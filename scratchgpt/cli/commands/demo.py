@@ -20,8 +20,8 @@ from rich.text import Text as Styled
 
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import no_grad
-from scratchgpt.commands.terminal_plot import plot
-from scratchgpt.commands.tokenize import coloured
+from scratchgpt.cli.commands.terminal_plot import plot
+from scratchgpt.cli.commands.tokenize import coloured
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets.records import read_corpus
 from scratchgpt.errors import UserError

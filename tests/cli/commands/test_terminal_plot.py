@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scratchgpt.commands.terminal_plot import BLANK, plot
+from scratchgpt.cli.commands.terminal_plot import BLANK, plot
 
 
 def dots(lines: list[str]) -> list[tuple[int, int]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scratchgpt.commands import tokenize
-from scratchgpt.commands.tokenize import Arguments, coloured, run
+from scratchgpt.cli.commands import tokenize
+from scratchgpt.cli.commands.tokenize import Arguments, coloured, run
 from scratchgpt.errors import UserError
 from scratchgpt.inside.token_display import tokens_of
 from scratchgpt.tokenizer import BPETokenizer

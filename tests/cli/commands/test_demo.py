@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scratchgpt.commands import demo
-from scratchgpt.commands.demo import Arguments, run
+from scratchgpt.cli.commands import demo
+from scratchgpt.cli.commands.demo import Arguments, run
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.errors import UserError
 from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from scratchgpt import chat, cli, kernels
-from scratchgpt.chat import CONTINUES, Conversation, answer_once, talk
+from scratchgpt import cli, kernels
+from scratchgpt.cli import conversation as chat
+from scratchgpt.cli.conversation import CONTINUES, Conversation, answer_once, talk
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inference.text import TextGenerator

@@ -15,9 +15,9 @@ import pytest
 import safetensors.numpy
 
 from scratchgpt import cli, kernels
+from scratchgpt.cli.flags import SECTIONS, STAGE_CONFIGS
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import ContextWindowWarning, Interrupted, UserError
-from scratchgpt.flags import SECTIONS, STAGE_CONFIGS
 from scratchgpt.kernels.runtime.threads import default_threads
 from scratchgpt.runs import curves, pipeline
 from scratchgpt.runs.presets import get_preset
@@ -302,7 +302,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch, tmp_path):
 
 
 def test_the_scripts_hand_over_the_exit_code(tmp_path):
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parent.parent.parent
     environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONIOENCODING": "utf-8"}
     for script in ("train.py", "chat.py"):
         command = [sys.executable, str(root / script), "--stage", "nonsense"]

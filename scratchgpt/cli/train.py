@@ -1,4 +1,4 @@
-"""The commands behind ``train.py`` and ``chat.py``: flags in, exit code out, one clear line for every mistake."""
+"""The command behind ``train.py``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ import tyro
 from rich.console import Console
 
 from scratchgpt import kernels
-from scratchgpt.chat import Conversation, answer_once, talk
+from scratchgpt.cli.flags import given, hyperparameter_fields, parse_flags, with_hyperparameters
+from scratchgpt.cli.guarded import guarded
+from scratchgpt.cli.machine_flags import Kernels, Threads, set_kernels
 from scratchgpt.errors import UserError
-from scratchgpt.flags import given, hyperparameter_fields, parse_flags, with_hyperparameters
-from scratchgpt.guarded import guarded
-from scratchgpt.inference.sampling import SamplingConfig
-from scratchgpt.kernels.runtime.threads import default_threads
 from scratchgpt.models.huggingface import read_config
 from scratchgpt.runs import pipeline
 from scratchgpt.runs.presets import get_preset
@@ -36,18 +34,9 @@ DATA_PATHS = (
     "rlvf_heldout",
 )
 """The flags that name data of the user's own."""
-
-
 # A flag that may be left out, shown without a default of "None".
 OptionalPath = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
-OptionalText = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
-Kernels = Annotated[Literal["numba", "numpy"] | None, tyro.conf.arg(metavar="{numba,numpy}", help_behavior_hint="")]
 Precision = Literal["float32", "bf16", "auto"]
-Threads = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
-ChatStage = Annotated[
-    Literal["pretrain", "sft", "rlhf", "rlvf"] | None,
-    tyro.conf.arg(metavar="{pretrain,sft,rlhf,rlvf}", help_behavior_hint=""),
-]
 
 
 @dataclass(frozen=True)
@@ -119,37 +108,6 @@ class RunFlags:
         return left
 
 
-@dataclass(frozen=True)
-class ChatFlags:
-    """Talk with the model that train.py made.
-
-    Attributes:
-        out: where train.py wrote its checkpoints.
-        stage: which stage's model; by default the most advanced there is.
-        prompt: print one answer to this and leave.
-        temperature: 0 always takes the most likely token; higher is more varied.
-        top_k: choose among the k most likely tokens only; 0 means all.
-        top_p: choose among the most likely tokens that together reach this probability; 1 means all.
-        repetition_penalty: above 1 makes words that were said already less likely.
-        max_length: most tokens of an answer.
-        seed: the same seed gives the same answers.
-        kernels: compiled, or the plain NumPy references. By default what SCRATCHGPT_KERNELS says, or numba.
-        threads: threads of the kernels and of BLAS. By default one a physical core.
-    """
-
-    out: Path = Path("checkpoints")
-    stage: ChatStage = None
-    prompt: OptionalText = None
-    temperature: float = 0.3
-    top_k: int = 0
-    top_p: float = 1.0
-    repetition_penalty: float = 1.0
-    max_length: int = 160
-    seed: int = 0
-    kernels: Kernels = None
-    threads: Threads = None
-
-
 def train(argv: Sequence[str] | None = None) -> int:
     """The command ``python train.py``: run stages as the flags say.
 
@@ -164,19 +122,6 @@ def train(argv: Sequence[str] | None = None) -> int:
     return guarded(lambda: _train(argv), f"go on with: python train.py {shlex.join(resuming)}")
 
 
-def chat(argv: Sequence[str] | None = None) -> int:
-    """The command ``python chat.py``: a dialogue in the terminal, or one answer with ``--prompt``.
-
-    Args:
-        argv: the flags; None means those of the process.
-
-    Returns:
-        The exit code.
-    """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    return guarded(lambda: _chat(argv), "nothing was changed")
-
-
 def _train(argv: Sequence[str]) -> None:
     fields = [("run", Annotated[RunFlags, tyro.conf.arg(name="")], RunFlags()), *hyperparameter_fields()]
     # The description shown by --help is the docstring of the class that is parsed.
@@ -187,7 +132,7 @@ def _train(argv: Sequence[str]) -> None:
     preset = with_hyperparameters(get_preset(run.preset), flags, stages)
     _check(run)
     _check_sizes(given(flags.everywhere), stages[0], run.base or run.out)
-    _set_kernels(run.kernels, run.threads)
+    set_kernels(run.kernels, run.threads)
     kernels.set_precision(run.precision)
 
     data = {name: getattr(run, name) for name in DATA_PATHS}
@@ -203,22 +148,6 @@ def _train(argv: Sequence[str]) -> None:
     )
     action = pipeline.profile if run.profile else pipeline.run
     action(plan, Console())
-
-
-def _chat(argv: Sequence[str]) -> None:
-    flags = parse_flags(ChatFlags, argv, "chat.py")
-    _set_kernels(flags.kernels, flags.threads)
-
-    sampling = SamplingConfig(flags.temperature, flags.top_k, flags.top_p, flags.repetition_penalty)
-    conversation = Conversation(flags.out, flags.stage, sampling, flags.max_length, flags.seed)
-    if flags.prompt is None:
-        talk(conversation)
-    else:
-        answer_once(conversation, flags.prompt)
-
-
-def _headline(flags_type: type) -> str:
-    return (flags_type.__doc__ or "").split("\n")[0]
 
 
 def _check(run: RunFlags) -> None:
@@ -248,8 +177,5 @@ def _check_sizes(values: dict[str, Any], first_stage: str, out: Path) -> None:
             )
 
 
-def _set_kernels(backend: str | None, threads: int | None) -> None:
-    if backend is not None:
-        kernels.use(backend)
-    kernels.backend()  # complains now if the environment names one that does not exist
-    kernels.set_threads(default_threads() if threads is None else threads)
+def _headline(flags_type: type) -> str:
+    return (flags_type.__doc__ or "").split("\n")[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchgpt.commands.evaluate import (
+from scratchgpt.cli.commands.evaluate import (
     Arguments,
     HeldOutData,
     bleu_rows,

@@ -1,0 +1,79 @@
+"""The command behind ``chat.py``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from scratchgpt.cli.conversation import Conversation, answer_once, talk
+from scratchgpt.cli.flags import parse_flags
+from scratchgpt.cli.guarded import guarded
+from scratchgpt.cli.machine_flags import Kernels, Threads, set_kernels
+from scratchgpt.inference.sampling import SamplingConfig
+
+OptionalText = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
+ChatStage = Annotated[
+    Literal["pretrain", "sft", "rlhf", "rlvf"] | None,
+    tyro.conf.arg(metavar="{pretrain,sft,rlhf,rlvf}", help_behavior_hint=""),
+]
+
+
+@dataclass(frozen=True)
+class ChatFlags:
+    """Talk with the model that train.py made.
+
+    Attributes:
+        out: where train.py wrote its checkpoints.
+        stage: which stage's model; by default the most advanced there is.
+        prompt: print one answer to this and leave.
+        temperature: 0 always takes the most likely token; higher is more varied.
+        top_k: choose among the k most likely tokens only; 0 means all.
+        top_p: choose among the most likely tokens that together reach this probability; 1 means all.
+        repetition_penalty: above 1 makes words that were said already less likely.
+        max_length: most tokens of an answer.
+        seed: the same seed gives the same answers.
+        kernels: compiled, or the plain NumPy references. By default what SCRATCHGPT_KERNELS says, or numba.
+        threads: threads of the kernels and of BLAS. By default one a physical core.
+    """
+
+    out: Path = Path("checkpoints")
+    stage: ChatStage = None
+    prompt: OptionalText = None
+    temperature: float = 0.3
+    top_k: int = 0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    max_length: int = 160
+    seed: int = 0
+    kernels: Kernels = None
+    threads: Threads = None
+
+
+def chat(argv: Sequence[str] | None = None) -> int:
+    """The command ``python chat.py``: a dialogue in the terminal, or one answer with ``--prompt``.
+
+    Args:
+        argv: the flags; None means those of the process.
+
+    Returns:
+        The exit code.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: _chat(argv), "nothing was changed")
+
+
+def _chat(argv: Sequence[str]) -> None:
+    flags = parse_flags(ChatFlags, argv, "chat.py")
+    set_kernels(flags.kernels, flags.threads)
+
+    sampling = SamplingConfig(flags.temperature, flags.top_k, flags.top_p, flags.repetition_penalty)
+    conversation = Conversation(flags.out, flags.stage, sampling, flags.max_length, flags.seed)
+    if flags.prompt is None:
+        talk(conversation)
+    else:
+        answer_once(conversation, flags.prompt)

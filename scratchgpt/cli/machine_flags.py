@@ -1,0 +1,25 @@
+"""The flags that every command has: which kernels, how many threads."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import tyro
+
+from scratchgpt import kernels
+from scratchgpt.kernels.runtime.threads import default_threads
+
+Kernels = Annotated[Literal["numba", "numpy"] | None, tyro.conf.arg(metavar="{numba,numpy}", help_behavior_hint="")]
+Threads = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+
+
+def set_kernels(backend: str | None, threads: int | None) -> None:
+    """Do as the two flags say; None leaves the choice to the environment and to the machine.
+
+    Raises:
+        UserError: if there is no such backend, or the number of threads is out of range.
+    """
+    if backend is not None:
+        kernels.use(backend)
+    kernels.backend()  # complains now if the environment names one that does not exist
+    kernels.set_threads(default_threads() if threads is None else threads)
