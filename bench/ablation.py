@@ -19,7 +19,7 @@ from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.runs.pipeline import answer_judge
 from scratchgpt.runs.plan import Plan
-from scratchgpt.runs.presets import get_preset
+from scratchgpt.stages.presets import get_preset
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.checkpoints import load_model, most_advanced_stage
@@ -32,9 +32,9 @@ HEADER = (
 
 def row(name: str, model: GPT, tokenizer: Tokenizer, judge: PPOTrainer, plan: Plan) -> str:
     """One line of the table."""
-    questions = [record for record in plan.dialogues()[1] if "rubric" in record and len(record["messages"]) == 2]
+    questions = [record for record in plan.data.dialogues()[1] if "rubric" in record and len(record["messages"]) == 2]
     right = question_accuracy(model, tokenizer, questions)["accuracy"]
-    tasks = task_accuracy(model, tokenizer, plan.tasks()[1])["accuracy"]
+    tasks = task_accuracy(model, tokenizer, plan.data.tasks()[1])["accuracy"]
     judge.policy = model
     answers = judge.evaluate_on(judge.heldout)
     return (

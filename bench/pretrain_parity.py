@@ -23,14 +23,14 @@ from torch_gpt import TorchGPT, optimizer_of, train_step
 
 from scratchgpt import kernels
 from scratchgpt.datasets.batches import encode_documents, heldout_windows
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.measures import EVALUATION_BATCH
 from scratchgpt.kernels.runtime.precision import PRECISIONS
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.huggingface import save_weights
 from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.runs.pipeline import MAX_TOKEN_LENGTH
-from scratchgpt.runs.plan import Plan
-from scratchgpt.runs.presets import get_preset
+from scratchgpt.stages.presets import get_preset
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.tokenizer import BPETokenizer
 
@@ -85,8 +85,8 @@ def pretrainer(preset_name: str, steps: int, corpus: Path | None, seed: int) -> 
     settings = dataclasses.replace(preset.pretrain, steps=steps)
     if preset.model.dropout or settings.beta2 != 0.95:
         raise ValueError(f"preset {preset_name}: the PyTorch side has no dropout and a beta2 of 0.95")
-    plan = Plan(("pretrain",), preset, out=Path(), corpus=corpus, seed=seed)
-    documents, heldout = plan.documents()
+    data = DataSources(corpus=corpus, running_text=preset.running_text, seed=seed)
+    documents, heldout = data.documents()
     tokenizer = BPETokenizer(preset.model.vocab_size, MAX_TOKEN_LENGTH)
     tokenizer.fit(documents)
     config = dataclasses.replace(preset.model, vocab_size=tokenizer.vocab_size)

@@ -18,7 +18,7 @@ from scratchgpt.kernels.runtime.threads import default_threads
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "walkthrough": (
-        "scratchgpt.inside.walkthrough.command",
+        "scratchgpt.cli.commands.walkthrough",
         "一句话怎样走过模型，每个数都是真的 · one sentence through the model, every number real",
     ),
     "demo": ("scratchgpt.cli.commands.demo", "一分钟看完所有部件 · every component in a minute"),

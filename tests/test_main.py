@@ -12,7 +12,7 @@ from dataclasses import is_dataclass
 import pytest
 
 from scratchgpt import __main__ as commands
-from scratchgpt.inside.walkthrough import command as walkthrough
+from scratchgpt.cli.commands import walkthrough as walkthrough
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)

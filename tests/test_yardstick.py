@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from scratchgpt import cli
+from scratchgpt.cli.train import train
 from scratchgpt.config import PretrainConfig
 from scratchgpt.datasets.batches import TextWindows, encode_documents
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.measures import text_metrics
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.runs import pipeline
 from scratchgpt.runs.plan import Plan
-from scratchgpt.runs.presets import get_preset
+from scratchgpt.stages.presets import get_preset
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.training.checkpoints import load_model
 
@@ -56,30 +57,30 @@ def test_the_preset_is_the_published_recipe() -> None:
 
 
 def test_the_last_tenth_of_the_file_is_held_out(corpus: Path) -> None:
-    (training,), (heldout,) = Plan(("pretrain",), PRESET, Path(), corpus=corpus).documents()
+    (training,), (heldout,) = DataSources(corpus=corpus, running_text=True).documents()
     text = play().rstrip("\n")
     assert training + heldout == text and len(training) == int(0.9 * len(text))
     other = corpus.with_name("other.txt")
     other.write_text("abc\n\nabd\n", encoding="utf-8")
-    (training,), (heldout,) = Plan(("pretrain",), PRESET, Path(), corpus=corpus, corpus_heldout=other).documents()
+    (training,), (heldout,) = DataSources(corpus=corpus, corpus_heldout=other, running_text=True).documents()
     assert (training, heldout) == (text, "abc\n\nabd")
 
 
 def test_other_presets_hold_out_documents(corpus: Path) -> None:
-    training, heldout = Plan(("pretrain",), get_preset("tiny"), Path(), corpus=corpus).documents()
+    training, heldout = DataSources(corpus=corpus).documents()
     assert len(training) > 50 and len(heldout) > 1
 
 
 @pytest.mark.parametrize("stages", [("pretrain", "sft"), ("sft",)])
 def test_it_is_for_pretraining_alone(stages: tuple[str, ...], corpus: Path) -> None:
     with pytest.raises(UserError, match="--stage pretrain --corpus FILE"):
-        Plan(stages, PRESET, Path(), corpus=corpus)
+        Plan(stages, PRESET, Path(), data=DataSources(corpus=corpus, running_text=True))
     with pytest.raises(UserError, match="--stage pretrain --corpus FILE"):
         Plan(("pretrain",), PRESET, Path())
 
 
 def test_steps_and_beta2_reach_the_trainer(corpus: Path) -> None:
-    plan = Plan(("pretrain",), PRESET, Path(), tokenizer="char", corpus=corpus)
+    plan = Plan(("pretrain",), PRESET, Path(), tokenizer="char", data=DataSources(corpus=corpus, running_text=True))
     trainer = pipeline._pretrainer(plan, Console(file=io.StringIO()))
     assert trainer.total_steps == 2000 and trainer.optimizer.betas == (0.9, 0.99)
     passes = dataclasses.replace(PRESET.pretrain, steps=None, epochs=2, beta2=0.95)
@@ -97,7 +98,7 @@ def test_settings_out_of_range_are_reported_by_name(wrong: dict[str, float]) -> 
 def test_one_command_prints_the_loss_and_the_time(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = corpus.with_name("out")
     command = ["--preset", "shakespeare", "--stage", "pretrain", "--tokenizer", "char", "--corpus", str(corpus)]
-    assert cli.train([*command, "--out", str(out), "--steps", "12", "--precision", "float32"]) == 0
+    assert train([*command, "--out", str(out), "--steps", "12", "--precision", "float32"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     line = re.search(r"validation loss (\d\.\d{4}) nats a token after 12 steps, \d+ seconds of training", printed)
     assert line, printed

@@ -6,21 +6,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from scratchgpt.cli.conversation import Conversation, answer_once, talk
 from scratchgpt.cli.flags import parse_flags
 from scratchgpt.cli.guarded import guarded
-from scratchgpt.cli.machine_flags import Kernels, Threads, set_kernels
+from scratchgpt.cli.machine_flags import Kernels, StageFlag, Threads, set_kernels
 from scratchgpt.inference.sampling import SamplingConfig
 
 OptionalText = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
-ChatStage = Annotated[
-    Literal["pretrain", "sft", "rlhf", "rlvf"] | None,
-    tyro.conf.arg(metavar="{pretrain,sft,rlhf,rlvf}", help_behavior_hint=""),
-]
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class ChatFlags:
     """
 
     out: Path = Path("checkpoints")
-    stage: ChatStage = None
+    stage: StageFlag = None
     prompt: OptionalText = None
     temperature: float = 0.3
     top_k: int = 0

@@ -11,6 +11,11 @@ from scratchgpt.kernels.runtime.threads import default_threads
 
 Kernels = Annotated[Literal["numba", "numpy"] | None, tyro.conf.arg(metavar="{numba,numpy}", help_behavior_hint="")]
 Threads = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+StageFlag = Annotated[
+    Literal["pretrain", "sft", "rlhf", "rlvf"] | None,
+    tyro.conf.arg(metavar="{pretrain,sft,rlhf,rlvf}", help_behavior_hint=""),
+]
+"""A flag that names the stage of a model that writes; None leaves the choice to the command."""
 
 
 def set_kernels(backend: str | None, threads: int | None) -> None:

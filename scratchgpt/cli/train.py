@@ -17,10 +17,11 @@ from scratchgpt import kernels
 from scratchgpt.cli.flags import given, hyperparameter_fields, parse_flags, with_hyperparameters
 from scratchgpt.cli.guarded import guarded
 from scratchgpt.cli.machine_flags import Kernels, Threads, set_kernels
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.models.huggingface import read_config
 from scratchgpt.runs import pipeline
-from scratchgpt.runs.presets import get_preset
+from scratchgpt.stages.presets import get_preset
 from scratchgpt.training.checkpoints import STAGES, is_finished, stage_directory
 
 DATA_PATHS = (
@@ -135,16 +136,16 @@ def _train(argv: Sequence[str]) -> None:
     set_kernels(run.kernels, run.threads)
     kernels.set_precision(run.precision)
 
-    data = {name: getattr(run, name) for name in DATA_PATHS}
+    paths = {name: getattr(run, name) for name in DATA_PATHS}
+    data = DataSources(**paths, running_text=preset.running_text, seed=run.seed)
     plan = pipeline.Plan(
         stages=stages,
         preset=preset,
         tokenizer=run.tokenizer,
         out=run.out,
         base=run.base,
-        seed=run.seed,
         resume=run.resume,
-        **data,
+        data=data,
     )
     action = pipeline.profile if run.profile else pipeline.run
     action(plan, Console())

@@ -20,7 +20,7 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.autograd.watch import Call, Observer, watch
 from scratchgpt.errors import UserError
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.training.loop import StageRun
+from scratchgpt.training.trainer import Trainer
 
 WARM_UP = 3
 """Steps before the measured ones: the first compiles the kernels, the next fill the caches."""
@@ -96,7 +96,7 @@ class Profile(Observer):
         return self.tokens / self.seconds
 
 
-def profile_steps(run: StageRun, steps: int = STEPS, warm_up: int = WARM_UP) -> Profile:
+def profile_steps(run: Trainer, steps: int = STEPS, warm_up: int = WARM_UP) -> Profile:
     """Make ``warm_up`` steps of a stage, then ``steps`` more, measured.
 
     Raises:

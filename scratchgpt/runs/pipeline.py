@@ -34,6 +34,7 @@ from scratchgpt.stages.rlvf import RLVFTrainer
 from scratchgpt.stages.sft import SFTTrainer
 from scratchgpt.tokenizer import BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer, render_chat
 from scratchgpt.training.checkpoints import (
+    PREDECESSORS,
     STAGES,
     check_vocabulary,
     is_finished,
@@ -43,7 +44,8 @@ from scratchgpt.training.checkpoints import (
     stage_directory,
 )
 from scratchgpt.training.history import History
-from scratchgpt.training.loop import StageRun, run_stage
+from scratchgpt.training.loop import run_stage
+from scratchgpt.training.trainer import Trainer
 
 MAX_TOKEN_LENGTH = 12
 """Bytes of the longest token: four Han characters, as long as nearly all Chinese words and idioms are."""
@@ -60,7 +62,7 @@ def run(plan: Plan, console: Console) -> None:
     """
     _say_how(console)
     for read in {read for stage in plan.stages for read in DATA_OF_STAGE[stage]}:
-        read(plan)  # whatever is wrong with a file is said before hours are spent on the others
+        read(plan.data)  # whatever is wrong with a file is said before hours are spent on the others
     runners = {"pretrain": _pretrain, "sft": _sft, "reward": _reward, "rlhf": _rlhf, "rlvf": _rlvf}
     for stage in STAGES:
         if stage not in plan.stages:
@@ -120,7 +122,7 @@ def _say_how(console: Console) -> None:
 
 # -- the stages -----------------------------------------------------------------------------------------------
 def _pretrainer(plan: Plan, console: Console) -> Pretrainer:
-    documents, heldout = plan.documents()
+    documents, heldout = plan.data.documents()
     tokenizer, config = _fresh_tokenizer(plan, documents, console)
     model = GPT(config, plan.seed)
     console.print(f"pretrain: {model.num_parameters():,} parameters, {sum(map(len, documents)):,} characters")
@@ -155,8 +157,8 @@ def _pretrain(plan: Plan, console: Console) -> StageResult:
 
 
 def _sft_trainer(plan: Plan, console: Console) -> SFTTrainer:
-    dialogues, heldout = plan.dialogues()
-    _, tasks = plan.tasks()
+    dialogues, heldout = plan.data.dialogues()
+    _, tasks = plan.data.tasks()
     model, tokenizer = _start(plan, "sft", console)
     trainer = SFTTrainer(model, tokenizer, model.config, plan.preset.sft, dialogues, heldout, tasks, plan.seed)
     if trainer.batches.too_long:
@@ -166,7 +168,7 @@ def _sft_trainer(plan: Plan, console: Console) -> SFTTrainer:
 
 
 def _sft(plan: Plan, console: Console) -> StageResult:
-    (_, heldout), (_, tasks) = plan.dialogues(), plan.tasks()
+    (_, heldout), (_, tasks) = plan.data.dialogues(), plan.data.tasks()
     trainer = _sft_trainer(plan, console)
     model, tokenizer, settings = trainer.model, trainer.tokenizer, trainer.settings
     prompts = list(dict.fromkeys(record["messages"][0]["content"] for record in heldout))[:SAMPLES]
@@ -191,7 +193,7 @@ def _sft(plan: Plan, console: Console) -> StageResult:
 
 
 def _reward_trainer(plan: Plan, console: Console) -> RewardModelTrainer:
-    pairs, heldout = plan.pairs()
+    pairs, heldout = plan.data.pairs()
     base, tokenizer = _start(plan, "reward", console)
     model = RewardModel.from_pretrained(base, seed=plan.seed)
     console.print(f"reward: {len(pairs):,} pairs")
@@ -199,7 +201,7 @@ def _reward_trainer(plan: Plan, console: Console) -> RewardModelTrainer:
 
 
 def _reward(plan: Plan, console: Console) -> StageResult:
-    _, heldout = plan.pairs()
+    _, heldout = plan.data.pairs()
     trainer = _reward_trainer(plan, console)
     model, tokenizer, settings = trainer.model, trainer.tokenizer, trainer.settings
     shown = [(r["prompt"], side, r[side]) for r in heldout[:SAMPLES] for side in ("chosen", "rejected")]
@@ -231,7 +233,7 @@ ANSWER_MEASURES = {
 
 
 def _ppo_trainer(plan: Plan, policy: GPT, tokenizer: Tokenizer) -> PPOTrainer:
-    pairs, heldout = plan.pairs()
+    pairs, heldout = plan.data.pairs()
     return PPOTrainer(
         policy,
         _load_reward_model(plan.out, tokenizer),
@@ -245,7 +247,7 @@ def _ppo_trainer(plan: Plan, policy: GPT, tokenizer: Tokenizer) -> PPOTrainer:
 
 
 def _rlhf(plan: Plan, console: Console) -> StageResult:
-    _, tasks = plan.tasks()
+    _, tasks = plan.data.tasks()
     policy, tokenizer = _start(plan, "rlhf", console)
     trainer = _ppo_trainer(plan, policy, tokenizer)
     asked, settings = trainer.heldout, plan.preset.rlhf
@@ -267,7 +269,7 @@ def _rlhf(plan: Plan, console: Console) -> StageResult:
 
 
 def _rlvf(plan: Plan, console: Console) -> StageResult:
-    tasks, heldout = plan.tasks()
+    tasks, heldout = plan.data.tasks()
     model, tokenizer = _start(plan, "rlvf", console)
     settings = plan.preset.rlvf
     trainer = RLVFTrainer(model, tokenizer, model.config, settings, tasks=tasks, heldout=heldout, seed=plan.seed)
@@ -302,15 +304,6 @@ def answer_judge(plan: Plan) -> PPOTrainer | None:
 
 
 # -- where a stage starts and what it leaves ------------------------------------------------------------------
-PREDECESSORS = {
-    "sft": ("pretrain",),
-    "reward": ("sft", "pretrain"),
-    "rlhf": ("sft", "pretrain"),
-    "rlvf": ("rlhf", "sft", "pretrain"),
-}
-"""The checkpoints a stage can start from, the best first."""
-
-
 def _start(plan: Plan, stage: str, console: Console) -> tuple[GPT, Tokenizer]:
     base = plan.base if stage == plan.stages[0] else None
     source = base or plan.out
@@ -325,13 +318,13 @@ def _start(plan: Plan, stage: str, console: Console) -> tuple[GPT, Tokenizer]:
         command = f"python train.py --stage sft --out {plan.out}"
         raise UserError(f"{stage}: there is no checkpoint in {plan.out} to start from; run: {command}")
     console.print("sft: no pretrained checkpoint, starts from random weights")
-    tokenizer, config = _fresh_tokenizer(plan, plan.documents()[0], console)
+    tokenizer, config = _fresh_tokenizer(plan, plan.data.documents()[0], console)
     return GPT(config, plan.seed), tokenizer
 
 
 def _fresh_tokenizer(plan: Plan, documents: Sequence[str], console: Console) -> tuple[Tokenizer, GPTConfig]:
     """A tokenizer made for the training texts of the first two stages, and the model config that fits it."""
-    dialogues = [] if plan.preset.running_text else plan.dialogues()[0]
+    dialogues = [] if plan.preset.running_text else plan.data.dialogues()[0]
     spoken = sorted({message["content"] for record in dialogues for message in record["messages"]})  # each turn once
     # The words of the chat format stand in every dialogue: as often here, so that they become one token each.
     roles = render_chat([{"role": role, "content": ""} for role in ("system", "user", "assistant")])
@@ -358,7 +351,7 @@ def _load_reward_model(out: Path, tokenizer: Tokenizer) -> RewardModel:
     return RewardModel.from_pretrained(directory)
 
 
-def _train(trainer: StageRun, plan: Plan, console: Console, settings: Any) -> History:
+def _train(trainer: Trainer, plan: Plan, console: Console, settings: Any) -> History:
     trainer.fingerprint = f"seed={plan.seed} precision={kernels.precision()} {settings}"
     return run_stage(trainer, plan.out, console, resume=plan.resume)
 

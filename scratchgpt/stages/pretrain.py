@@ -18,11 +18,11 @@ from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import cosine_schedule, total_steps
 from scratchgpt.tokenizer import EOS_ID, Tokenizer
 from scratchgpt.training.history import Metrics
-from scratchgpt.training.loop import StageRun
+from scratchgpt.training.trainer import Trainer
 from scratchgpt.training.update import language_model_step
 
 
-class Pretrainer(StageRun):
+class Pretrainer(Trainer):
     """Trains a GPT on documents.
 
     Args:

@@ -25,7 +25,7 @@ from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import Metrics
-from scratchgpt.training.loop import StageRun
+from scratchgpt.training.trainer import Trainer
 
 
 def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
     return -ag.log_softmax(pairs)[:, 0].mean()
 
 
-class RewardModelTrainer(StageRun):
+class RewardModelTrainer(Trainer):
     """Trains a reward model on preference pairs.
 
     Args:

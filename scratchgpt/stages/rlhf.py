@@ -56,7 +56,7 @@ from scratchgpt.stages.warning_signs import (
 )
 from scratchgpt.tokenizer import IM_END_ID, Tokenizer
 from scratchgpt.training.history import History, Metrics
-from scratchgpt.training.loop import StageRun
+from scratchgpt.training.trainer import Trainer
 
 STANDARD_PROMPTS = 256
 """Training prompts whose answers by the SFT policy set the scale of the reward."""
@@ -109,7 +109,7 @@ def response_values(model: RewardModel, rollouts: Rollouts, members: np.ndarray)
     return ag.getitem(ag.reshape(model.values(batch.input_ids), shape=(-1,)), index=batch.rows)
 
 
-class PPOTrainer(StageRun):
+class PPOTrainer(Trainer):
     """Trains a policy with PPO to please a reward model without straying far from where it began.
 
     Args:

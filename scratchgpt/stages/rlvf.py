@@ -45,7 +45,7 @@ from scratchgpt.stages.policy_gradient import (
 from scratchgpt.stages.warning_signs import entropy_collapse, kl_blow_up, reward_against_measure
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import History, Metrics
-from scratchgpt.training.loop import StageRun
+from scratchgpt.training.trainer import Trainer
 from scratchgpt.verify.verifiers import family_of, verifier_for
 
 PROGRESS_TASKS = 200
@@ -121,7 +121,7 @@ class SuccessRates:
         np.add.at(self.answered, kinds, correct.shape[1])
 
 
-class RLVFTrainer(StageRun):
+class RLVFTrainer(Trainer):
     """Trains a model to be right, on the word of a verifier.
 
     Args:

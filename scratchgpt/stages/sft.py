@@ -20,14 +20,14 @@ from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import Metrics
-from scratchgpt.training.loop import StageRun
+from scratchgpt.training.trainer import Trainer
 from scratchgpt.training.update import language_model_step
 
 PROGRESS_TASKS = 200
 """Held-out tasks that a measurement on the way looks at; the report looks at all."""
 
 
-class SFTTrainer(StageRun):
+class SFTTrainer(Trainer):
     """Trains a GPT on dialogues.
 
     Args:

@@ -29,6 +29,13 @@ STAGES = ("pretrain", "sft", "reward", "rlhf", "rlvf")
 STAGE_DIRECTORIES = {"pretrain": "pretrain", "sft": "sft", "reward": "reward_model", "rlhf": "rlhf", "rlvf": "rlvf"}
 CHAT_STAGES = ("rlvf", "rlhf", "sft", "pretrain")
 """The stages whose checkpoint can talk, most advanced first."""
+PREDECESSORS = {
+    "sft": ("pretrain",),
+    "reward": ("sft", "pretrain"),
+    "rlhf": ("sft", "pretrain"),
+    "rlvf": ("rlhf", "sft", "pretrain"),
+}
+"""The checkpoints a stage can start from, the best first."""
 
 
 def stage_directory(out: Path, stage: str) -> Path:

@@ -58,7 +58,7 @@ def read_history(log: Path) -> History:
     return history
 
 
-def _truncated_history(log: Path, steps: int) -> History:
+def history_until(log: Path, steps: int) -> History:
     """The log's lines up to ``steps``; what an interrupted run wrote after its last save is dropped."""
     kept = History()
     lines = []

@@ -1,6 +1,6 @@
 """The one training loop: progress, log, evaluation, samples, interruption and resuming.
 
-A stage says what one step is (:class:`StageRun`); the loop does everything around it. Because each step
+A stage says what one step is (:class:`Trainer`); the loop does everything around it. Because each step
 takes its randomness from (seed, stage, step), an interrupted run needs only its weights, its optimizers'
 moments and the number of the step to go on as if nothing had happened.
 """
@@ -21,63 +21,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from scratchgpt.errors import Interrupted, UserError
-from scratchgpt.nn.modules import Module
-from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.training.checkpoints import full_disk_is_a_user_error, partial_file
-from scratchgpt.training.history import History, Metrics, _truncated_history
-from scratchgpt.training.state import _load_partial, _save_partial
-
-
-class StageRun:
-    """One run of a stage: the state that is trained, and what a step, a measurement and a sample are.
-
-    Attributes:
-        name: the stage's name on the command line.
-        total_steps: how many steps make the run.
-        evaluate_every: steps between measurements.
-        modules, optimizers: everything that has to be saved to resume, by name.
-        fingerprint: the settings that must be the same when resuming.
-    """
-
-    name: str
-    total_steps: int
-    evaluate_every: int
-    fingerprint: str = ""
-
-    def __init__(self) -> None:
-        self.modules: dict[str, Module] = {}
-        self.optimizers: dict[str, AdamW] = {}
-
-    def step(self, index: int) -> Metrics:
-        """Make one update. The result holds "tokens" (worked on) and whatever else is worth a log line."""
-        raise NotImplementedError
-
-    def evaluate(self) -> Metrics:
-        """Measure on held-out data."""
-        raise NotImplementedError
-
-    def sample(self) -> str:
-        """A line of what the model writes at this point."""
-        raise NotImplementedError
-
-    def train(self) -> list[Metrics]:
-        """Make all steps, without log, progress bar or checkpoints; returns their metrics."""
-        return [self.step(index) for index in range(self.total_steps)]
-
-    def warning_signs(self, history: History) -> dict[str, str]:
-        """What goes wrong in the run so far, a name and one line for each sign: nothing unless a stage looks."""
-        return {}
-
-    def extra_arrays(self) -> dict[str, np.ndarray]:
-        """Further state to save: none unless a stage has some."""
-        return {}
-
-    def load_extra_arrays(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take back what :meth:`extra_arrays` gave."""
+from scratchgpt.training.history import History, Metrics, history_until
+from scratchgpt.training.state import load_state, save_state
+from scratchgpt.training.trainer import Trainer
 
 
 def run_stage(
-    run: StageRun, out: Path, console: Console, resume: bool = False, save_every_seconds: float = 60
+    trainer: Trainer, out: Path, console: Console, resume: bool = False, save_every_seconds: float = 60
 ) -> History:
     """Run (or go on with) a stage to its end.
 
@@ -88,56 +39,56 @@ def run_stage(
         Interrupted: after Ctrl-C, once the state is saved.
         UserError: if the state to resume from belongs to other settings, the run diverged, or the disk is full.
     """
-    partial = partial_file(out, run.name)
-    start = _load_partial(run, partial) if resume and partial.is_file() else 0
-    log = out / "logs" / f"{run.name}.jsonl"
-    history = _truncated_history(log, start)
+    partial = partial_file(out, trainer.name)
+    start = load_state(trainer, partial) if resume and partial.is_file() else 0
+    log = out / "logs" / f"{trainer.name}.jsonl"
+    history = history_until(log, start)
     saved_at = time.monotonic()
     with full_disk_is_a_user_error(log), log.open("a", encoding="utf-8") as file, _stop_on_interrupt() as stop:
         if start == 0:
-            _measure(run, 0, history, file, console)
-        with _progress(run.name, console) as progress:
-            bar = progress.add_task(run.name, total=run.total_steps, completed=start, status="")
-            for index in range(start, run.total_steps):
+            _measure(trainer, 0, history, file, console)
+        with _progress(trainer.name, console) as progress:
+            bar = progress.add_task(trainer.name, total=trainer.total_steps, completed=start, status="")
+            for index in range(start, trainer.total_steps):
                 began = time.perf_counter()
                 try:
-                    metrics = run.step(index)
+                    metrics = trainer.step(index)
                 except FloatingPointError as error:
-                    raise UserError(f"{run.name}, step {index + 1}: {error}") from None
+                    raise UserError(f"{trainer.name}, step {index + 1}: {error}") from None
                 metrics["seconds"] = time.perf_counter() - began
                 _write(file, history, {"kind": "step", "step": index + 1, **metrics})
                 progress.update(bar, advance=1, status=_status(metrics, history))
                 done = index + 1
-                if done % run.evaluate_every == 0 or done == run.total_steps:
-                    _measure(run, done, history, file, console)
-                _warn(run, done, history, file, console)
-                if stop.requested and done < run.total_steps:
-                    _save_partial(run, partial, done)
-                    raise Interrupted(run.name, done)
+                if done % trainer.evaluate_every == 0 or done == trainer.total_steps:
+                    _measure(trainer, done, history, file, console)
+                _warn(trainer, done, history, file, console)
+                if stop.requested and done < trainer.total_steps:
+                    save_state(trainer, partial, done)
+                    raise Interrupted(trainer.name, done)
                 if time.monotonic() - saved_at > save_every_seconds:
-                    _save_partial(run, partial, done)
+                    save_state(trainer, partial, done)
                     saved_at = time.monotonic()
     return history
 
 
-def _measure(run: StageRun, step: int, history: History, file: TextIO, console: Console) -> None:
-    measured = run.evaluate()
+def _measure(trainer: Trainer, step: int, history: History, file: TextIO, console: Console) -> None:
+    measured = trainer.evaluate()
     _write(file, history, {"kind": "evaluation", "step": step, **measured})
-    text = run.sample()
+    text = trainer.sample()
     _write(file, history, {"kind": "sample", "step": step, "text": text})
     shown = {name: value for name, value in measured.items() if "/" not in name and name != "items"}
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-    console.print(f"[bold]{run.name}[/] step {step}/{run.total_steps}  held out: {numbers}", highlight=False)
+    console.print(f"[bold]{trainer.name}[/] step {step}/{trainer.total_steps}  held out: {numbers}", highlight=False)
     console.print(f"    {text}", style="dim", markup=False, highlight=False)
 
 
-def _warn(run: StageRun, step: int, history: History, file: TextIO, console: Console) -> None:
+def _warn(trainer: Trainer, step: int, history: History, file: TextIO, console: Console) -> None:
     """Say and log every warning sign that shows for the first time."""
     told = {warning["sign"] for warning in history.warnings}
-    for sign, text in run.warning_signs(history).items():
+    for sign, text in trainer.warning_signs(history).items():
         if sign not in told:
             _write(file, history, {"kind": "warning", "step": step, "sign": sign, "text": text})
-            line = f"warning: {run.name} step {step}: {sign}: {text}"
+            line = f"warning: {trainer.name} step {step}: {sign}: {text}"
             console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 

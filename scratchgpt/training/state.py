@@ -8,20 +8,32 @@ import numpy as np
 
 from scratchgpt.errors import UserError
 from scratchgpt.training.checkpoints import read_arrays, write_arrays
-from scratchgpt.training.loop import StageRun
+from scratchgpt.training.trainer import Trainer
 
 
-def _save_partial(run: StageRun, path: Path, step: int) -> None:
-    arrays = {f"modules.{key}.{n}": p.data for key, module in run.modules.items() for n, p in module.named_parameters()}
-    for key, optimizer in run.optimizers.items():
+def save_state(trainer: Trainer, path: Path, step: int) -> None:
+    """Write everything that the trainer needs to go on after ``step``, in one step.
+
+    Raises:
+        UserError: if the disk is full or may not be written; an older state is unchanged then.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for key, module in trainer.modules.items():
+        arrays.update({f"modules.{key}.{n}": p.data for n, p in module.named_parameters()})
+    for key, optimizer in trainer.optimizers.items():
         arrays.update({f"optimizers.{key}.{n}": a for n, a in optimizer.state_arrays().items()})
-    arrays.update({f"extra.{n}": a for n, a in run.extra_arrays().items()})
-    write_arrays(path, arrays, {"step": str(step), "fingerprint": run.fingerprint})
+    arrays.update({f"extra.{n}": a for n, a in trainer.extra_arrays().items()})
+    write_arrays(path, arrays, {"step": str(step), "fingerprint": trainer.fingerprint})
 
 
-def _load_partial(run: StageRun, path: Path) -> int:
+def load_state(trainer: Trainer, path: Path) -> int:
+    """Put the trainer where :func:`save_state` left it; returns the step.
+
+    Raises:
+        UserError: if the file is damaged or was made with other settings.
+    """
     arrays, metadata = read_arrays(path)
-    if metadata.get("fingerprint") != run.fingerprint:
+    if metadata.get("fingerprint") != trainer.fingerprint:
         raise UserError(
             f"{path}: was made with other settings; resume with the flags it was started with, "
             "or leave out --resume to start the stage anew"
@@ -30,9 +42,9 @@ def _load_partial(run: StageRun, path: Path) -> int:
     def below(prefix: str) -> dict[str, np.ndarray]:
         return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
-    for key, module in run.modules.items():
+    for key, module in trainer.modules.items():
         module.load_state_dict(below(f"modules.{key}."))
-    for key, optimizer in run.optimizers.items():
+    for key, optimizer in trainer.optimizers.items():
         optimizer.load_state_arrays(below(f"optimizers.{key}."))
-    run.load_extra_arrays(below("extra."))
+    trainer.load_extra_arrays(below("extra."))
     return int(metadata["step"])

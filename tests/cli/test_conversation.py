@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from scratchgpt import cli, kernels
-from scratchgpt.cli import conversation as chat
-from scratchgpt.cli.conversation import CONTINUES, Conversation, answer_once, talk
+from scratchgpt import kernels
+from scratchgpt.cli.chat import chat
+from scratchgpt.cli.conversation import CONTINUES, NO_ANSWER, Conversation, answer_once, talk
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inference.text import TextGenerator
@@ -98,7 +98,7 @@ def test_a_dialogue_streams_answers_and_ignores_empty_lines(dialogue, conversati
 
 def test_an_answer_without_text_is_noted(dialogue, monkeypatch):
     monkeypatch.setattr(TextGenerator, "stream_chat", lambda self, messages, **kw: iter([]))
-    assert chat.NO_ANSWER in dialogue("你好")
+    assert NO_ANSWER in dialogue("你好")
 
 
 def test_a_prompt_longer_than_the_context_is_said_and_dropped(dialogue, conversation):
@@ -179,7 +179,7 @@ def test_a_pretrained_model_continues(out, capsys):
 # -- the command --------------------------------------------------------------------------------------------
 def test_one_answer_is_all_that_is_printed(out, capsys):
     settings = ["--stage", "sft", "--temperature", "0", "--max-length", "6"]
-    assert cli.chat(["--out", str(out), *settings, "--prompt", "你好"]) == 0
+    assert chat(["--out", str(out), *settings, "--prompt", "你好"]) == 0
     captured = capsys.readouterr()
     talker = Conversation(out, "sft", GREEDY, max_length=6)
     assert captured.out == "".join(talker.say("你好")) + "\n"
@@ -203,7 +203,7 @@ def test_one_answer_is_all_that_is_printed(out, capsys):
     ],
 )
 def test_mistakes_are_one_line(out, capsys, argv, fragment):
-    assert cli.chat(["--out", str(out), *argv]) == 2
+    assert chat(["--out", str(out), *argv]) == 2
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
     assert line.startswith("error: ") and fragment in line
@@ -211,7 +211,7 @@ def test_mistakes_are_one_line(out, capsys, argv, fragment):
 
 
 def test_no_checkpoint_names_the_command_that_makes_one(tmp_path, capsys):
-    assert cli.chat(["--out", str(tmp_path / "none")]) == 2
+    assert chat(["--out", str(tmp_path / "none")]) == 2
     assert "python train.py --stage all" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 

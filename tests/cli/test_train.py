@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 import safetensors.numpy
 
-from scratchgpt import cli, kernels
+from scratchgpt import kernels
+from scratchgpt.cli.chat import chat
 from scratchgpt.cli.flags import SECTIONS, STAGE_CONFIGS
+from scratchgpt.cli.train import DATA_PATHS, train
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import ContextWindowWarning, Interrupted, UserError
 from scratchgpt.kernels.runtime.threads import default_threads
 from scratchgpt.runs import curves, pipeline
-from scratchgpt.runs.presets import get_preset
+from scratchgpt.stages.presets import get_preset
 from tests.tiny import QUICK, files_in, save_checkpoint, write_data
 
 
@@ -40,7 +42,7 @@ def plan_for(monkeypatch, tmp_path):
     monkeypatch.setattr(pipeline, "run", lambda plan, console: plans.append(plan))
 
     def make(*argv: str) -> pipeline.Plan:
-        assert cli.train(["--out", str(tmp_path / "out"), *argv]) == 0
+        assert train(["--out", str(tmp_path / "out"), *argv]) == 0
         return plans[-1]
 
     return make
@@ -66,19 +68,19 @@ def test_no_flags_mean_all_stages_of_the_mini_preset(plan_for):
     plan = plan_for()
     assert plan.stages == ("pretrain", "sft", "reward", "rlhf", "rlvf")
     assert plan.preset == get_preset("mini")
-    assert (plan.tokenizer, plan.seed, plan.resume, plan.corpus) == ("bpe", 0, False, None)
+    assert (plan.tokenizer, plan.seed, plan.resume, plan.data.corpus) == ("bpe", 0, False, None)
 
 
 def test_general_flags_reach_the_plan(plan_for, tmp_path):
     paths = {}
-    for name in cli.DATA_PATHS:
+    for name in DATA_PATHS:
         paths[name] = tmp_path / name
         paths[name].write_text("x")
     data = [argument for name, path in paths.items() for argument in (f"--{name}", str(path))]
     plan = plan_for("--preset", "tiny", "--seed", "7", "--resume", "--tokenizer", "char", *data)
     assert plan.preset == get_preset("tiny")
     assert (plan.tokenizer, plan.seed, plan.resume) == ("char", 7, True)
-    assert {name: getattr(plan, name) for name in cli.DATA_PATHS} == paths
+    assert {name: getattr(plan.data, name) for name in DATA_PATHS} == paths
 
 
 def test_skipping_leaves_stages_out(plan_for):
@@ -122,7 +124,7 @@ def test_the_flags_of_the_documentation(plan_for):
 
 def test_every_setting_has_a_flag(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    assert cli.train(["--help"]) == 0
+    assert train(["--help"]) == 0
     shown = capsys.readouterr().out
     for section, config in SECTIONS.items():
         for field in dataclasses.fields(config):
@@ -135,8 +137,8 @@ def test_kernels_threads_and_precision_act_before_the_run(monkeypatch, tmp_path)
     seen, asked = [], []
     monkeypatch.setattr(pipeline, "run", lambda plan, console: seen.append((kernels.backend(), kernels.num_threads())))
     monkeypatch.setattr(kernels, "set_precision", asked.append)
-    assert cli.train(["--kernels", "numpy", "--threads", "1", "--precision", "float32", "--out", str(tmp_path)]) == 0
-    assert cli.train(["--kernels", "numpy", "--out", str(tmp_path)]) == 0
+    assert train(["--kernels", "numpy", "--threads", "1", "--precision", "float32", "--out", str(tmp_path)]) == 0
+    assert train(["--kernels", "numpy", "--out", str(tmp_path)]) == 0
     assert seen == [("numpy", 1), ("numpy", default_threads())]
     assert asked == ["float32", "auto"]
 
@@ -144,7 +146,7 @@ def test_kernels_threads_and_precision_act_before_the_run(monkeypatch, tmp_path)
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_bf16_on_a_cpu_without_it(mistake, monkeypatch, tmp_path, backend):
     monkeypatch.setattr(sys.modules["scratchgpt.kernels.runtime.precision"], "has_bf16", lambda: False)
-    line = mistake(cli.train, "--precision", "bf16", "--kernels", backend, "--out", tmp_path / "out")
+    line = mistake(train, "--precision", "bf16", "--kernels", backend, "--out", tmp_path / "out")
     assert "bf16" in line and "float32" in line
     assert files_in(tmp_path) == {}
 
@@ -181,19 +183,19 @@ def test_bf16_on_a_cpu_without_it(mistake, monkeypatch, tmp_path, backend):
 def test_wrong_flags(mistake, monkeypatch, tmp_path, argv, fragment):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pipeline, "run", lambda plan, console: pytest.fail("must not run"))
-    assert fragment in mistake(cli.train, *argv)
+    assert fragment in mistake(train, *argv)
     assert files_in(tmp_path) == {}
 
 
 def test_out_must_not_be_a_file(mistake, tmp_path):
     (tmp_path / "file").write_text("mine")
-    assert "is a file" in mistake(cli.train, "--out", tmp_path / "file")
+    assert "is a file" in mistake(train, "--out", tmp_path / "file")
     assert files_in(tmp_path) == {"file": b"mine"}
 
 
 def test_sizes_of_a_checkpoint_cannot_be_changed_by_flags(mistake, tmp_path):
     save_checkpoint(tmp_path, "pretrain")
-    line = mistake(cli.train, "--stage", "sft", "--out", tmp_path, "--emb-dim", "64")
+    line = mistake(train, "--stage", "sft", "--out", tmp_path, "--emb-dim", "64")
     assert "--emb-dim 64" in line and "has 32" in line
 
 
@@ -221,7 +223,7 @@ def test_bad_data_is_named_with_its_line_and_overwrites_nothing(mistake, tmp_pat
     bad = tmp_path / "bad.txt" if kind == "corpus" else tmp_path / "bad.json"
     bad.write_bytes(content)
     stage, flag = ("pretrain", "--corpus") if kind == "corpus" else (kind, f"--{kind}-data")
-    line = mistake(cli.train, "--kernels", "numpy", "--stage", stage, "--out", out, flag, bad)
+    line = mistake(train, "--kernels", "numpy", "--stage", stage, "--out", out, flag, bad)
     assert str(bad) in line and fragment in line
     assert files_in(out) == before
 
@@ -230,7 +232,7 @@ def test_bad_data_is_named_with_its_line_and_overwrites_nothing(mistake, tmp_pat
 @pytest.mark.parametrize("stage", ["reward", "rlhf", "rlvf"])
 def test_a_stage_without_its_predecessor_names_the_command(mistake, tmp_path, stage):
     data = write_data(tmp_path / "data")
-    line = mistake(cli.train, "--stage", stage, "--out", tmp_path / "out", "--kernels", "numpy", *data)
+    line = mistake(train, "--stage", stage, "--out", tmp_path / "out", "--kernels", "numpy", *data)
     assert "python train.py --stage" in line
 
 
@@ -241,8 +243,8 @@ def test_a_checkpoint_that_does_not_fit_its_tokenizer(mistake, tmp_path):
     vocab |= {chr(0x5000 + i): len(vocab) + i for i in range(50)}
     (directory / "tokenizer.json").write_text(json.dumps(config), encoding="utf-8")
     data = write_data(tmp_path / "data")
-    for command in (cli.chat, cli.train):
-        extra = ["--stage", "sft", *data] if command is cli.train else ["--prompt", "你好"]
+    for command in (chat, train):
+        extra = ["--stage", "sft", *data] if command is train else ["--prompt", "你好"]
         line = mistake(command, "--out", tmp_path / "out", "--kernels", "numpy", *extra)
         assert "the tokenizer has" in line and str(directory) in line
 
@@ -258,7 +260,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(mistake, monkeypatch, tmp_path):
 
     data = write_data(tmp_path / "data")
     monkeypatch.setattr(safetensors.numpy, "save_file", no_space)
-    line = mistake(cli.train, "--stage", "pretrain", "--out", out, *QUICK, "--epochs", "0.01", *data)
+    line = mistake(train, "--stage", "pretrain", "--out", out, *QUICK, "--epochs", "0.01", *data)
     assert "No space left" in line and "unchanged" in line
     assert files_in(old) == before
     assert not list(out.glob("*.writing"))
@@ -279,7 +281,7 @@ def test_what_goes_wrong_during_a_run_is_one_line(monkeypatch, capsys, tmp_path,
         raise raised
 
     monkeypatch.setattr(pipeline, "run", fail)
-    assert cli.train(["--out", str(tmp_path), "--preset", "tiny"]) == code
+    assert train(["--out", str(tmp_path), "--preset", "tiny"]) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert fragment in line
     if code == 130:
@@ -291,14 +293,14 @@ def test_a_note_about_the_context_is_one_plain_line(monkeypatch, capsys, tmp_pat
         warnings.warn("forgotten", ContextWindowWarning, stacklevel=1)
 
     monkeypatch.setattr(pipeline, "run", forgetful)
-    assert cli.train(["--out", str(tmp_path)]) == 0
+    assert train(["--out", str(tmp_path)]) == 0
     assert capsys.readouterr().err.strip() == "note: forgotten"
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch, tmp_path):
     monkeypatch.setattr(pipeline, "run", lambda plan, console: {}["a bug"])
     with pytest.raises(KeyError):
-        cli.train(["--out", str(tmp_path)])
+        train(["--out", str(tmp_path)])
 
 
 def test_the_scripts_hand_over_the_exit_code(tmp_path):
@@ -317,7 +319,7 @@ def test_a_profile_shows_the_first_stage_and_writes_nothing(capsys, tmp_path):
     before = files_in(tmp_path)
     flags = ["--out", str(tmp_path / "out"), *QUICK, "--batch-size", "4", *data, "--tokenizer", "char"]
     for stage, extra in (("pretrain", []), ("sft", ["--stage", "sft"])):
-        assert cli.train([*flags, *extra, "--profile", "--precision", "float32", "--threads", "1"]) == 0
+        assert train([*flags, *extra, "--profile", "--precision", "float32", "--threads", "1"]) == 0
         shown = " ".join(capsys.readouterr().out.split())
         assert f"One step of {stage}, batch 4" in shown
         assert "2 layers, 32 channels, 2 heads, context 64" in shown and "float32, threads: 1" in shown
@@ -330,14 +332,14 @@ def test_a_profile_of_the_reward_model(capsys, tmp_path):
     save_checkpoint(tmp_path / "out", "sft")
     before, data = files_in(tmp_path / "out"), write_data(tmp_path / "data")
     flags = ["--out", str(tmp_path / "out"), "--kernels", "numpy", "--reward.batch-size", "4", *data]
-    assert cli.train(["--stage", "reward", *flags, "--profile"]) == 0, capsys.readouterr().err
+    assert train(["--stage", "reward", *flags, "--profile"]) == 0, capsys.readouterr().err
     assert "One step of reward, batch 4" in capsys.readouterr().out
     assert files_in(tmp_path / "out") == before
 
 
 @pytest.mark.parametrize("stage", ["rlhf", "rlvf"])
 def test_a_profile_of_reinforcement_learning_is_refused(mistake, tmp_path, stage):
-    assert f"not {stage}" in mistake(cli.train, "--stage", stage, "--profile", "--out", tmp_path)
+    assert f"not {stage}" in mistake(train, "--stage", stage, "--profile", "--out", tmp_path)
 
 
 # -- the whole ----------------------------------------------------------------------------------------------
@@ -345,9 +347,9 @@ def test_two_stages_then_an_answer(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path: path.touch())  # slow, and tested elsewhere
     out, data = tmp_path / "out", write_data(tmp_path / "data")
     short = ["--out", str(out), *QUICK, "--batch-size", "4", "--epochs", "0.05", *data, "--tokenizer", "char"]
-    assert cli.train([*short, "--skip-reward", "--skip-rlhf", "--skip-rlvf"]) == 0, capsys.readouterr().err
+    assert train([*short, "--skip-reward", "--skip-rlhf", "--skip-rlvf"]) == 0, capsys.readouterr().err
     assert {row["stage"] for row in json.loads((out / "report.json").read_text())} == {"pretrain", "sft"}
     capsys.readouterr()
-    assert cli.chat(["--out", str(out), "--kernels", "numpy", "--prompt", "小猫住在哪里？", "--max_length", "5"]) == 0
+    assert chat(["--out", str(out), "--kernels", "numpy", "--prompt", "小猫住在哪里？", "--max_length", "5"]) == 0
     captured = capsys.readouterr()
     assert captured.out.strip() and captured.err == ""

@@ -49,7 +49,7 @@ def test_tasks_are_counted_by_family(
         {"type": "math", "prompt": "c", "expected_answer": "6"},
     ]
     answers = [Answer("答案是4。", True), Answer("答案是4。", True), Answer("答案是6。", True)]
-    monkeypatch.setattr("scratchgpt.evaluation.answering.answer_prompts", lambda *_: answers)
+    monkeypatch.setattr("scratchgpt.evaluation.measures.answer_prompts", lambda *_: answers)
     result = task_accuracy(GPT(tiny_config), char_tokenizer, tasks)
     assert result["accuracy"] == pytest.approx(2 / 3) and result["items"] == 3
     assert result["accuracy/addition"] == 0.5 and result["items/addition"] == 2

@@ -7,7 +7,7 @@ import pytest
 
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import ContextWindowWarning, UserError
-from scratchgpt.inference import generate
+from scratchgpt.inference import text
 from scratchgpt.inference.beam_search import beam_search
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.inference.text import TextGenerator
@@ -124,7 +124,7 @@ def test_chat_answers_the_dialogue(generator, tokenizer, asked):
 
 
 def test_a_long_dialogue_loses_its_oldest_turns_and_says_so_once(generator, tokenizer, asked):
-    generate._note_dropped_turns.cache_clear()
+    text._note_dropped_turns.cache_clear()
     system = {"role": "system", "content": "好"}
     turns = [{"role": ("user", "assistant")[i % 2], "content": f"{i}今天天气很好"} for i in range(11)]
     with warnings.catch_warnings(record=True) as caught:

@@ -142,7 +142,7 @@ def test_operations_of_ones_own_and_numbered_arguments() -> None:
         del ag.OPERATIONS["twice"]
     step = recording.step("twice")
     assert step.equations is None and step.module == "" and step.source.text == "def twice(x: np.ndarray):"
-    assert step.caller.path == "tests/test_recorder.py" and "twice(x)" in step.caller.text
+    assert step.caller.path == "tests/inside/test_recorder.py" and "twice(x)" in step.caller.text
     names = [argument.name for argument in recording.step("concatenate").arguments]
     assert names == ["arrays[0]", "arrays[1]"]
     assert [a.origin for a in recording.step("concatenate").arguments] == [0, 1]

@@ -24,9 +24,11 @@ from scratchgpt.config import (
     RLVFConfig,
     SFTConfig,
 )
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.runs.pipeline import Plan, run
+from scratchgpt.runs.pipeline import run
+from scratchgpt.runs.plan import Plan
 from scratchgpt.runs.report import load_results
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.training.checkpoints import STAGE_DIRECTORIES, STAGES, load_model
@@ -56,10 +58,7 @@ def plan(tmp_path: Path, dialogues: list, pairs: list) -> Plan:
         {"type": "math", "prompt": f"{i}+1等于几？", "expected_answer": str(i + 1), "family": "addition"}
         for i in range(12)
     ]
-    return Plan(
-        stages=STAGES,
-        preset=PRESET,
-        out=tmp_path / "out",
+    data = DataSources(
         corpus=corpus,
         sft_data=write("sft.json", dialogues * 2),
         sft_heldout=write("sft_heldout.json", [{**dialogues[0], "rubric": {"must": [["你好"]]}}]),
@@ -68,6 +67,7 @@ def plan(tmp_path: Path, dialogues: list, pairs: list) -> Plan:
         rlvf_data=write("rlvf.json", tasks[:8]),
         rlvf_heldout=write("rlvf_heldout.json", tasks[8:]),
     )
+    return Plan(stages=STAGES, preset=PRESET, out=tmp_path / "out", data=data)
 
 
 def quiet() -> Console:

@@ -12,7 +12,7 @@ from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages.policy_gradient import Rollouts, encode_prompt, sample_responses
 from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, value_model_from
 from scratchgpt.tokenizer import IM_END_ID, IM_START_ID, CharTokenizer
-from scratchgpt.training.state import _load_partial, _save_partial
+from scratchgpt.training.state import load_state, save_state
 from tests.stages.test_policy_gradient import tiny_policy, tiny_tokenizer
 
 SETTINGS = RLHFConfig(
@@ -192,9 +192,9 @@ def test_resuming_gives_bitwise_the_same_run(tmp_path):
     first = make_trainer()
     for index in range(2):
         first.step(index)
-    _save_partial(first, tmp_path / "partial.safetensors", 2)
+    save_state(first, tmp_path / "partial.safetensors", 2)
     second = make_trainer()
-    assert _load_partial(second, tmp_path / "partial.safetensors") == 2
+    assert load_state(second, tmp_path / "partial.safetensors") == 2
     assert [second.step(index) for index in range(2, 4)] == expected[2:]
     for name, array in second.policy.state_dict().items():
         np.testing.assert_array_equal(array, whole.policy.state_dict()[name])

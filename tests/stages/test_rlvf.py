@@ -9,7 +9,7 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLVFConfig
 from scratchgpt.errors import UserError
 from scratchgpt.stages.rlvf import RLVFTrainer, SuccessRates, group_advantages, grpo_token_loss
-from scratchgpt.training.state import _load_partial, _save_partial
+from scratchgpt.training.state import load_state, save_state
 from tests.stages.test_policy_gradient import tiny_policy, tiny_tokenizer
 
 TASKS = [
@@ -129,9 +129,9 @@ def test_resuming_gives_bitwise_the_same_run(tmp_path):
     first = make_trainer()
     for index in range(2):
         first.step(index)
-    _save_partial(first, tmp_path / "partial.safetensors", 2)
+    save_state(first, tmp_path / "partial.safetensors", 2)
     second = make_trainer()
-    assert _load_partial(second, tmp_path / "partial.safetensors") == 2
+    assert load_state(second, tmp_path / "partial.safetensors") == 2
     assert [second.step(index) for index in range(2, 4)] == expected[2:]
     for name, array in second.model.state_dict().items():
         np.testing.assert_array_equal(array, whole.model.state_dict()[name])

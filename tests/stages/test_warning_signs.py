@@ -24,7 +24,8 @@ from scratchgpt.stages.warning_signs import (
     reward_far_from_reference,
 )
 from scratchgpt.training.history import History, Metrics
-from scratchgpt.training.loop import StageRun, run_stage
+from scratchgpt.training.loop import run_stage
+from scratchgpt.training.trainer import Trainer
 
 
 def steps(reward: list[float], kl: list[float], entropy: list[float]) -> list[dict[str, float]]:
@@ -57,9 +58,9 @@ def first_step(sign, records: list[dict[str, float]]) -> int | None:
     return next((end for end in range(1, len(records) + 1) if sign(records[:end])), None)
 
 
-def signs_of(trainer: type[StageRun], records: list[dict[str, float]], evaluations: list[dict]) -> list[set[str]]:
+def signs_of(trainer: type[Trainer], records: list[dict[str, float]], evaluations: list[dict]) -> list[set[str]]:
     """The names of the signs that a trainer reports after each iteration; measured every five, as in the runs."""
-    run: StageRun = trainer.__new__(trainer)
+    run: Trainer = trainer.__new__(trainer)
     return [
         set(run.warning_signs(History(steps=records[:end], evaluations=evaluations[: 1 + end // 5])))
         for end in range(len(records) + 1)
@@ -151,7 +152,7 @@ def test_limits_stand_between_the_runs() -> None:
 
 
 # -- during a run -------------------------------------------------------------------------------------------
-class Replay(StageRun):
+class Replay(Trainer):
     """A run whose metrics are those of the hacked run."""
 
     name = "rlhf"

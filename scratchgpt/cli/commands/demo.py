@@ -24,13 +24,13 @@ from scratchgpt.cli.commands.terminal_plot import plot
 from scratchgpt.cli.commands.tokenize import coloured
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets.records import read_corpus
+from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
 from scratchgpt.inside.bilingual import Language, Text
 from scratchgpt.inside.recorder import Recording, record
 from scratchgpt.inside.token_display import readable, tokens_of, whole_text_ids
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.runs.plan import DATA
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.tokenizer import BPETokenizer
 from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID

@@ -1,6 +1,6 @@
 """``python -m scratchgpt evaluate``: what any checkpoint is worth on held-out data.
 
-Every measure is one that the stages report too (``evaluate.py``), and BLEU besides.
+Every measure is one that the stages report too (``evaluation/measures.py``), and BLEU besides.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from scratchgpt.cli.machine_flags import StageFlag
 from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.datasets.records import Record, read_corpus, read_dialogues, read_tasks
+from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation import bleu
 from scratchgpt.evaluation.answering import answer_prompts
@@ -29,9 +31,8 @@ from scratchgpt.evaluation.measures import (
     text_metrics,
 )
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.runs.checkpoint_choice import StageFlag, load_chosen
-from scratchgpt.runs.plan import DATA
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.checkpoint_choice import load_chosen
 
 Item = TypeVar("Item")
 HeldOut = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]

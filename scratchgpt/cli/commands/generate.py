@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from scratchgpt.cli.machine_flags import StageFlag
 from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
-from scratchgpt.runs.checkpoint_choice import StageFlag, load_chosen
+from scratchgpt.training.checkpoint_choice import load_chosen
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text as Styled
 
 from scratchgpt.datasets.records import read_corpus
+from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
 from scratchgpt.inside.bilingual import Language, Text
 from scratchgpt.inside.token_display import (
@@ -27,7 +28,6 @@ from scratchgpt.inside.token_display import (
     readable,
     tokens_of,
 )
-from scratchgpt.runs.plan import DATA
 from scratchgpt.tokenizer import BPETokenizer, Tokenizer, load_tokenizer
 from scratchgpt.training.checkpoints import CHAT_STAGES, is_finished, stage_directory
 

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
-from scratchgpt.runs.plan import Plan
-from scratchgpt.runs.presets import get_preset
-
-
-def project_plan() -> Plan:
-    """The project's own data."""
-    return Plan(stages=(), preset=get_preset("mini"), out=Path())
 
 
 def choose(records: Sequence[Record], number: int, stage: str) -> Record:

@@ -14,9 +14,10 @@ import numpy as np
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.reward_scores import score_sequences
 from scratchgpt.inside.source_lines import source_of
-from scratchgpt.inside.walkthrough.examples import choose, project_plan, starting_with
+from scratchgpt.inside.walkthrough.examples import choose, starting_with
 from scratchgpt.inside.walkthrough.labels import token_labels
 from scratchgpt.inside.walkthrough.numbers import in_brackets, significant
 from scratchgpt.inside.walkthrough.page import Page, labelled, token_table
@@ -26,8 +27,6 @@ from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.runs.pipeline import PREDECESSORS
-from scratchgpt.runs.presets import get_preset
 from scratchgpt.stages.policy_gradient import (
     PolicyUpdate,
     Rollouts,
@@ -42,8 +41,10 @@ from scratchgpt.stages.policy_gradient import (
     update_policy,
     whiten,
 )
+from scratchgpt.stages.presets import get_preset
 from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, response_values
 from scratchgpt.tokenizer import IM_END_ID, Tokenizer
+from scratchgpt.training.checkpoints import PREDECESSORS
 
 SETTINGS = dataclasses.replace(get_preset("mini").rlhf, batch_size=16, minibatch_size=8)
 """The settings of the default run with a batch small enough to watch."""
@@ -162,7 +163,7 @@ def ppo_pages(
     Raises:
         UserError: if there is no such example, a checkpoint is missing, or the prompt does not fit.
     """
-    pairs, _ = project_plan().pairs()
+    pairs, _ = DataSources().pairs()
     choose(pairs, example, "rlhf")
     prompts = [pairs[number]["prompt"] for number in starting_with(pairs, example, PROMPTS)]
     policy, reference, reward_model, tokenizer, where = _models(checkpoint, prompts, seed, speech)

@@ -9,11 +9,12 @@ import numpy as np
 
 from scratchgpt.autograd import no_grad
 from scratchgpt.datasets.batches import pad_sequences
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.inside.recorder import record
 from scratchgpt.inside.source_lines import source_of
-from scratchgpt.inside.walkthrough.examples import choose, project_plan, require_room
+from scratchgpt.inside.walkthrough.examples import choose, require_room
 from scratchgpt.inside.walkthrough.labels import token_labels
 from scratchgpt.inside.walkthrough.numbers import dot_product, in_brackets, significant
 from scratchgpt.inside.walkthrough.page import Page, labelled, page_of, table, token_table
@@ -35,7 +36,7 @@ def reward_pages(checkpoint: Path | None, example: int, seed: int, speech: Speec
     Raises:
         UserError: if there is no such example or no checkpoint of the stage, or the example does not fit.
     """
-    pairs, _ = project_plan().pairs()
+    pairs, _ = DataSources().pairs()
     pair = choose(pairs, example, "reward")
     run = stage_folder(checkpoint)
     say = speech.word

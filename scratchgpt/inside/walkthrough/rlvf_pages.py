@@ -12,8 +12,9 @@ from rich.text import Text
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLVFConfig
 from scratchgpt.datasets.records import Record
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.inside.source_lines import source_of
-from scratchgpt.inside.walkthrough.examples import choose, project_plan, starting_with
+from scratchgpt.inside.walkthrough.examples import choose, starting_with
 from scratchgpt.inside.walkthrough.labels import token_labels
 from scratchgpt.inside.walkthrough.numbers import in_brackets
 from scratchgpt.inside.walkthrough.page import Page, labelled, table, token_table
@@ -21,8 +22,6 @@ from scratchgpt.inside.walkthrough.subject import TRAINED_STEP, fresh_subject, l
 from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.runs.pipeline import PREDECESSORS
-from scratchgpt.runs.presets import get_preset
 from scratchgpt.stages.policy_gradient import (
     Rollouts,
     all_tokens,
@@ -33,8 +32,10 @@ from scratchgpt.stages.policy_gradient import (
     sample_responses,
     update_policy,
 )
+from scratchgpt.stages.presets import get_preset
 from scratchgpt.stages.rlvf import group_advantages, grpo_token_loss
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.checkpoints import PREDECESSORS
 from scratchgpt.verify.verifiers import verifier_for
 
 SETTINGS = get_preset("mini").rlvf
@@ -125,7 +126,7 @@ def rlvf_pages(
     Raises:
         UserError: if there is no such example or no checkpoint of the stage, or a prompt does not fit.
     """
-    tasks, _ = project_plan().tasks()
+    tasks, _ = DataSources().tasks()
     choose(tasks, example, "rlvf")
     numbers = starting_with(tasks, example, TASKS)
     tried = [tasks[number] for number in numbers]

@@ -11,9 +11,10 @@ from rich.text import Text
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
 from scratchgpt.datasets.batches import DialogueBatches, TokenBatch
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.inside.recorder import record
 from scratchgpt.inside.source_lines import source_of
-from scratchgpt.inside.walkthrough.examples import choose, project_plan, require_room
+from scratchgpt.inside.walkthrough.examples import choose, require_room
 from scratchgpt.inside.walkthrough.labels import token_labels
 from scratchgpt.inside.walkthrough.numbers import significant
 from scratchgpt.inside.walkthrough.page import Page, page_of, token_table
@@ -35,7 +36,7 @@ def sft_pages(checkpoint: Path | None, example: int, seed: int, speech: Speech) 
     Raises:
         UserError: if there is no such example or no checkpoint of the stage, or the example does not fit.
     """
-    dialogues, _ = project_plan().dialogues()
+    dialogues, _ = DataSources().dialogues()
     dialogue = choose(dialogues, example, "sft")
     run = stage_folder(checkpoint)
     if run is None:

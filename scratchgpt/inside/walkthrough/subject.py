@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scratchgpt.config import GPTConfig
+from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.huggingface import CONFIG_FILE
-from scratchgpt.runs.checkpoint_choice import load_chosen
-from scratchgpt.runs.plan import DATA
 from scratchgpt.tokenizer import CharTokenizer, Tokenizer
+from scratchgpt.training.checkpoint_choice import load_chosen
 from scratchgpt.training.checkpoints import CHAT_STAGES, is_finished, load_model, stage_directory
 
 DEFAULT_RUN = Path("checkpoints")

@@ -1,4 +1,4 @@
-"""``evaluate``: the rows are what evaluate.py measures, on the data that was named, and mistakes are one line."""
+"""``evaluate``: the rows are what evaluation/measures.py measures, on the data that was named, and mistakes are one line."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_dialogue_rows_cover_all_dialogues_and_the_questions_with_a_rubric(
     arguments: Arguments, data: HeldOutData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "scratchgpt.evaluation.answering.answer_prompts",
+        "scratchgpt.evaluation.measures.answer_prompts",
         lambda m, t, prompts: [Answer(f"{min(int(p[0]), 3)}只。", True) for p in prompts],
     )
     model, tokenizer = load_model(arguments.checkpoint, "sft")
@@ -83,7 +83,7 @@ def test_the_dialogue_rows_cover_all_dialogues_and_the_questions_with_a_rubric(
 
 def test_the_task_rows_are_by_family(arguments: Arguments, data: HeldOutData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "scratchgpt.evaluation.answering.answer_prompts", lambda m, t, prompts: [Answer("答案是1", True) for _ in prompts]
+        "scratchgpt.evaluation.measures.answer_prompts", lambda m, t, prompts: [Answer("答案是1", True) for _ in prompts]
     )
     model, tokenizer = load_model(arguments.checkpoint, "sft")
     rows = [(row.measure, row.value, row.items) for row in task_rows(model, tokenizer, data)]

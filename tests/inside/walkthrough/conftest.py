@@ -11,11 +11,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from scratchgpt import kernels
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.inside.walkthrough import ppo_pages, reward_pages, rlvf_pages, sft_pages
 from scratchgpt.inside.walkthrough.page import Page, show_pages
 from scratchgpt.inside.walkthrough.texts import Speech
-from scratchgpt.runs.plan import Plan
-from scratchgpt.runs.presets import get_preset
 from tests.tiny import write_data
 
 
@@ -34,17 +33,17 @@ def no_checkpoint_of_mine(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def small_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+def small_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataSources:
     """The stages' example data are these, not the project's."""
     flags = write_data(tmp_path / "data")
     data = {
         name.removeprefix("--").replace("-", "_"): Path(path)
         for name, path in zip(flags[::2], flags[1::2], strict=True)
     }
-    plan = Plan(stages=(), preset=get_preset("tiny"), out=tmp_path, **data)
+    sources = DataSources(**data)
     for module in (sft_pages, reward_pages, ppo_pages, rlvf_pages):
-        monkeypatch.setattr(module, "project_plan", lambda: plan)
-    return plan
+        monkeypatch.setattr(module, "DataSources", lambda: sources)
+    return sources
 
 
 def printed(pages: list[Page], language: str = "zh", width: int = 80) -> str:

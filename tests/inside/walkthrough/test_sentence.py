@@ -10,10 +10,10 @@ import pytest
 
 from scratchgpt.autograd import no_grad
 from scratchgpt.autograd.watch import observers
+from scratchgpt.cli.commands.walkthrough import Arguments, pages_of, run
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inside.walkthrough import subject as subject_module
-from scratchgpt.inside.walkthrough.command import Arguments, pages_of, run
 from scratchgpt.inside.walkthrough.page import Page
 from scratchgpt.inside.walkthrough.sentence import walk_sentence
 from scratchgpt.inside.walkthrough.subject import Subject, fresh_subject, load_subject

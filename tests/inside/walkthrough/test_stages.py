@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from scratchgpt import autograd as ag
+from scratchgpt.cli.commands.walkthrough import Arguments, pages_of
 from scratchgpt.config import RLVFConfig
 from scratchgpt.datasets.batches import pad_sequences
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.reward_scores import encode_answer
 from scratchgpt.inside.walkthrough import ppo_pages, rlvf_pages
-from scratchgpt.inside.walkthrough.command import Arguments, pages_of
 from scratchgpt.inside.walkthrough.examples import starting_with
 from scratchgpt.inside.walkthrough.page import Page
 from scratchgpt.inside.walkthrough.subject import fresh_subject
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.runs.plan import Plan
 from scratchgpt.stages import rlhf
 from scratchgpt.stages.policy_gradient import Rollouts
 from scratchgpt.tokenizer import IM_END_ID, encode_chat_with_mask, load_tokenizer
@@ -62,7 +62,7 @@ def pages(stage: str, **flags: object) -> list[Page]:
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize(("language", "width"), [("zh", 80), ("en", 120)])
-def test_every_stage_on_a_finished_run(stage, language, width, small_data: Plan, finished_run: Path) -> None:
+def test_every_stage_on_a_finished_run(stage, language, width, small_data: DataSources, finished_run: Path) -> None:
     before = files_in(finished_run)
     text = printed(pages(stage, checkpoint=finished_run, lang=language, example=3), language, width)
     assert len(re.findall(rf"^\d+/{STAGES[stage]}  ", text, re.MULTILINE)) == STAGES[stage]
@@ -72,16 +72,16 @@ def test_every_stage_on_a_finished_run(stage, language, width, small_data: Plan,
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_on_a_fresh_model(stage: str, small_data: Plan) -> None:
+def test_every_stage_on_a_fresh_model(stage: str, small_data: DataSources) -> None:
     assert "新建的小模型" in printed(pages(stage)).replace("\n", "")
 
 
-def test_another_name_of_ppo(small_data: Plan) -> None:
+def test_another_name_of_ppo(small_data: DataSources) -> None:
     assert printed(pages("rlhf")) == printed(pages("ppo"))
 
 
 # -- sft ----------------------------------------------------------------------------------------------------
-def test_sft_shows_the_loss_of_every_token_before_and_after(small_data: Plan, finished_run: Path) -> None:
+def test_sft_shows_the_loss_of_every_token_before_and_after(small_data: DataSources, finished_run: Path) -> None:
     text = printed(pages("sft", checkpoint=finished_run, example=2), width=120)
     tokenizer = load_tokenizer(finished_run / "sft")
     ids, mask = encode_chat_with_mask(tokenizer, small_data.dialogues()[0][2]["messages"])
@@ -104,7 +104,7 @@ def test_sft_shows_the_loss_of_every_token_before_and_after(small_data: Plan, fi
 
 
 # -- reward -------------------------------------------------------------------------------------------------
-def test_reward_shows_scores_margin_and_gradient(small_data: Plan, finished_run: Path) -> None:
+def test_reward_shows_scores_margin_and_gradient(small_data: DataSources, finished_run: Path) -> None:
     text = printed(pages("reward", checkpoint=finished_run, lang="en"), "en", 120)
     directory = stage_directory(finished_run, "reward")
     model, tokenizer = RewardModel.from_pretrained(directory).eval(), load_tokenizer(directory)
@@ -155,7 +155,7 @@ def test_updates_stop_where_the_trainers_would() -> None:
     assert [update.applied for update in found.updates] == [True, False]
 
 
-def test_ppo_shows_rewards_advantages_and_ratios_that_fit_together(small_data: Plan, finished_run: Path) -> None:
+def test_ppo_shows_rewards_advantages_and_ratios_that_fit_together(small_data: DataSources, finished_run: Path) -> None:
     text = printed(pages("ppo", checkpoint=finished_run, lang="en"), "en", 120)
     number = r"(-?[\d.]+(?:e-\d+)?)"
     rewards = np.array(
@@ -195,11 +195,11 @@ def test_a_group_is_verified_and_its_advantages_add_up_to_nothing(monkeypatch: p
     assert moved[0] > 0 > moved[1]
 
 
-def test_a_group_without_difference_says_that_it_teaches_nothing(small_data: Plan, finished_run: Path) -> None:
+def test_a_group_without_difference_says_that_it_teaches_nothing(small_data: DataSources, finished_run: Path) -> None:
     assert "什么也教不了" in printed(pages("rlvf", checkpoint=finished_run)).replace("\n", "")
 
 
-def test_a_task_that_was_passed_over_is_said(small_data: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_was_passed_over_is_said(small_data: DataSources, monkeypatch: pytest.MonkeyPatch) -> None:
     real = rlvf_pages.learn_from_group
     monkeypatch.setattr(
         rlvf_pages, "learn_from_group", lambda *arguments: dataclasses.replace(real(*arguments), number=1)
@@ -217,20 +217,20 @@ def test_examples_from_a_number_on_have_different_prompts() -> None:
 @pytest.mark.parametrize(
     ("stage", "place"), [("sft", "sft"), ("reward", "reward_model"), ("ppo", "rlhf"), ("rlvf", "rlvf")]
 )
-def test_a_run_without_the_stage_names_the_command(stage: str, place: str, small_data: Plan, tmp_path: Path) -> None:
+def test_a_run_without_the_stage_names_the_command(stage: str, place: str, small_data: DataSources, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "run", "pretrain")
     with pytest.raises(UserError, match=rf"{place}: no checkpoint here yet; make one with: python train.py --stage"):
         pages(stage, checkpoint=tmp_path / "run")
 
 
-def test_ppo_needs_the_reward_model_too(small_data: Plan, tmp_path: Path) -> None:
+def test_ppo_needs_the_reward_model_too(small_data: DataSources, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "run", "rlhf")
     with pytest.raises(UserError, match="reward_model: no checkpoint here yet"):
         pages("ppo", checkpoint=tmp_path / "run")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_one_models_folder_is_no_run(stage: str, small_data: Plan, tmp_path: Path) -> None:
+def test_one_models_folder_is_no_run(stage: str, small_data: DataSources, tmp_path: Path) -> None:
     directory = save_checkpoint(tmp_path, "sft")
     with pytest.raises(UserError, match="is one model; --stage needs the folder of a run"):
         pages(stage, checkpoint=directory)
@@ -238,19 +238,19 @@ def test_one_models_folder_is_no_run(stage: str, small_data: Plan, tmp_path: Pat
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("number", [-1, 100_000])
-def test_an_example_that_does_not_exist(stage: str, number: int, small_data: Plan) -> None:
+def test_an_example_that_does_not_exist(stage: str, number: int, small_data: DataSources) -> None:
     with pytest.raises(UserError, match=rf"--example {number}: the training data of \w+ holds the examples 0 to \d+"):
         pages(stage, example=number)
 
 
 @pytest.mark.parametrize("stage", ["sft", "reward"])
-def test_an_example_that_does_not_fit(stage: str, small_data: Plan, finished_run: Path, monkeypatch) -> None:
+def test_an_example_that_does_not_fit(stage: str, small_data: DataSources, finished_run: Path, monkeypatch) -> None:
     long = "山" * 70
     records = {
         "dialogues": [{"messages": [{"role": "user", "content": long}, {"role": "assistant", "content": long}]}],
         "pairs": [{"prompt": long, "chosen": "好", "rejected": "坏"}],
     }
     for name, data in records.items():
-        monkeypatch.setattr(Plan, name, lambda self, data=data: (data, data))
+        monkeypatch.setattr(DataSources, name, lambda self, data=data: (data, data))
     with pytest.raises(UserError, match=r"--example 0: is \d+ tokens long, the model's context only 64"):
         pages(stage, checkpoint=finished_run)

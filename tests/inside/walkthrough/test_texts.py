@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scratchgpt.cli.commands import walkthrough as command
 from scratchgpt.inside import walkthrough
 from scratchgpt.inside.bilingual import Text
 from scratchgpt.inside.walkthrough.page_texts import PAGES
@@ -15,7 +16,7 @@ from scratchgpt.inside.walkthrough.texts import WORDS, Speech
 
 SOURCES = "".join(
     path.read_text(encoding="utf-8")
-    for path in Path(walkthrough.__file__).parent.glob("*.py")
+    for path in (*Path(walkthrough.__file__).parent.glob("*.py"), Path(command.__file__))
     if path.name not in ("texts.py", "page_texts.py")
 )
 BODIES = {key: page.body for key, page in PAGES.items()}

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
 
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.huggingface import CONFIG_FILE
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
 from scratchgpt.training.checkpoints import check_vocabulary, is_finished, load_model, most_advanced_stage
-
-StageFlag = Annotated[
-    Literal["pretrain", "sft", "rlhf", "rlvf"] | None,
-    tyro.conf.arg(metavar="{pretrain,sft,rlhf,rlvf}", help_behavior_hint=""),
-]
-"""A flag that names the stage of a model that writes; None leaves the choice to :func:`load_chosen`."""
 
 
 def load_chosen(checkpoint: Path, stage: str | None = None, plain_text: bool = False) -> tuple[GPT, Tokenizer, Path]:

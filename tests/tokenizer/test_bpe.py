@@ -19,7 +19,7 @@ from scratchgpt.tokenizer.split_pattern import SPLIT_PATTERN, compile_splitter
 
 SEEDED = settings(derandomize=True, deadline=None)
 
-PASSAGES = Path(__file__).parent.parent / "data" / "sources" / "passages"
+PASSAGES = Path(__file__).parent.parent.parent / "data" / "sources" / "passages"
 
 HARD_CHARACTERS = "的是一了 \n\t\r'stl12，。a\u3000\u0301😀"
 

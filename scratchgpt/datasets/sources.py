@@ -1,0 +1,109 @@
+"""The data a run reads: the user's own files, or the project's; and what is held out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scratchgpt.datasets.records import Record, read_corpus, read_dialogues, read_pairs, read_tasks, split_heldout
+from scratchgpt.errors import UserError
+
+DATA = Path(__file__).resolve().parent.parent.parent / "data"
+"""The project's own data."""
+HELDOUT_SHARE = 0.05
+"""Of a user's own data, where no held-out file is given."""
+RUNNING_TEXT_SHARE = 0.9
+"""Of a running text, its beginning, to train on."""
+
+
+@dataclass(frozen=True)
+class DataSources:
+    """Where the records of each kind come from; a path of None means the project's own data.
+
+    Attributes:
+        corpus, sft_data, reward_data, rlvf_data: texts, dialogues, preference pairs and tasks to train on.
+        corpus_heldout, sft_heldout, reward_heldout, rlvf_heldout: to measure on; None with data of the user's own means
+            that a part of it is held out.
+        running_text: the corpus is one text, whose end is held out, instead of documents.
+        seed: of the choice of what is held out.
+    """
+
+    corpus: Path | None = None
+    corpus_heldout: Path | None = None
+    sft_data: Path | None = None
+    sft_heldout: Path | None = None
+    reward_data: Path | None = None
+    reward_heldout: Path | None = None
+    rlvf_data: Path | None = None
+    rlvf_heldout: Path | None = None
+    running_text: bool = False
+    seed: int = 0
+
+    def documents(self) -> tuple[list[str], list[str]]:
+        """Texts to pretrain on, and held out."""
+        if self.running_text and self.corpus is not None:
+            return self._running_text(self.corpus)
+        return self._split(
+            read_corpus, self.corpus, self.corpus_heldout, "pretrain_data.txt", "pretrain_heldout.txt", str
+        )
+
+    def dialogues(self) -> tuple[list[Record], list[Record]]:
+        """SFT records; a user's own are split by what the dialogue opens with."""
+        return self._split(
+            read_dialogues,
+            self.sft_data,
+            self.sft_heldout,
+            "sft_data.json",
+            "sft_heldout.json",
+            lambda record: record["messages"][0]["content"],
+        )
+
+    def pairs(self) -> tuple[list[Record], list[Record]]:
+        """Preference pairs; a user's own are split by prompt."""
+        return self._split(
+            read_pairs,
+            self.reward_data,
+            self.reward_heldout,
+            "reward_data.json",
+            "reward_heldout.json",
+            lambda record: record["prompt"],
+        )
+
+    def tasks(self) -> tuple[list[Record], list[Record]]:
+        """Verifiable tasks; a user's own are split by prompt."""
+        return self._split(
+            read_tasks,
+            self.rlvf_data,
+            self.rlvf_heldout,
+            "rlvf_data.json",
+            "rlvf_heldout.json",
+            lambda record: record["prompt"],
+        )
+
+    def _running_text(self, corpus: Path) -> tuple[list[str], list[str]]:
+        """The corpus as one text, and its end: random documents of it would stand among those trained on."""
+        text = "\n\n".join(read_corpus(corpus))
+        if self.corpus_heldout is not None:
+            return [text], ["\n\n".join(read_corpus(self.corpus_heldout))]
+        end = int(RUNNING_TEXT_SHARE * len(text))
+        return [text[:end]], [text[end:]]
+
+    def _split(
+        self,
+        read: Callable[[Path], list[Any]],
+        own: Path | None,
+        own_heldout: Path | None,
+        default: str,
+        default_heldout: str,
+        key: Callable[[Any], str],
+    ) -> tuple[list[Any], list[Any]]:
+        if own is None:
+            return read(DATA / default), read(own_heldout or DATA / default_heldout)
+        if own_heldout is not None:
+            return read(own), read(own_heldout)
+        try:
+            return split_heldout(read(own), key, HELDOUT_SHARE, self.seed)
+        except UserError as error:
+            raise UserError(f"{own}: {error}") from None

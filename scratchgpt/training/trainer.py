@@ -1,0 +1,57 @@
+"""What a stage's trainer is: the state that is trained, and what a step, a measurement and a sample are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scratchgpt.nn.modules import Module
+from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.training.history import History, Metrics
+
+
+class Trainer:
+    """One run of a stage: the state that is trained, and what a step, a measurement and a sample are.
+
+    Attributes:
+        name: the stage's name on the command line.
+        total_steps: how many steps make the run.
+        evaluate_every: steps between measurements.
+        modules, optimizers: everything that has to be saved to resume, by name.
+        fingerprint: the settings that must be the same when resuming.
+    """
+
+    name: str
+    total_steps: int
+    evaluate_every: int
+    fingerprint: str = ""
+
+    def __init__(self) -> None:
+        self.modules: dict[str, Module] = {}
+        self.optimizers: dict[str, AdamW] = {}
+
+    def step(self, index: int) -> Metrics:
+        """Make one update. The result holds "tokens" (worked on) and whatever else is worth a log line."""
+        raise NotImplementedError
+
+    def evaluate(self) -> Metrics:
+        """Measure on held-out data."""
+        raise NotImplementedError
+
+    def sample(self) -> str:
+        """A line of what the model writes at this point."""
+        raise NotImplementedError
+
+    def train(self) -> list[Metrics]:
+        """Make all steps, without log, progress bar or checkpoints; returns their metrics."""
+        return [self.step(index) for index in range(self.total_steps)]
+
+    def warning_signs(self, history: History) -> dict[str, str]:
+        """What goes wrong in the run so far, a name and one line for each sign: nothing unless a stage looks."""
+        return {}
+
+    def extra_arrays(self) -> dict[str, np.ndarray]:
+        """Further state to save: none unless a stage has some."""
+        return {}
+
+    def load_extra_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take back what :meth:`extra_arrays` gave."""
