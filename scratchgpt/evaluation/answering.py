@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, encode_chat
+from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
 
 ANSWER_BATCH = 128
 """Prompts answered together."""
@@ -41,10 +41,10 @@ def answer_prompts(
             [encoded[i] for i in members],
             max_new_tokens,
             temperature=temperature,
-            stop_ids=(IM_END_ID, EOS_ID),
+            stop_ids=END_IDS,
             seed=seed + start,
         )
         for i, ids in zip(members, outputs, strict=True):
-            finished = bool(ids) and ids[-1] in (IM_END_ID, EOS_ID)
+            finished = bool(ids) and ids[-1] in END_IDS
             answers[i] = Answer(tokenizer.decode(ids[:-1] if finished else ids).strip(), finished)
     return answers

@@ -11,18 +11,18 @@ from scratchgpt.inference.beam_search import beam_search
 from scratchgpt.inference.generate import _steps
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inference.sequences import CachedSequences, UncachedSequences
-from scratchgpt.inference.text_stream import END_IDS, TextStream
+from scratchgpt.inference.text_stream import TextStream
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.tokenizer import Tokenizer, encode_chat
+from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
 from scratchgpt.tokenizer.chat import Message
 
 
 class TextGenerator:
     """Text in, text out: continues prompts and answers in chats.
 
-    Every method ends a text at ``<EOS>`` or ``<|im_end|>``, at a string of ``stop`` (which is left out), or
-    after ``max_length`` new tokens. Past the model's context it goes on with a sliding window and says so
-    once. The arguments that the methods share:
+    Every method ends a text at a token of ``END_IDS``, at a string of ``stop`` (which is left out), or after
+    ``max_length`` new tokens. Past the model's context it goes on with a sliding window and says so once. The
+    arguments that the methods share:
 
         max_length: most new tokens.
         temperature, top_k, top_p, repetition_penalty: see :class:`scratchgpt.inference.sampling.SamplingConfig`;

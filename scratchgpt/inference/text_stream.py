@@ -5,10 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Sequence
 
-from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer
-
-END_IDS = (EOS_ID, IM_END_ID)
-"""The tokens that end a text or a turn."""
+from scratchgpt.tokenizer import END_IDS, Tokenizer
 
 
 class TextStream:

@@ -12,6 +12,7 @@ import safetensors.numpy
 
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
+from scratchgpt.tokenizer import END_IDS
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -42,8 +43,8 @@ def huggingface_config(config: GPTConfig, architecture: str) -> dict[str, Any]:
 
 
 def generation_config(config: GPTConfig) -> dict[str, Any]:
-    """``generation_config.json``: stop at the end of a text or of a turn."""
-    return {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": [3, 5], "max_length": config.context_size}
+    """``generation_config.json``: stop where an answer ends (``scratchgpt.tokenizer.END_IDS``)."""
+    return {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": list(END_IDS), "max_length": config.context_size}
 
 
 def read_config(directory: Path) -> GPTConfig:

@@ -32,7 +32,7 @@ from scratchgpt.stages.reward import RewardModelTrainer
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.stages.rlvf import RLVFTrainer
 from scratchgpt.stages.sft import SFTTrainer
-from scratchgpt.tokenizer import BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer, render_chat
+from scratchgpt.tokenizer import END_IDS, BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer, render_chat
 from scratchgpt.training.checkpoints import (
     PREDECESSORS,
     STAGES,
@@ -392,7 +392,8 @@ def _answers(model: GPT, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[s
 
 
 def _continuations(model: GPT, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[str]:
-    outputs = generate_batch(model.eval(), [tokenizer.encode(p) for p in prompts], 40, temperature=0.8, top_k=50)
+    encoded = [tokenizer.encode(prompt) for prompt in prompts]
+    outputs = generate_batch(model.eval(), encoded, 40, temperature=0.8, top_k=50, stop_ids=END_IDS)
     return [tokenizer.decode(ids) for ids in outputs]
 
 

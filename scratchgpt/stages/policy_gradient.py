@@ -24,10 +24,9 @@ from scratchgpt.errors import UserError
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, encode_chat
+from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
 from scratchgpt.training.history import Metrics
 
-STOP_IDS = (IM_END_ID, EOS_ID)
 SAMPLING_BATCH = 128
 """Responses sampled together."""
 FORWARD_BATCH = 16
@@ -64,7 +63,7 @@ class Rollouts:
     def __init__(self, prompts: Sequence[list[int]], responses: Sequence[list[int]]) -> None:
         self.prompts, self.responses = list(prompts), list(responses)
         self.lengths = np.array([len(response) for response in self.responses])
-        self.finished = np.array([response[-1] in STOP_IDS for response in self.responses])
+        self.finished = np.array([response[-1] in END_IDS for response in self.responses])
         self._ends = np.cumsum(self.lengths)
 
     def __len__(self) -> int:
@@ -145,7 +144,7 @@ def sample_responses(
             members,
             min(max_new_tokens, room),
             temperature=temperature,
-            stop_ids=STOP_IDS,
+            stop_ids=END_IDS,
             seed=seed + start,
         )
     return Rollouts(prompts, responses)

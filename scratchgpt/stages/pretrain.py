@@ -16,7 +16,7 @@ from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import cosine_schedule, total_steps
-from scratchgpt.tokenizer import EOS_ID, Tokenizer
+from scratchgpt.tokenizer import END_IDS, Tokenizer
 from scratchgpt.training.history import Metrics
 from scratchgpt.training.trainer import Trainer
 from scratchgpt.training.update import language_model_step
@@ -78,6 +78,6 @@ class Pretrainer(Trainer):
         prompt = self.heldout[0][:4]
         ids = self.tokenizer.encode(prompt)
         continuation = generate_batch(
-            self.model.eval(), [ids], 48, temperature=0.8, top_k=50, stop_ids=(EOS_ID,), seed=self.seed
+            self.model.eval(), [ids], 48, temperature=0.8, top_k=50, stop_ids=END_IDS, seed=self.seed
         )[0]
         return (prompt + "|" + self.tokenizer.decode(continuation)).replace("\n", " ")

@@ -15,6 +15,7 @@ from scratchgpt.tokenizer.chat import CHAT_TEMPLATE, encode_chat, encode_chat_wi
 from scratchgpt.tokenizer.special_tokens import (
     BOS,
     BOS_ID,
+    END_IDS,
     EOS,
     EOS_ID,
     IM_END,
@@ -32,6 +33,7 @@ __all__ = [
     "BOS",
     "BOS_ID",
     "CHAT_TEMPLATE",
+    "END_IDS",
     "EOS",
     "EOS_ID",
     "IM_END",

@@ -15,3 +15,5 @@ IM_END = "<|im_end|>"
 SPECIAL_TOKENS = (PAD, UNK, BOS, EOS, IM_START, IM_END)
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID, IM_START_ID, IM_END_ID = range(len(SPECIAL_TOKENS))
+END_IDS = (EOS_ID, IM_START_ID, IM_END_ID)
+"""Whichever of these a model writes ends its answer. The opening of a turn does too: nobody speaks for the next one."""

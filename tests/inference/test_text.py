@@ -13,7 +13,7 @@ from scratchgpt.inference.generate import generate_batch
 from scratchgpt.inference.text import TextGenerator
 from scratchgpt.inference.text_stream import TextStream
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.tokenizer import EOS_ID, IM_END_ID, BPETokenizer, CharTokenizer, encode_chat
+from scratchgpt.tokenizer import END_IDS, BPETokenizer, CharTokenizer, encode_chat
 
 pytestmark = pytest.mark.filterwarnings("ignore::scratchgpt.errors.ContextWindowWarning")
 
@@ -48,7 +48,7 @@ def push_all(stream: TextStream, ids: list[int]) -> list[str]:
 # -- plain text ---------------------------------------------------------------------------------------------
 def test_generate_returns_prompt_and_continuation(generator, tokenizer):
     ids = generate_batch(
-        generator.model, [tokenizer.encode("今天")], 12, temperature=0.8, top_k=50, seed=4, stop_ids=(EOS_ID, IM_END_ID)
+        generator.model, [tokenizer.encode("今天")], 12, temperature=0.8, top_k=50, seed=4, stop_ids=END_IDS
     )[0]
     text = generator.generate("今天", max_length=12, temperature=0.8, top_k=50, seed=4)
     assert text.startswith("今天") and len(text) > 2
@@ -87,7 +87,7 @@ def test_stop_strings(generator):
 
 
 def test_beams(generator, tokenizer):
-    ids, _ = beam_search(generator.model, tokenizer.encode("小明"), 8, 3, stop_ids=(EOS_ID, IM_END_ID))
+    ids, _ = beam_search(generator.model, tokenizer.encode("小明"), 8, 3, stop_ids=END_IDS)
     expected = "小明" + "".join(push_all(TextStream(tokenizer), ids))
     assert generator.generate(["小明", "小明"], max_length=8, num_beams=3) == [expected] * 2
 

@@ -3,7 +3,7 @@
 import pytest
 
 from scratchgpt.inference.text_stream import TextStream
-from scratchgpt.tokenizer import EOS_ID, IM_END_ID, BPETokenizer
+from scratchgpt.tokenizer import EOS_ID, IM_END_ID, IM_START_ID, BPETokenizer
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_half_a_character_at_the_end_is_dropped_and_bad_bytes_are_replaced(token
     assert "".join(push_all(TextStream(tokenizer), [ids[0], *ids])) == "\ufffd好🙂"
 
 
-@pytest.mark.parametrize("end", [EOS_ID, IM_END_ID])
+@pytest.mark.parametrize("end", [EOS_ID, IM_START_ID, IM_END_ID])
 def test_end_tokens_end_the_text(tokenizer, end):
     stream = TextStream(tokenizer)
     ids = tokenizer.encode("两个。")

@@ -23,10 +23,10 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig, RLVFConfig
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.stages.policy_gradient import STOP_IDS, Rollouts, all_tokens, response_logprobs
+from scratchgpt.stages.policy_gradient import Rollouts, all_tokens, response_logprobs
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.stages.rlvf import RLVFTrainer
-from scratchgpt.tokenizer import CharTokenizer
+from scratchgpt.tokenizer import END_IDS, CharTokenizer
 from tests.stages.test_policy_gradient import tiny_policy, tiny_tokenizer
 
 ARMS = {"1": 0.0, "2": 0.5, "3": 1.0, "4": 3.0, "5": 1.5}
@@ -47,8 +47,8 @@ class Answers:
     """All answers to a prompt of at most two tokens, and what a model makes of them."""
 
     def __init__(self, prompt: list[int], vocab_size: int) -> None:
-        self.responses = [[first] for first in range(vocab_size) if first in STOP_IDS]
-        others = [first for first in range(vocab_size) if first not in STOP_IDS]
+        self.responses = [[first] for first in range(vocab_size) if first in END_IDS]
+        others = [first for first in range(vocab_size) if first not in END_IDS]
         self.responses += [[first, second] for first in others for second in range(vocab_size)]
         self.rollouts = Rollouts([prompt] * len(self.responses), self.responses)
 
@@ -107,7 +107,7 @@ def test_ppo_pulls_the_best_arm() -> None:
     bandit = PPOBandit(kl_coef=0.0)
     best = bandit.rewards == bandit.rewards.max()
     four = bandit.trainer.tokenizer.encode("4")[0]
-    assert [bandit.answers.responses[i] for i in np.flatnonzero(best)] == [[four, end] for end in sorted(STOP_IDS)]
+    assert [bandit.answers.responses[i] for i in np.flatnonzero(best)] == [[four, end] for end in sorted(END_IDS)]
     assert np.exp(bandit.reference)[best].sum() < 0.02
     bandit.trainer.train()
     assert np.exp(bandit.answers.logprobs(bandit.trainer.policy))[best].sum() > 0.95
@@ -123,7 +123,7 @@ def test_ppo_with_a_kl_penalty_reaches_the_best_policy_of_all() -> None:
     assert highest - 0.05 < bandit.objective() < highest + 1e-6
     found = np.exp(bandit.answers.logprobs(bandit.trainer.policy))
     assert 0.5 * np.abs(found - best).sum() < 0.1  # total variation; it also tries the second best arm, as it should
-    assert 0.8 < best.max() < 0.9
+    assert 0.8 < best[bandit.rewards == bandit.rewards.max()].sum() < 0.99  # the penalty keeps it from the best arm alone
 
 
 # -- RLVF -----------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class RLVFBandit:
         """The probability of the right arm, and of an end after it, exactly."""
         answers, probabilities = self.answers[lever], np.exp(self.answers[lever].logprobs(model))
         arm = np.array([response[0] == self.arms[lever] for response in answers.responses])
-        ended = arm & np.array([response[-1] in STOP_IDS for response in answers.responses])
+        ended = arm & np.array([response[-1] in END_IDS for response in answers.responses])
         return probabilities[arm].sum(), probabilities[ended].sum() / probabilities[arm].sum()
 
 

@@ -23,7 +23,7 @@ from scratchgpt.stages.policy_gradient import (
     sample_responses,
     whiten,
 )
-from scratchgpt.tokenizer import EOS_ID, IM_END_ID, CharTokenizer
+from scratchgpt.tokenizer import END_IDS, EOS_ID, IM_END_ID, IM_START_ID, CharTokenizer
 
 
 def tiny_tokenizer(characters: str = "0123456789") -> CharTokenizer:
@@ -161,6 +161,12 @@ def test_rollouts_keep_the_tokens_of_each_response_together():
     np.testing.assert_array_equal(batch.tokens, [11, 12, 13, EOS_ID])
 
 
+def test_the_opening_of_a_turn_ends_an_answer_too():
+    rollouts = Rollouts([[7]] * 3, [[10, end] for end in (EOS_ID, IM_START_ID, IM_END_ID)])
+    assert rollouts.finished.all()
+    assert len({rollouts.text(tiny_tokenizer(), i) for i in range(3)}) == 1
+
+
 def test_sampling_stays_in_the_context_and_depends_on_the_seed_alone():
     tokenizer = tiny_tokenizer()
     model = tiny_policy(tokenizer)
@@ -171,7 +177,7 @@ def test_sampling_stays_in_the_context_and_depends_on_the_seed_alone():
     assert first.responses[0] != first.responses[2]
     assert max(len(p) + len(r) for p, r in zip(first.prompts, first.responses, strict=True)) <= 48
     ended = [r for r, done in zip(first.responses, first.finished, strict=True) if done]
-    assert all(r[-1] in (IM_END_ID, EOS_ID) for r in ended)
+    assert all(r[-1] in END_IDS for r in ended)
 
 
 def test_prompt_that_leaves_no_room_is_the_users_mistake():

@@ -12,7 +12,7 @@ from scratchgpt.evaluation.answering import answer_prompts
 from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.tokenizer import EOS_ID, IM_END_ID, Tokenizer, load_tokenizer
+from scratchgpt.tokenizer import END_IDS, Tokenizer, load_tokenizer
 from scratchgpt.training.checkpoints import CHAT_STAGES, is_finished, load_model, stage_directory
 
 CONTINUATION = 40
@@ -53,7 +53,7 @@ def _answers(out: Path, stage: str, prompts: Sequence[str]) -> list[StageAnswer]
         encoded = [tokenizer.encode(prompt) for prompt in prompts]
         # Not the likeliest tokens: a model as small as this one would repeat itself.
         continued = generate_batch(
-            model.eval(), encoded, CONTINUATION, temperature=0.8, top_k=50, stop_ids=(EOS_ID, IM_END_ID)
+            model.eval(), encoded, CONTINUATION, temperature=0.8, top_k=50, stop_ids=END_IDS
         )
         return [StageAnswer(stage, tokenizer.decode(ids).strip(), None) for ids in continued]
     texts = [answer.text for answer in answer_prompts(model, tokenizer, prompts)]

@@ -51,7 +51,7 @@ def test_each_stage_answers_with_its_own_model(out: Path) -> None:
 def test_the_pretrained_model_continues(out: Path) -> None:
     model, tokenizer = load_model(out, "pretrain")
     encoded = [tokenizer.encode(prompt) for prompt in PROMPTS]
-    continued = generate_batch(model.eval(), encoded, 40, temperature=0.8, top_k=50, stop_ids=(3, 5))
+    continued = generate_batch(model.eval(), encoded, 40, temperature=0.8, top_k=50, stop_ids=(3, 4, 5))
     assert [row[0].text for row in answers_by_stage(out, PROMPTS)] == [tokenizer.decode(c).strip() for c in continued]
 
 

@@ -1,0 +1,27 @@
+"""Asking a model: what ends an answer ends it here as it does in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from scratchgpt.config import GPTConfig
+from scratchgpt.evaluation import answering
+from scratchgpt.evaluation.answering import Answer, answer_prompts
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.tokenizer import EOS_ID, IM_END_ID, IM_START_ID, CharTokenizer
+
+
+@pytest.mark.parametrize("end", [EOS_ID, IM_START_ID, IM_END_ID])
+def test_every_end_of_an_answer_ends_it(
+    end: int, tiny_config: GPTConfig, char_tokenizer: CharTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = [*char_tokenizer.encode("你好"), end, *char_tokenizer.encode("一加一等于几")]
+
+    def writes(model: GPT, prompts: list[list[int]], most: int, *, stop_ids: Sequence[int], **_: object) -> list:
+        length = next((i + 1 for i, token in enumerate(written) if token in stop_ids), len(written))
+        return [written[:length] for _ in prompts]
+
+    monkeypatch.setattr(answering, "generate_batch", writes)
+    assert answer_prompts(GPT(tiny_config), char_tokenizer, ["猫吃什么"]) == [Answer("你好", True)]
