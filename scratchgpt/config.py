@@ -1,24 +1,142 @@
-"""Every setting there is: the model's sizes, the settings of the five stages, and the presets.
+"""Settings that check themselves, one class a stage; what a setting may be stands once, in :data:`BOUNDS`, by its name.
 
-A config is a frozen dataclass that checks itself, so a setting out of range is reported before any work
-begins, by name. The command line is made from these classes.
+The command line is made from these classes.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar
 
 from scratchgpt.errors import UserError
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UserError(message)
+@dataclass(frozen=True)
+class Bound:
+    """The numbers that a setting may be.
+
+    Attributes:
+        low, high: the ends of the interval.
+        open_low, open_high: whether the end itself is left out.
+        whole: whole numbers only.
+        optional: None is a value too.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    whole: bool = False
+    optional: bool = False
+
+    def holds(self, value: Any) -> bool:
+        """Whether the setting may be ``value``: a finite number inside the interval."""
+        if value is None:
+            return self.optional
+        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
+            return False
+        number: Any = value
+        above = number > self.low if self.open_low else number >= self.low
+        below = number < self.high if self.open_high else number <= self.high
+        return above and below and (isinstance(number, Integral) or math.isfinite(number))
+
+    def __str__(self) -> str:
+        """What the setting must be, in words."""
+        if self.whole:
+            return f"a whole number, at least {self.low:g}"
+        if math.isfinite(self.high):
+            return f"in {'(' if self.open_low else '['}{self.low:g}, {self.high:g}{')' if self.open_high else ']'}"
+        if math.isfinite(self.low):
+            return "positive" if self.open_low else "0 or positive"
+        return "a finite number"
+
+
+POSITIVE = Bound(0, open_low=True)
+NOT_NEGATIVE = Bound(0)
+COUNT = Bound(1, whole=True)
+SHARE = Bound(0, 1)
+ANY = Bound()
+BOUNDS: Mapping[str, Bound] = {
+    # sizes of a model
+    "vocab_size": COUNT,
+    "emb_dim": COUNT,
+    "num_heads": COUNT,
+    "num_layers": COUNT,
+    "context_size": COUNT,
+    "dropout": Bound(0, 1, open_high=True),
+    "init_std": Bound(0, open_low=True, optional=True),
+    "layer_norm_epsilon": POSITIVE,
+    # how long
+    "epochs": POSITIVE,
+    "steps": Bound(1, whole=True, optional=True),
+    "num_episodes": COUNT,
+    "num_iterations": COUNT,
+    "ppo_epochs": COUNT,
+    "epochs_per_iteration": COUNT,
+    "evaluate_every": COUNT,
+    # how much at once
+    "batch_size": COUNT,
+    "minibatch_size": COUNT,
+    "samples_per_task": Bound(2, whole=True),  # a group to take the mean of
+    "tasks_per_iteration": COUNT,
+    "max_new_tokens": COUNT,
+    # how far a step goes
+    "lr": POSITIVE,
+    "value_lr": POSITIVE,
+    "warmup_steps": Bound(0, whole=True),
+    "weight_decay": NOT_NEGATIVE,
+    "beta2": Bound(0, 1, open_high=True),
+    "max_grad_norm": POSITIVE,
+    "clip_ratio": Bound(0, 1, open_low=True, open_high=True),
+    "value_clip": POSITIVE,
+    "target_kl": POSITIVE,
+    "value_warmup": Bound(0, whole=True),
+    # what is rewarded
+    "kl_coef": NOT_NEGATIVE,
+    "gamma": SHARE,
+    "gae_lambda": SHARE,
+    "reward_clip": POSITIVE,
+    "missing_eos_reward": ANY,
+    "correct_reward": ANY,
+    "incorrect_reward": ANY,
+    "temperature": POSITIVE,
+}
+"""What each setting may be, in whichever class it stands."""
 
 
 @dataclass(frozen=True)
-class GPTConfig:
+class Settings:
+    """What all classes of settings have in common: whoever makes one has its values checked.
+
+    A class of settings may bring bounds for names of its own in ``OWN_BOUNDS``.
+
+    Raises:
+        UserError: if a value is out of its bounds, naming class, setting, bound and value.
+        TypeError: if a setting has no bounds, which is a mistake of whoever wrote the class.
+    """
+
+    OWN_BOUNDS: ClassVar[Mapping[str, Bound]] = {}
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            bound = self.OWN_BOUNDS.get(field.name) or BOUNDS.get(field.name)
+            if bound is None:
+                raise TypeError(f"{type(self).__name__}.{field.name} has no bounds; add them to BOUNDS or OWN_BOUNDS")
+            self._require(bound.holds(getattr(self, field.name)), f"{field.name} must be {bound}", field.name)
+
+    def _require(self, condition: bool, message: str, *names: str) -> None:
+        if not condition:
+            section = type(self).__name__.removesuffix("Config").lower()
+            values = ", ".join(repr(getattr(self, name)) for name in names)
+            raise UserError(f"{section}: {message}, not {values}")
+
+
+@dataclass(frozen=True)
+class GPTConfig(Settings):
     """Sizes of a GPT.
 
     Attributes:
@@ -43,15 +161,9 @@ class GPTConfig:
     layer_norm_epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "emb_dim", "num_heads", "num_layers", "context_size"):
-            value = getattr(self, name)
-            _require(isinstance(value, int) and value >= 1, f"{name} must be a positive integer, not {value!r}")
-        _require(
-            self.emb_dim % self.num_heads == 0,
-            f"emb_dim must be divisible by num_heads: {self.emb_dim} / {self.num_heads} is not whole",
-        )
-        _require(0 <= self.dropout < 1, f"dropout must be in [0, 1), not {self.dropout}")
-        _require(self.init_std is None or self.init_std > 0, f"init_std must be positive, not {self.init_std}")
+        super().__post_init__()
+        if self.emb_dim % self.num_heads:
+            raise UserError(f"emb_dim must be divisible by num_heads: {self.emb_dim} / {self.num_heads} is not whole")
 
     @property
     def initial_std(self) -> float:
@@ -70,7 +182,7 @@ def get_mini_config() -> GPTConfig:
 
 
 @dataclass(frozen=True)
-class SupervisedConfig:
+class SupervisedConfig(Settings):
     """What the three stages with a fixed data set have in common.
 
     Attributes:
@@ -91,15 +203,6 @@ class SupervisedConfig:
     max_grad_norm: float = 1.0
     evaluate_every: int = 300
 
-    def __post_init__(self) -> None:
-        stage = type(self).__name__.removesuffix("Config").lower()
-        _require(self.epochs > 0, f"{stage}: epochs must be positive, not {self.epochs}")
-        _require(self.batch_size >= 1, f"{stage}: batch_size must be at least 1, not {self.batch_size}")
-        _require(self.lr > 0, f"{stage}: lr must be positive, not {self.lr}")
-        _require(self.warmup_steps >= 0, f"{stage}: warmup_steps must not be negative, not {self.warmup_steps}")
-        _require(self.max_grad_norm > 0, f"{stage}: max_grad_norm must be positive, not {self.max_grad_norm}")
-        _require(self.evaluate_every >= 1, f"{stage}: evaluate_every must be at least 1, not {self.evaluate_every}")
-
 
 @dataclass(frozen=True)
 class PretrainConfig(SupervisedConfig):
@@ -117,11 +220,6 @@ class PretrainConfig(SupervisedConfig):
     steps: int | None = None
     beta2: float = 0.95
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require(self.steps is None or self.steps >= 1, f"pretrain: steps must be at least 1, not {self.steps}")
-        _require(0 <= self.beta2 < 1, f"pretrain: beta2 must be in [0, 1), not {self.beta2}")
-
 
 @dataclass(frozen=True)
 class SFTConfig(SupervisedConfig):
@@ -138,7 +236,7 @@ class RewardConfig(SupervisedConfig):
 
 
 @dataclass(frozen=True)
-class RLHFConfig:
+class RLHFConfig(Settings):
     """PPO against the reward model (Schulman et al. 2017; Ouyang et al. 2022).
 
     Attributes:
@@ -180,25 +278,9 @@ class RLHFConfig:
     max_grad_norm: float = 1.0
     evaluate_every: int = 10
 
-    def __post_init__(self) -> None:
-        _require(0 < self.clip_ratio < 1, f"rlhf: clip_ratio must be in (0, 1), not {self.clip_ratio}")
-        _require(self.kl_coef >= 0, f"rlhf: kl_coef must not be negative, not {self.kl_coef}")
-        _require(self.num_episodes >= 1, f"rlhf: num_episodes must be at least 1, not {self.num_episodes}")
-        _require(self.batch_size >= 1, f"rlhf: batch_size must be at least 1, not {self.batch_size}")
-        _require(self.minibatch_size >= 1, f"rlhf: minibatch_size must be at least 1, not {self.minibatch_size}")
-        _require(self.ppo_epochs >= 1, f"rlhf: ppo_epochs must be at least 1, not {self.ppo_epochs}")
-        _require(
-            self.lr > 0 and self.value_lr > 0, f"rlhf: lr and value_lr must be positive, not {self.lr}, {self.value_lr}"
-        )
-        _require(0 <= self.gamma <= 1, f"rlhf: gamma must be in [0, 1], not {self.gamma}")
-        _require(0 <= self.gae_lambda <= 1, f"rlhf: gae_lambda must be in [0, 1], not {self.gae_lambda}")
-        _require(self.temperature > 0, f"rlhf: temperature must be positive, not {self.temperature}")
-        _require(self.max_new_tokens >= 1, f"rlhf: max_new_tokens must be at least 1, not {self.max_new_tokens}")
-        _require(self.evaluate_every >= 1, f"rlhf: evaluate_every must be at least 1, not {self.evaluate_every}")
-
 
 @dataclass(frozen=True)
-class RLVFConfig:
+class RLVFConfig(Settings):
     """Policy gradient on verified answers with a group baseline (Shao et al. 2024, GRPO).
 
     Attributes:
@@ -229,41 +311,6 @@ class RLVFConfig:
     evaluate_every: int = 10
 
     def __post_init__(self) -> None:
-        _require(
-            self.correct_reward > self.incorrect_reward,
-            f"rlvf: correct_reward {self.correct_reward} must exceed incorrect_reward {self.incorrect_reward}",
-        )
-        _require(self.num_iterations >= 1, f"rlvf: num_iterations must be at least 1, not {self.num_iterations}")
-        _require(
-            self.samples_per_task >= 2,
-            f"rlvf: samples_per_task must be at least 2, a group to take the mean of, not {self.samples_per_task}",
-        )
-        _require(
-            self.tasks_per_iteration >= 1,
-            f"rlvf: tasks_per_iteration must be at least 1, not {self.tasks_per_iteration}",
-        )
-        _require(self.minibatch_size >= 1, f"rlvf: minibatch_size must be at least 1, not {self.minibatch_size}")
-        _require(0 < self.clip_ratio < 1, f"rlvf: clip_ratio must be in (0, 1), not {self.clip_ratio}")
-        _require(self.kl_coef >= 0, f"rlvf: kl_coef must not be negative, not {self.kl_coef}")
-        _require(self.lr > 0, f"rlvf: lr must be positive, not {self.lr}")
-        _require(self.temperature > 0, f"rlvf: temperature must be positive, not {self.temperature}")
-        _require(self.max_new_tokens >= 1, f"rlvf: max_new_tokens must be at least 1, not {self.max_new_tokens}")
-        _require(self.evaluate_every >= 1, f"rlvf: evaluate_every must be at least 1, not {self.evaluate_every}")
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A model and the settings of all five stages that go with it.
-
-    Attributes:
-        running_text: for a yardstick of language modelling alone. The corpus is one text, whose last tenth is held
-            out, and the tokenizer is made for it and nothing else; the stages after pretraining do not run.
-    """
-
-    model: GPTConfig
-    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
-    sft: SFTConfig = field(default_factory=SFTConfig)
-    reward: RewardConfig = field(default_factory=RewardConfig)
-    rlhf: RLHFConfig = field(default_factory=RLHFConfig)
-    rlvf: RLVFConfig = field(default_factory=RLVFConfig)
-    running_text: bool = False
+        super().__post_init__()
+        better = self.correct_reward > self.incorrect_reward
+        self._require(better, "correct_reward must exceed incorrect_reward", "correct_reward", "incorrect_reward")

@@ -17,8 +17,9 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from scratchgpt.config import GPTConfig, Preset, PretrainConfig, RewardConfig, RLHFConfig, RLVFConfig, SFTConfig
+from scratchgpt.config import GPTConfig, PretrainConfig, RewardConfig, RLHFConfig, RLVFConfig, SFTConfig
 from scratchgpt.errors import UserError
+from scratchgpt.stages.presets import Preset
 
 STAGE_CONFIGS: dict[str, type] = {
     "pretrain": PretrainConfig,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scratchgpt.config import Preset
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
+from scratchgpt.stages.presets import Preset
 
 
 @dataclass(frozen=True)

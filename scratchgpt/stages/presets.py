@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass, field
 
 from scratchgpt.config import (
     GPTConfig,
-    Preset,
     PretrainConfig,
     RewardConfig,
     RLHFConfig,
@@ -18,6 +18,25 @@ from scratchgpt.config import (
     get_mini_config,
 )
 from scratchgpt.errors import UserError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model and the settings of all five stages that go with it.
+
+    Attributes:
+        running_text: for a yardstick of language modelling alone. The corpus is one text, whose last tenth is held
+            out, and the tokenizer is made for it and nothing else; the stages after pretraining do not run.
+    """
+
+    model: GPTConfig
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    sft: SFTConfig = field(default_factory=SFTConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    rlhf: RLHFConfig = field(default_factory=RLHFConfig)
+    rlvf: RLVFConfig = field(default_factory=RLVFConfig)
+    running_text: bool = False
+
 
 PRESETS: dict[str, Preset] = {
     # All five stages in about half an hour on two cores.

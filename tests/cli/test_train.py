@@ -170,7 +170,7 @@ def test_bf16_on_a_cpu_without_it(mistake, monkeypatch, tmp_path, backend):
         (["--epochs", "0"], "epochs must be positive"),
         (["--sft.lr", "nan"], "sft: lr must be positive"),
         (["--clip-ratio", "2"], "clip_ratio"),
-        (["--samples-per-task", "1"], "samples_per_task must be at least 2"),
+        (["--samples-per-task", "1"], "rlvf: samples_per_task must be a whole number, at least 2, not 1"),
         (["--stage", "sft", "--rlhf.lr", "1"], "--rlhf.lr has no effect"),
         (["--stage", "sft", "--kl-coef", "1"], "--kl-coef has no effect: it belongs to rlhf, rlvf"),
         (["--stage", "sft", "--skip-sft"], "nothing to do"),

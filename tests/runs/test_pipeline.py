@@ -17,7 +17,6 @@ from scratchgpt import kernels
 from scratchgpt.autograd import no_grad
 from scratchgpt.config import (
     GPTConfig,
-    Preset,
     PretrainConfig,
     RewardConfig,
     RLHFConfig,
@@ -30,6 +29,7 @@ from scratchgpt.models.reward import RewardModel
 from scratchgpt.runs.pipeline import run
 from scratchgpt.runs.plan import Plan
 from scratchgpt.runs.report import load_results
+from scratchgpt.stages.presets import Preset
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.training.checkpoints import STAGE_DIRECTORIES, STAGES, load_model
 
