@@ -13,16 +13,18 @@ import argparse
 from pathlib import Path
 
 from common import ROOT  # noqa: F401  puts the package on the path
+from rich.console import Console
 
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.runs.pipeline import answer_judge
+from scratchgpt.runs.pipeline import context_of
 from scratchgpt.runs.plan import Plan
 from scratchgpt.stages.presets import get_preset
 from scratchgpt.stages.rlhf import PPOTrainer
+from scratchgpt.stages.rlvf import RLVF, answer_judge
+from scratchgpt.stages.run_folder import load_model, most_advanced_stage
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.training.checkpoints import load_model, most_advanced_stage
 
 HEADER = (
     "| run | questions right | tasks right | reward (SFT deviations) | KL (nats) | wins | facts right |",
@@ -51,9 +53,10 @@ def main() -> None:
     arguments = parser.parse_args()
     plan = Plan(stages=("rlvf",), preset=get_preset("mini"), out=arguments.default)
     try:
-        judge = answer_judge(plan)
+        sft, sft_tokenizer = load_model(plan.out, "sft")
+        judge = answer_judge(context_of(plan, RLVF, sft, sft_tokenizer, Console()))
         if judge is None:
-            raise UserError(f"{plan.out}: needs a finished SFT and reward model to judge by")
+            raise UserError(f"{plan.out}: needs a finished reward model to judge by")
         print("\n".join(HEADER))
         for text in arguments.rows:
             name, _, place = text.rpartition("=")

@@ -123,8 +123,8 @@ def save_model(folder: Path) -> Any:
     """A random mini model, saved with a tokenizer as the checkpoint of a stage that chats."""
     from scratchgpt.config import get_mini_config
     from scratchgpt.models.gpt2 import GPT
+    from scratchgpt.stages.run_folder import stage_directory
     from scratchgpt.tokenizer import CharTokenizer
-    from scratchgpt.training.checkpoints import stage_directory
 
     model = GPT(get_mini_config(), seed=0)
     model.save_pretrained(stage_directory(folder, STAGE))
@@ -227,7 +227,7 @@ def main() -> None:
         serve(transformers_server(flags.threads))
         return
     from scratchgpt import kernels
-    from scratchgpt.training.checkpoints import stage_directory
+    from scratchgpt.stages.run_folder import stage_directory
 
     if flags.threads:
         kernels.set_threads(flags.threads)

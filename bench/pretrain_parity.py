@@ -82,7 +82,7 @@ def pretrainer(preset_name: str, steps: int, corpus: Path | None, seed: int) -> 
 
     Raises ValueError if the preset cannot be compared."""
     preset = get_preset(preset_name)
-    settings = dataclasses.replace(preset.pretrain, steps=steps)
+    settings = dataclasses.replace(preset.of("pretrain"), steps=steps)
     if preset.model.dropout or settings.beta2 != 0.95:
         raise ValueError(f"preset {preset_name}: the PyTorch side has no dropout and a beta2 of 0.95")
     data = DataSources(corpus=corpus, running_text=preset.running_text, seed=seed)

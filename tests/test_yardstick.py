@@ -24,8 +24,8 @@ from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.runs import pipeline
 from scratchgpt.runs.plan import Plan
 from scratchgpt.stages.presets import get_preset
-from scratchgpt.stages.pretrain import Pretrainer
-from scratchgpt.training.checkpoints import load_model
+from scratchgpt.stages.pretrain import PRETRAIN, Pretrainer
+from scratchgpt.stages.run_folder import load_model
 
 PRESET = get_preset("shakespeare")
 CHARACTERS = "abcdefgh \n"
@@ -46,7 +46,7 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def test_the_preset_is_the_published_recipe() -> None:
-    model, settings = PRESET.model, PRESET.pretrain
+    model, settings = PRESET.model, PRESET.of("pretrain")
     assert (model.num_layers, model.num_heads, model.emb_dim, model.context_size) == (4, 4, 128, 64)
     assert model.dropout == 0.0
     assert model.initial_std == pytest.approx(128**-0.5)  # the scale is this project's own
@@ -81,9 +81,9 @@ def test_it_is_for_pretraining_alone(stages: tuple[str, ...], corpus: Path) -> N
 
 def test_steps_and_beta2_reach_the_trainer(corpus: Path) -> None:
     plan = Plan(("pretrain",), PRESET, Path(), tokenizer="char", data=DataSources(corpus=corpus, running_text=True))
-    trainer = pipeline._pretrainer(plan, Console(file=io.StringIO()))
+    trainer = pipeline.set_up(PRETRAIN, plan, Console(file=io.StringIO())).trainer
     assert trainer.total_steps == 2000 and trainer.optimizer.betas == (0.9, 0.99)
-    passes = dataclasses.replace(PRESET.pretrain, steps=None, epochs=2, beta2=0.95)
+    passes = dataclasses.replace(PRESET.of("pretrain"), steps=None, epochs=2, beta2=0.95)
     arguments = trainer.model, trainer.tokenizer, trainer.model.config, passes, [play()], [play()]
     other = Pretrainer(*arguments)
     assert other.total_steps == 2 * other.batches.steps_per_epoch and other.optimizer.betas == (0.9, 0.95)

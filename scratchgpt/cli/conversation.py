@@ -14,7 +14,8 @@ from pathlib import Path
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inference.text import TextGenerator
-from scratchgpt.training.checkpoints import CHAT_STAGES, load_model, most_advanced_stage
+from scratchgpt.stages import stage_named, writing_stages
+from scratchgpt.stages.run_folder import load_model, most_advanced_stage
 
 HELP = """\
 /help              显示这些命令 · show these commands
@@ -59,8 +60,8 @@ class Conversation:
         Raises:
             UserError: if there is no such stage or no checkpoint of it; nothing has changed then.
         """
-        if stage not in CHAT_STAGES:
-            raise UserError(f"no stage {stage!r} to talk with; choose one of {', '.join(CHAT_STAGES)}")
+        if stage not in _names():
+            raise UserError(f"no stage {stage!r} to talk with; choose one of {', '.join(_names())}")
         self.generator = TextGenerator(*load_model(self.out, stage))
         self.stage = stage
         self.reset()
@@ -72,7 +73,7 @@ class Conversation:
     @property
     def answers(self) -> bool:
         """Whether the model answers; one that is only pretrained continues the text."""
-        return self.stage != "pretrain"
+        return stage_named(self.stage).writes == "answers"
 
     def say(self, text: str) -> Iterator[str]:
         """The answer to ``text`` in pieces, as they are generated; both turns are kept once it is complete.
@@ -146,7 +147,7 @@ def _obey(conversation: Conversation, line: str) -> None:
     argument = argument.strip()
     match command:
         case "/help":
-            print(HELP.format(stages=" ".join(reversed(CHAT_STAGES))))
+            print(HELP.format(stages=" ".join(reversed(_names()))))
         case "/reset":
             conversation.reset()
             print("好，重新开始。· Starting anew.")
@@ -160,6 +161,11 @@ def _obey(conversation: Conversation, line: str) -> None:
             print(f"temperature {conversation.sampling.temperature:g}")
         case _:
             print(f"没有 {command} 这个命令，/help 显示命令。· There is no command {command}; /help shows them.")
+
+
+def _names() -> list[str]:
+    """The stages to talk with, most advanced first."""
+    return [stage.name for stage in writing_stages()]
 
 
 def _number(text: str) -> float:

@@ -17,20 +17,10 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from scratchgpt.config import GPTConfig, PretrainConfig, RewardConfig, RLHFConfig, RLVFConfig, SFTConfig
+from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
+from scratchgpt.stages import ALL
 from scratchgpt.stages.presets import Preset
-
-STAGE_CONFIGS: dict[str, type] = {
-    "pretrain": PretrainConfig,
-    "sft": SFTConfig,
-    "reward": RewardConfig,
-    "rlhf": RLHFConfig,
-    "rlvf": RLVFConfig,
-}
-"""The settings of each stage, by the stage's name on the command line."""
-SECTIONS: dict[str, type] = {"model": GPTConfig, **STAGE_CONFIGS}
-"""The sections of a :class:`Preset`."""
 
 Flags = TypeVar("Flags")
 
@@ -70,18 +60,24 @@ def _one_line(boxed: str) -> str:
 
 
 # -- hyperparameters ----------------------------------------------------------------------------------------
+def stage_configs() -> dict[str, type]:
+    """The class of each stage's settings, by the stage's name."""
+    return {stage.name: stage.config for stage in ALL}
+
+
 def hyperparameter_fields() -> list[tuple[str, Any, Any]]:
     """Fields for ``dataclasses.make_dataclass``: one group of all flat flags, and one group a stage."""
+    sections = _sections()
     sections_with: dict[str, list[str]] = {}
-    for section, config in SECTIONS.items():
+    for section, config in sections.items():
         for field in dataclasses.fields(config):
             sections_with.setdefault(field.name, []).append(section)
     flat = [
-        _optional_flag(name, SECTIONS[sections[0]], f"{', '.join(sections)}: {_help(name, sections)}".rstrip(": "))
-        for name, sections in sections_with.items()
+        _optional_flag(name, sections[having[0]], f"{', '.join(having)}: {_help(name, having)}".rstrip(": "))
+        for name, having in sections_with.items()
     ]
     groups = [("everywhere", _group("for every stage of the run that has it", flat), True)]
-    for stage, config in STAGE_CONFIGS.items():
+    for stage, config in stage_configs().items():
         nested = [_optional_flag(f.name, config, _help(f.name, [stage])) for f in dataclasses.fields(config)]
         groups.append((stage, _group(f"For {stage} alone; explained above.", nested), False))
     return [
@@ -101,7 +97,7 @@ def with_hyperparameters(preset: Preset, flags: Any, stages: Sequence[str]) -> P
     Raises:
         UserError: if a value is out of range, or if a flag has no effect because its stage does not run.
     """
-    for stage in STAGE_CONFIGS:
+    for stage in stage_configs():
         if stage not in stages and (idle := given(getattr(flags, stage))):
             flag = _spelled(next(iter(idle)))
             raise UserError(f"--{stage}.{flag} has no effect: the stage {stage} is not part of this run")
@@ -109,7 +105,7 @@ def with_hyperparameters(preset: Preset, flags: Any, stages: Sequence[str]) -> P
     changed: dict[str, Any] = {}
     used: set[str] = set()
     for section in ("model", *stages):
-        config = getattr(preset, section)
+        config = preset.model if section == "model" else preset.of(section)
         names = {field.name for field in dataclasses.fields(config)}
         values = {name: value for name, value in everywhere.items() if name in names}
         used |= values.keys()
@@ -117,15 +113,21 @@ def with_hyperparameters(preset: Preset, flags: Any, stages: Sequence[str]) -> P
             values |= given(getattr(flags, section))
         changed[section] = dataclasses.replace(config, **values)
     for name in everywhere.keys() - used:
-        having = ", ".join(stage for stage in STAGE_CONFIGS if hasattr(getattr(preset, stage), name))
+        having = ", ".join(stage for stage in stage_configs() if hasattr(preset.of(stage), name))
         raise UserError(f"--{_spelled(name)} has no effect: it belongs to {having}, which this run leaves out")
-    return dataclasses.replace(preset, **changed)
+    model = changed.pop("model")
+    return dataclasses.replace(preset, model=model, settings={**preset.settings, **changed})
 
 
 def given(group: Any) -> dict[str, Any]:
     """The flags of a group that were given, with their values."""
     values = {field.name: getattr(group, field.name) for field in dataclasses.fields(group)}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _sections() -> dict[str, type]:
+    """The classes of all settings: the model's, and each stage's."""
+    return {"model": GPTConfig, **stage_configs()}
 
 
 def _spelled(name: str) -> str:
@@ -146,7 +148,7 @@ def _optional_flag(name: str, config: type, text: str) -> tuple[str, Any, None]:
 
 def _help(name: str, sections: Sequence[str]) -> str:
     """What the docstrings of the sections say about the setting, each text once."""
-    texts = [_explained(SECTIONS[section]).get(name, "").rstrip(".") for section in sections]
+    texts = [_explained(_sections()[section]).get(name, "").rstrip(".") for section in sections]
     return " / ".join(dict.fromkeys(text for text in texts if text and not text.startswith("as ")))
 
 

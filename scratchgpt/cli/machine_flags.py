@@ -1,19 +1,20 @@
-"""The flags that every command has: which kernels, how many threads."""
+"""Flags that several commands have: which kernels, how many threads, which stage's model."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from scratchgpt import kernels
 from scratchgpt.kernels.runtime.threads import default_threads
+from scratchgpt.stages import writing_stages
 
 Kernels = Annotated[Literal["numba", "numpy"] | None, tyro.conf.arg(metavar="{numba,numpy}", help_behavior_hint="")]
 Threads = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
-StageFlag = Annotated[
-    Literal["pretrain", "sft", "rlhf", "rlvf"] | None,
-    tyro.conf.arg(metavar="{pretrain,sft,rlhf,rlvf}", help_behavior_hint=""),
+_WRITING = tuple(stage.name for stage in reversed(writing_stages()))
+StageFlag: Any = Annotated[
+    Literal[_WRITING] | None, tyro.conf.arg(metavar=f"{{{','.join(_WRITING)}}}", help_behavior_hint="")
 ]
 """A flag that names the stage of a model that writes; None leaves the choice to the command."""
 

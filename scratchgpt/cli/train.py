@@ -21,8 +21,9 @@ from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.models.huggingface import read_config
 from scratchgpt.runs import pipeline
+from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.presets import get_preset
-from scratchgpt.training.checkpoints import STAGES, is_finished, stage_directory
+from scratchgpt.stages.run_folder import is_finished, stage_directory
 
 DATA_PATHS = (
     "corpus",
@@ -42,16 +43,10 @@ Precision = Literal["float32", "bf16", "auto"]
 
 @dataclass(frozen=True)
 class RunFlags:
-    """Train a chat model: pretrain, sft, reward, rlhf, rlvf.
+    """The flags of a run, beside which stages and which hyperparameters.
 
     Attributes:
-        stage: the stage to run, or all of them in order.
         preset: model size and settings that go well together.
-        skip_pretrain: leave the stage out; the next one starts from the latest checkpoint before it.
-        skip_sft: leave the stage out.
-        skip_reward: leave the stage out.
-        skip_rlhf: leave the stage out.
-        skip_rlvf: leave the stage out.
         out: where checkpoints, logs and the report go.
         base: folder of another run, with whose model the first stage starts. By default --out.
         seed: of everything that is random.
@@ -71,13 +66,7 @@ class RunFlags:
         rlvf_heldout: tasks to measure on.
     """
 
-    stage: Literal["pretrain", "sft", "reward", "rlhf", "rlvf", "all"] = "all"
     preset: Literal["tiny", "mini", "base", "shakespeare"] = "mini"
-    skip_pretrain: bool = False
-    skip_sft: bool = False
-    skip_reward: bool = False
-    skip_rlhf: bool = False
-    skip_rlvf: bool = False
     out: Path = Path("checkpoints")
     base: OptionalPath = None
     seed: int = 0
@@ -96,17 +85,34 @@ class RunFlags:
     rlvf_data: OptionalPath = None
     rlvf_heldout: OptionalPath = None
 
-    def stages(self) -> tuple[str, ...]:
-        """The stages to run, in order.
 
-        Raises:
-            UserError: if none is left.
-        """
-        asked = STAGES if self.stage == "all" else (self.stage,)
-        left = tuple(stage for stage in asked if not getattr(self, f"skip_{stage}"))
-        if not left:
-            raise UserError("nothing to do: every stage that was asked for is skipped")
-        return left
+def stage_fields() -> list[tuple[str, Any, Any]]:
+    """Fields for ``dataclasses.make_dataclass``: ``stage``, and ``skip_<stage>`` for every stage there is."""
+    names = tuple(stage.name for stage in ALL)
+    which: Any = Annotated[
+        Literal[(*names, "all")], tyro.conf.arg(help="the stage to run, or all of them in order.")
+    ]
+    skip = "leave the stage out; the next one starts from the latest checkpoint before it."
+    skips: list[tuple[str, Any, Any]] = [
+        (f"skip_{name}", Annotated[bool, tyro.conf.arg(help=skip)], False) for name in names
+    ]
+    return [("stage", which, "all"), *skips]
+
+
+def stages_asked_for(flags: Any) -> tuple[str, ...]:
+    """The names of the stages to run, in order.
+
+    Args:
+        flags: an object with the attributes that :func:`stage_fields` describes.
+
+    Raises:
+        UserError: if none is left.
+    """
+    asked = [stage.name for stage in ALL if flags.stage in ("all", stage.name)]
+    left = tuple(name for name in asked if not getattr(flags, f"skip_{name}"))
+    if not left:
+        raise UserError("nothing to do: every stage that was asked for is skipped")
+    return left
 
 
 def train(argv: Sequence[str] | None = None) -> int:
@@ -124,12 +130,14 @@ def train(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(argv: Sequence[str]) -> None:
-    fields = [("run", Annotated[RunFlags, tyro.conf.arg(name="")], RunFlags()), *hyperparameter_fields()]
+    run_flags = ("run", Annotated[RunFlags, tyro.conf.arg(name="")], RunFlags())
+    fields = [*stage_fields(), run_flags, *hyperparameter_fields()]
     # The description shown by --help is the docstring of the class that is parsed.
-    flags_type: Any = dataclasses.make_dataclass("TrainFlags", fields, namespace={"__doc__": _headline(RunFlags)})
+    description = f"Train a chat model: {', '.join(stage.name for stage in ALL)}."
+    flags_type: Any = dataclasses.make_dataclass("TrainFlags", fields, namespace={"__doc__": description})
     flags = parse_flags(flags_type, argv, "train.py")
     run: RunFlags = flags.run
-    stages = run.stages()
+    stages = stages_asked_for(flags)
     preset = with_hyperparameters(get_preset(run.preset), flags, stages)
     _check(run)
     _check_sizes(given(flags.everywhere), stages[0], run.base or run.out)
@@ -165,7 +173,7 @@ def _check(run: RunFlags) -> None:
 
 def _check_sizes(values: dict[str, Any], first_stage: str, out: Path) -> None:
     """A run that goes on from a checkpoint cannot change the model's sizes: say so rather than ignore the flags."""
-    start = next((s for s in pipeline.PREDECESSORS.get(first_stage, ()) if is_finished(out, s)), None)
+    start = next((name for name in stage_named(first_stage).follows if is_finished(out, name)), None)
     if start is None:
         return
     directory = stage_directory(out, start)
@@ -176,7 +184,3 @@ def _check_sizes(values: dict[str, Any], first_stage: str, out: Path) -> None:
                 f"--{name.replace('_', '-')} {values[name]}: the checkpoint {directory} has {sizes[name]}; "
                 "leave the flag out, or train anew from --stage pretrain"
             )
-
-
-def _headline(flags_type: type) -> str:
-    return (flags_type.__doc__ or "").split("\n")[0]

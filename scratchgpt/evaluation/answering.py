@@ -48,3 +48,9 @@ def answer_prompts(
             finished = bool(ids) and ids[-1] in END_IDS
             answers[i] = Answer(tokenizer.decode(ids[:-1] if finished else ids).strip(), finished)
     return answers
+
+
+def answered(model: GPT, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[tuple[str, str]]:
+    """Each prompt and the text of the model's likeliest answer."""
+    answers = answer_prompts(model, tokenizer, prompts)
+    return [(prompt, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
+from scratchgpt.stages import stage_named
 from scratchgpt.stages.presets import Preset
 
 
@@ -27,7 +26,7 @@ class Plan:
     data: DataSources = field(default_factory=DataSources)
 
     def __post_init__(self) -> None:
-        if self.base is not None and self.stages[0] == "pretrain":
+        if self.base is not None and not stage_named(self.stages[0]).follows:
             raise UserError("pretraining starts from nothing; leave out --base, or add --skip-pretrain")
         if self.preset.running_text and (self.stages != ("pretrain",) or self.data.corpus is None):
             raise UserError(
@@ -39,13 +38,3 @@ class Plan:
     def seed(self) -> int:
         """Of everything that is random in the run, the choice of held-out data included."""
         return self.data.seed
-
-
-DATA_OF_STAGE: dict[str, tuple[Callable[[DataSources], Any], ...]] = {
-    "pretrain": (DataSources.documents, DataSources.dialogues),
-    "sft": (DataSources.dialogues, DataSources.tasks),
-    "reward": (DataSources.pairs,),
-    "rlhf": (DataSources.pairs, DataSources.tasks),
-    "rlvf": (DataSources.tasks,),
-}
-"""What each stage reads."""

@@ -22,7 +22,8 @@ from typing import Any
 
 from scratchgpt import kernels
 from scratchgpt.errors import UserError
-from scratchgpt.training.checkpoints import STAGES, full_disk_is_a_user_error
+from scratchgpt.stages import ALL
+from scratchgpt.training.checkpoints import full_disk_is_a_user_error
 from scratchgpt.training.history import History, read_history
 
 LOWER_IS_BETTER = {"loss", "perplexity", "bits"}
@@ -103,8 +104,8 @@ def load_results(out: Path) -> list[StageResult]:
     Raises:
         UserError: if one of the files is damaged.
     """
-    paths = {stage: _result_file(out, stage) for stage in STAGES}
-    return [_load_result(path) for path in paths.values() if path.is_file()]
+    paths = [_result_file(out, stage.name) for stage in ALL]
+    return [_load_result(path) for path in paths if path.is_file()]
 
 
 def _result_file(out: Path, stage: str) -> Path:

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets.batches import TextWindows, encode_documents
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.measures import text_metrics
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import cosine_schedule, total_steps
+from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage
 from scratchgpt.tokenizer import END_IDS, Tokenizer
-from scratchgpt.training.history import Metrics
+from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
 from scratchgpt.training.update import language_model_step
 
@@ -81,3 +83,50 @@ class Pretrainer(Trainer):
             self.model.eval(), [ids], 48, temperature=0.8, top_k=50, stop_ids=END_IDS, seed=self.seed
         )[0]
         return (prompt + "|" + self.tokenizer.decode(continuation)).replace("\n", " ")
+
+
+CONTINUATION = 40
+"""Tokens by which the report's samples go on with the beginning of a text."""
+
+
+def _build(context: Context) -> Setup:
+    documents, heldout = context.data.documents()
+    model, tokenizer = context.model, context.tokenizer
+    context.say(f"pretrain: {model.num_parameters():,} parameters, {sum(map(len, documents)):,} characters")
+    trainer = Pretrainer(model, tokenizer, model.config, context.settings, documents, heldout, context.seed)
+    prompts = [document[:8] for document in heldout[:SAMPLES]]
+    encoded = [tokenizer.encode(prompt) for prompt in prompts]
+    characters = sum(map(len, heldout))
+
+    def measure() -> Measures:
+        metrics = trainer.evaluate()
+        return {
+            "bits per character": (metrics["bits_per_character"], characters),
+            "perplexity": (metrics["perplexity"], characters),
+        }
+
+    def samples() -> list[tuple[str, str]]:
+        ids = generate_batch(model.eval(), encoded, CONTINUATION, temperature=0.8, top_k=50, stop_ids=END_IDS)
+        return list(zip(prompts, map(tokenizer.decode, ids), strict=True))
+
+    def closing(history: History) -> str:
+        loss = history.evaluations[-1]["loss"]
+        return (
+            f"validation loss {loss:.4f} nats a token after {trainer.total_steps:,} steps, "
+            f"{history.seconds:.0f} seconds of training"
+        )
+
+    return Setup(trainer, model, tokenizer, measure, samples, closing)
+
+
+PRETRAIN = Stage(
+    name="pretrain",
+    title_zh="预训练",
+    title_en="Pretraining",
+    directory="pretrain",
+    config=PretrainConfig,
+    reads=(DataSources.documents, DataSources.dialogues),  # the words of the dialogues too become tokens
+    build=_build,
+    from_nothing=True,
+    writes="text",
+)

@@ -17,12 +17,14 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RewardConfig
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.datasets.records import Record
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.measures import accuracy_by_group
 from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
+from scratchgpt.stages.stage import SAMPLES, Context, Setup, Stage, accuracies
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import Metrics
 from scratchgpt.training.trainer import Trainer
@@ -125,3 +127,35 @@ class RewardModelTrainer(Trainer):
         (chosen, rejected) = self.heldout[0]
         scores = score_sequences(self.model, [chosen, rejected])
         return f"{scores[0]:+.2f} {self.tokenizer.decode(chosen)} / {scores[1]:+.2f} {self.tokenizer.decode(rejected)}"
+
+
+def _build(context: Context) -> Setup:
+    pairs, heldout = context.data.pairs()
+    tokenizer = context.tokenizer
+    model = RewardModel.from_pretrained(context.model, seed=context.seed)
+    context.say(f"reward: {len(pairs):,} pairs")
+    trainer = RewardModelTrainer(
+        model, tokenizer, model.config, context.settings, pairs, heldout, context.seed
+    )
+    shown = [(record["prompt"], side, record[side]) for record in heldout[:SAMPLES] for side in ("chosen", "rejected")]
+    labels = [f"{prompt} ({side}) {answer}" for prompt, side, answer in shown]
+    sequences = [encode_answer(tokenizer, prompt, answer) for prompt, _, answer in shown]
+
+    def samples() -> list[tuple[str, str]]:
+        scores = score_sequences(model, sequences)
+        return [(label, f"{score:+.2f}") for label, score in zip(labels, scores, strict=True)]
+
+    return Setup(trainer, model, tokenizer, lambda: accuracies("pair accuracy", trainer.evaluate()), samples)
+
+
+REWARD = Stage(
+    name="reward",
+    title_zh="奖励模型",
+    title_en="Reward model",
+    directory="reward_model",
+    config=RewardConfig,
+    reads=(DataSources.pairs,),
+    build=_build,
+    follows=("sft", "pretrain"),
+    writes=None,
+)

@@ -23,9 +23,10 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RLHFConfig
 from scratchgpt.datasets.records import Record
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
-from scratchgpt.evaluation.answering import Answer, answer_prompts
-from scratchgpt.evaluation.measures import win_rate
+from scratchgpt.evaluation.answering import Answer, answer_prompts, answered
+from scratchgpt.evaluation.measures import task_accuracy, win_rate
 from scratchgpt.evaluation.reward_scores import score_sequences
 from scratchgpt.evaluation.rubric import answer_score, rubric_passed
 from scratchgpt.models.gpt2 import GPT
@@ -48,6 +49,7 @@ from scratchgpt.stages.policy_gradient import (
     update_policy,
     whiten,
 )
+from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage
 from scratchgpt.stages.warning_signs import (
     entropy_collapse,
     kl_blow_up,
@@ -55,6 +57,7 @@ from scratchgpt.stages.warning_signs import (
     reward_far_from_reference,
 )
 from scratchgpt.tokenizer import IM_END_ID, Tokenizer
+from scratchgpt.training.checkpoints import load_reward_model
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
 
@@ -390,3 +393,69 @@ class PPOTrainer(Trainer):
 
 def _records(prompts: Sequence[str | Record]) -> list[Record]:
     return [{"prompt": prompt} if isinstance(prompt, str) else prompt for prompt in prompts]
+
+
+ANSWER_MEASURES = {
+    "reward": "mean reward (SFT deviations)",
+    "kl": "KL per response (nats)",
+    "win_rate": "win rate against SFT by rubric",
+    "rubric": "rubric points (0-6)",
+    "facts_right": "facts right",
+}
+"""How answers to held-out prompts are measured from the fourth stage on, by the name PPOTrainer gives each measure."""
+
+
+def answer_measures(metrics: Metrics, items: int) -> Measures:
+    """The rows of :data:`ANSWER_MEASURES`, as far as the metrics have them."""
+    return {name: (metrics[key], items) for key, name in ANSWER_MEASURES.items() if key in metrics}
+
+
+def ppo_trainer(context: Context, policy: GPT, reward_model: RewardModel) -> PPOTrainer:
+    """A trainer with the settings and the prompts of this run."""
+    pairs, heldout = context.data.pairs()
+    return PPOTrainer(
+        policy,
+        reward_model,
+        context.tokenizer,
+        policy.config,
+        context.settings_of("rlhf"),
+        prompts=sorted({record["prompt"] for record in pairs}),
+        heldout=list({record["prompt"]: record for record in heldout}.values()),
+        seed=context.seed,
+    )
+
+
+def _build(context: Context) -> Setup:
+    _, tasks = context.data.tasks()
+    policy, tokenizer = context.model, context.tokenizer
+    directory = context.checkpoint_of("reward")
+    if directory is None:
+        raise ValueError("rlhf: built before its reward model")
+    trainer = ppo_trainer(context, policy, load_reward_model(directory, tokenizer))
+    context.say(f"rlhf: {len(trainer.prompts):,} prompts")
+    asked = trainer.heldout
+    shown = [record["prompt"] for record in asked[:SAMPLES]]
+
+    def measure() -> Measures:
+        accuracy = task_accuracy(policy, tokenizer, tasks)["accuracy"]
+        return {
+            **answer_measures(trainer.evaluate_on(asked), len(asked)),
+            "verified accuracy on tasks": (accuracy, len(tasks)),
+        }
+
+    return Setup(trainer, policy, tokenizer, measure, lambda: answered(policy, tokenizer, shown))
+
+
+RLHF = Stage(
+    name="rlhf",
+    title_zh="人类反馈强化学习（PPO）",
+    title_en="RLHF with PPO",
+    directory="rlhf",
+    config=RLHFConfig,
+    reads=(DataSources.pairs, DataSources.tasks),
+    build=_build,
+    follows=("sft", "pretrain"),
+    needs=("reward",),
+    generates=True,
+    questions=2,
+)

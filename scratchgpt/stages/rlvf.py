@@ -22,8 +22,9 @@ import numpy as np
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RLVFConfig
 from scratchgpt.datasets.records import Record
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
-from scratchgpt.evaluation.answering import answer_prompts
+from scratchgpt.evaluation.answering import answer_prompts, answered
 from scratchgpt.evaluation.measures import task_accuracy
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
@@ -42,8 +43,11 @@ from scratchgpt.stages.policy_gradient import (
     update_metrics,
     update_policy,
 )
+from scratchgpt.stages.rlhf import PPOTrainer, answer_measures, ppo_trainer
+from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies
 from scratchgpt.stages.warning_signs import entropy_collapse, kl_blow_up, reward_against_measure
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.checkpoints import load_checkpoint, load_reward_model
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
 from scratchgpt.verify.verifiers import family_of, verifier_for
@@ -295,3 +299,46 @@ class RLVFTrainer(Trainer):
                 "rlvf: the saved success rates belong to other tasks; start the stage anew without --resume"
             )
         self.success.right[:], self.success.answered[:] = arrays["right"], arrays["answered"]
+
+
+def _build(context: Context) -> Setup:
+    tasks, heldout = context.data.tasks()
+    model, tokenizer = context.model, context.tokenizer
+    trainer = RLVFTrainer(
+        model, tokenizer, model.config, context.settings, tasks=tasks, heldout=heldout, seed=context.seed
+    )
+    context.say(f"rlvf: {len(tasks):,} tasks")
+    shown = [task["prompt"] for task in heldout[:: max(1, len(heldout) // SAMPLES)]][:SAMPLES]
+    judge = answer_judge(context)
+
+    def measure() -> Measures:
+        rows = accuracies("verified accuracy on tasks", trainer.evaluate(heldout))
+        if judge is not None:
+            judge.policy = model
+            rows |= answer_measures(judge.evaluate_on(judge.heldout), len(judge.heldout))
+        return rows
+
+    return Setup(trainer, model, tokenizer, measure, lambda: answered(model, tokenizer, shown))
+
+
+def answer_judge(context: Context) -> PPOTrainer | None:
+    """What RLHF measures answers with, to see what becomes of them; None without an SFT and a reward model."""
+    sft, reward = context.checkpoint_of("sft"), context.checkpoint_of("reward")
+    if sft is None or reward is None:
+        return None
+    policy, tokenizer = load_checkpoint(sft)
+    return ppo_trainer(context, policy, load_reward_model(reward, tokenizer))
+
+
+RLVF = Stage(
+    name="rlvf",
+    title_zh="可验证奖励强化学习",
+    title_en="RL from verified feedback",
+    directory="rlvf",
+    config=RLVFConfig,
+    reads=(DataSources.tasks,),
+    build=_build,
+    follows=("rlhf", "sft", "pretrain"),
+    generates=True,
+    questions=3,
+)

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from scratchgpt.config import GPTConfig, SFTConfig
 from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.datasets.records import Record
-from scratchgpt.evaluation.answering import answer_prompts
-from scratchgpt.evaluation.measures import EVALUATION_BATCH, dialogue_metrics, task_accuracy
+from scratchgpt.datasets.sources import DataSources
+from scratchgpt.evaluation.answering import answer_prompts, answered
+from scratchgpt.evaluation.measures import EVALUATION_BATCH, dialogue_metrics, question_accuracy, task_accuracy
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
+from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import Metrics
 from scratchgpt.training.trainer import Trainer
@@ -86,3 +88,36 @@ class SFTTrainer(Trainer):
     def sample(self) -> str:
         """A question and the model's answer."""
         return f"{self.prompt} -> {answer_prompts(self.model, self.tokenizer, [self.prompt])[0].text}"
+
+
+def _build(context: Context) -> Setup:
+    (dialogues, heldout), (_, tasks) = context.data.dialogues(), context.data.tasks()
+    model, tokenizer = context.model, context.tokenizer
+    trainer = SFTTrainer(model, tokenizer, model.config, context.settings, dialogues, heldout, tasks, context.seed)
+    if trainer.batches.too_long:
+        context.say(f"sft: {trainer.batches.too_long} dialogues exceed the context and are left out")
+    context.say(f"sft: {len(trainer.batches.sequences):,} dialogues, {len(trainer.batches.shown):,} shown an epoch")
+    prompts = list(dict.fromkeys(record["messages"][0]["content"] for record in heldout))[:SAMPLES]
+
+    def measure() -> Measures:
+        return {
+            "dialogue loss": (trainer.heldout_metrics()["loss"], len(heldout)),
+            **accuracies("right answers to questions", question_accuracy(model, tokenizer, heldout)),
+            **accuracies("verified accuracy on tasks", task_accuracy(model, tokenizer, tasks)),
+        }
+
+    return Setup(trainer, model, tokenizer, measure, lambda: answered(model, tokenizer, prompts))
+
+
+SFT = Stage(
+    name="sft",
+    title_zh="监督微调",
+    title_en="Supervised fine-tuning",
+    directory="sft",
+    config=SFTConfig,
+    reads=(DataSources.dialogues, DataSources.tasks),
+    build=_build,
+    follows=("pretrain",),
+    from_nothing=True,
+    questions=3,
+)

@@ -1,8 +1,4 @@
-"""What a directory on disk means, and writing it so that an interruption loses nothing.
-
-    <out>/pretrain/ sft/ reward_model/ rlhf/ rlvf/    finished stages: model and tokenizer, Hugging Face layout
-    <out>/<stage>.partial.safetensors                 an unfinished stage: weights, optimizer moments, step
-    <out>/logs/<stage>.jsonl                          one line a step
+"""Checkpoints: directories and files written so that an interruption loses nothing, and read again.
 
 A finished directory appears whole or not at all: it is written beside its place and then renamed.
 """
@@ -22,39 +18,22 @@ import safetensors.numpy
 
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.huggingface import WEIGHTS_FILE
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
 
-STAGES = ("pretrain", "sft", "reward", "rlhf", "rlvf")
-"""The stages in the order they run."""
-STAGE_DIRECTORIES = {"pretrain": "pretrain", "sft": "sft", "reward": "reward_model", "rlhf": "rlhf", "rlvf": "rlvf"}
-CHAT_STAGES = ("rlvf", "rlhf", "sft", "pretrain")
-"""The stages whose checkpoint can talk, most advanced first."""
-PREDECESSORS = {
-    "sft": ("pretrain",),
-    "reward": ("sft", "pretrain"),
-    "rlhf": ("sft", "pretrain"),
-    "rlvf": ("rlhf", "sft", "pretrain"),
-}
-"""The checkpoints a stage can start from, the best first."""
+
+def finished(directory: Path) -> bool:
+    """Whether a finished checkpoint lies there."""
+    return (recovered(directory) / WEIGHTS_FILE).is_file()
 
 
-def stage_directory(out: Path, stage: str) -> Path:
-    """Where the stage's finished checkpoint lies (or would lie)."""
-    directory = out / STAGE_DIRECTORIES[stage]
+def recovered(directory: Path) -> Path:
+    """The directory, back in its place if :func:`replacing` was interrupted between its two renames."""
     aside = _aside(directory)
-    if aside.exists() and not directory.exists():  # interrupted between the two renames below
+    if aside.exists() and not directory.exists():
         aside.rename(directory)
     return directory
-
-
-def partial_file(out: Path, stage: str) -> Path:
-    """Where the stage's unfinished state lies (or would lie)."""
-    return out / f"{STAGE_DIRECTORIES[stage]}.partial.safetensors"
-
-
-def is_finished(out: Path, stage: str) -> bool:
-    """Whether a finished checkpoint of the stage is there."""
-    return (stage_directory(out, stage) / "model.safetensors").is_file()
 
 
 def _aside(directory: Path) -> Path:
@@ -126,21 +105,28 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise UserError(f"{path}: damaged ({error}); delete it and start the stage anew") from None
 
 
-def load_model(out: Path, stage: str) -> tuple[GPT, Tokenizer]:
-    """A finished stage's model and tokenizer.
+def load_checkpoint(directory: Path) -> tuple[GPT, Tokenizer]:
+    """The model and the tokenizer that lie in a directory.
 
     Raises:
-        UserError: if the stage is not finished (naming the command that runs it), or if the model's
-            vocabulary is not the tokenizer's.
+        UserError: if a file is missing or damaged, or if the model's vocabulary is not the tokenizer's.
     """
-    directory = stage_directory(out, stage)
-    if not is_finished(out, stage):
-        raise UserError(
-            f"{directory}: no checkpoint here yet; make one with: python train.py --stage {stage} --out {out}"
-        )
     model, tokenizer = GPT.from_pretrained(directory), load_tokenizer(directory)
     check_vocabulary(model.config.vocab_size, tokenizer, directory)
     return model, tokenizer
+
+
+def load_reward_model(directory: Path, tokenizer: Tokenizer) -> RewardModel:
+    """The reward model that lies in a directory.
+
+    Raises:
+        UserError: if it is damaged, or reads other tokens than the policy whose ``tokenizer`` is given.
+    """
+    model, own = RewardModel.from_pretrained(directory), load_tokenizer(directory)
+    check_vocabulary(model.config.vocab_size, own, directory)
+    if own.encode("奖励模型") != tokenizer.encode("奖励模型"):
+        raise UserError(f"{directory}: the reward model has another tokenizer than the policy; train it again")
+    return model
 
 
 def check_vocabulary(vocab_size: int, tokenizer: Tokenizer, where: Path) -> None:
@@ -150,15 +136,3 @@ def check_vocabulary(vocab_size: int, tokenizer: Tokenizer, where: Path) -> None
             f"{where}: the tokenizer has {tokenizer.vocab_size} entries and the model {vocab_size}; "
             "they are not of one run, train both again with: python train.py --stage all"
         )
-
-
-def most_advanced_stage(out: Path) -> str:
-    """The last finished stage that can talk.
-
-    Raises:
-        UserError: if there is none, naming the command that makes one.
-    """
-    for stage in CHAT_STAGES:
-        if is_finished(out, stage):
-            return stage
-    raise UserError(f"{out}: no checkpoint yet; train one with: python train.py --stage all --out {out}")

@@ -21,27 +21,31 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from scratchgpt.errors import Interrupted, UserError
-from scratchgpt.training.checkpoints import full_disk_is_a_user_error, partial_file
+from scratchgpt.training.checkpoints import full_disk_is_a_user_error
 from scratchgpt.training.history import History, Metrics, history_until
 from scratchgpt.training.state import load_state, save_state
 from scratchgpt.training.trainer import Trainer
 
 
-def run_stage(
-    trainer: Trainer, out: Path, console: Console, resume: bool = False, save_every_seconds: float = 60
+def run_trainer(
+    trainer: Trainer, log: Path, partial: Path, console: Console, resume: bool = False, save_every_seconds: float = 60
 ) -> History:
-    """Run (or go on with) a stage to its end.
+    """Make (or go on with) all steps of a trainer.
 
-    Writes ``<out>/logs/<stage>.jsonl`` as it goes and ``<out>/<stage>.partial.safetensors`` every
-    ``save_every_seconds``; the caller saves the finished checkpoint and then removes the latter.
+    Args:
+        trainer: whose steps.
+        log: written as it goes, one record a line.
+        partial: the unfinished state, written every ``save_every_seconds``; the caller saves the finished checkpoint
+            and then removes it.
+        console: what is said goes there.
+        resume: go on from the partial state, if there is one.
+        save_every_seconds: seconds between two saves.
 
     Raises:
         Interrupted: after Ctrl-C, once the state is saved.
         UserError: if the state to resume from belongs to other settings, the run diverged, or the disk is full.
     """
-    partial = partial_file(out, trainer.name)
     start = load_state(trainer, partial) if resume and partial.is_file() else 0
-    log = out / "logs" / f"{trainer.name}.jsonl"
     history = history_until(log, start)
     saved_at = time.monotonic()
     with full_disk_is_a_user_error(log), log.open("a", encoding="utf-8") as file, _stop_on_interrupt() as stop:

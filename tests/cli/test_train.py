@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from scratchgpt import kernels
 from scratchgpt.cli.chat import chat
-from scratchgpt.cli.flags import SECTIONS, STAGE_CONFIGS
+from scratchgpt.cli.flags import stage_configs
 from scratchgpt.cli.train import DATA_PATHS, train
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import ContextWindowWarning, Interrupted, UserError
@@ -91,23 +91,23 @@ def test_skipping_leaves_stages_out(plan_for):
 @pytest.mark.parametrize("spelling", ["--batch_size", "--batch-size"])
 def test_a_flat_flag_reaches_every_stage_that_has_it(plan_for, spelling):
     preset = plan_for(spelling, "48", "--lr=0.125").preset
-    assert [getattr(preset, s).batch_size for s in ("pretrain", "sft", "reward", "rlhf")] == [48] * 4
-    assert [getattr(preset, s).lr for s in STAGE_CONFIGS] == [0.125] * 5
-    assert preset.sft.epochs == get_preset("mini").sft.epochs
+    assert [preset.of(s).batch_size for s in ("pretrain", "sft", "reward", "rlhf")] == [48] * 4
+    assert [preset.of(s).lr for s in stage_configs()] == [0.125] * 5
+    assert preset.of("sft").epochs == get_preset("mini").of("sft").epochs
 
 
 @pytest.mark.parametrize("nested_first", [True, False])
 def test_a_nested_flag_reaches_one_stage_and_wins(plan_for, nested_first):
     nested, flat = ["--sft.lr", "0.5", "--rlhf.kl_coef", "0.75"], ["--lr", "0.25"]
     preset = plan_for(*(nested + flat if nested_first else flat + nested)).preset
-    assert (preset.sft.lr, preset.reward.lr) == (0.5, 0.25)
-    assert (preset.rlhf.kl_coef, preset.rlvf.kl_coef) == (0.75, get_preset("mini").rlvf.kl_coef)
+    assert (preset.of("sft").lr, preset.of("reward").lr) == (0.5, 0.25)
+    assert (preset.of("rlhf").kl_coef, preset.of("rlvf").kl_coef) == (0.75, get_preset("mini").of("rlvf").kl_coef)
 
 
 def test_stages_that_do_not_run_keep_their_settings(plan_for):
     preset = plan_for("--stage", "sft", "--lr", "0.25").preset
-    assert preset.sft.lr == 0.25
-    assert preset.reward == get_preset("mini").reward
+    assert preset.of("sft").lr == 0.25
+    assert preset.of("reward") == get_preset("mini").of("reward")
 
 
 def test_the_flags_of_the_documentation(plan_for):
@@ -117,16 +117,16 @@ def test_the_flags_of_the_documentation(plan_for):
         *["--incorrect_reward", "-1.5", "--epochs", "3", "--init-std", "0.02"],
     ).preset
     assert dataclasses.replace(preset.model, dropout=0.1) == GPTConfig(500, 64, 2, 3, init_std=0.02)
-    assert (preset.rlhf.clip_ratio, preset.rlvf.clip_ratio, preset.rlhf.num_episodes) == (0.3, 0.3, 4)
-    assert (preset.rlvf.num_iterations, preset.rlvf.samples_per_task) == (5, 6)
-    assert (preset.rlvf.correct_reward, preset.rlvf.incorrect_reward, preset.pretrain.epochs) == (2.0, -1.5, 3.0)
+    assert (preset.of("rlhf").clip_ratio, preset.of("rlvf").clip_ratio, preset.of("rlhf").num_episodes) == (0.3, 0.3, 4)
+    assert (preset.of("rlvf").num_iterations, preset.of("rlvf").samples_per_task) == (5, 6)
+    assert (preset.of("rlvf").correct_reward, preset.of("rlvf").incorrect_reward, preset.of("pretrain").epochs) == (2.0, -1.5, 3.0)
 
 
 def test_every_setting_has_a_flag(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert train(["--help"]) == 0
     shown = capsys.readouterr().out
-    for section, config in SECTIONS.items():
+    for section, config in {"model": GPTConfig, **stage_configs()}.items():
         for field in dataclasses.fields(config):
             flag = field.name.replace("_", "-")
             assert f" --{flag} " in shown

@@ -29,17 +29,21 @@ from scratchgpt.models.reward import RewardModel
 from scratchgpt.runs.pipeline import run
 from scratchgpt.runs.plan import Plan
 from scratchgpt.runs.report import load_results
+from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.presets import Preset
 from scratchgpt.stages.pretrain import Pretrainer
-from scratchgpt.training.checkpoints import STAGE_DIRECTORIES, STAGES, load_model
+from scratchgpt.stages.run_folder import load_model
 
+STAGES = tuple(stage.name for stage in ALL)
 PRESET = Preset(
     model=GPTConfig(vocab_size=330, emb_dim=16, num_heads=2, num_layers=1, context_size=64),
-    pretrain=PretrainConfig(epochs=1, batch_size=4),
-    sft=SFTConfig(epochs=2, batch_size=4),
-    reward=RewardConfig(epochs=1, batch_size=4),
-    rlhf=RLHFConfig(num_episodes=2, batch_size=8, minibatch_size=4, max_new_tokens=8, value_warmup=1),
-    rlvf=RLVFConfig(num_iterations=2, tasks_per_iteration=4, samples_per_task=2, max_new_tokens=8),
+    settings={
+        "pretrain": PretrainConfig(epochs=1, batch_size=4),
+        "sft": SFTConfig(epochs=2, batch_size=4),
+        "reward": RewardConfig(epochs=1, batch_size=4),
+        "rlhf": RLHFConfig(num_episodes=2, batch_size=8, minibatch_size=4, max_new_tokens=8, value_warmup=1),
+        "rlvf": RLVFConfig(num_iterations=2, tasks_per_iteration=4, samples_per_task=2, max_new_tokens=8),
+    },
 )
 
 
@@ -79,7 +83,7 @@ def test_five_stages_leave_five_checkpoints_and_a_report(plan: Plan, tokenizer: 
     plan = dataclasses.replace(plan, tokenizer=tokenizer)
     run(plan, quiet())
     for stage in STAGES:
-        directory = plan.out / STAGE_DIRECTORIES[stage]
+        directory = plan.out / stage_named(stage).directory
         assert {p.name for p in directory.iterdir()} >= {"config.json", "model.safetensors", "tokenizer.json"}
         assert (plan.out / "curves" / f"{stage}.png").stat().st_size > 1000
     assert not list(plan.out.glob("*.partial*")) and not list(plan.out.glob("*.writing"))

@@ -11,17 +11,10 @@ import pytest
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.stages.run_folder import is_finished, load_model, most_advanced_stage, stage_directory
 from scratchgpt.tokenizer import CharTokenizer
 from scratchgpt.training import checkpoints as checkpoint
-from scratchgpt.training.checkpoints import (
-    is_finished,
-    load_model,
-    most_advanced_stage,
-    read_arrays,
-    replacing,
-    stage_directory,
-    write_arrays,
-)
+from scratchgpt.training.checkpoints import read_arrays, replacing, write_arrays
 
 
 def save(out: Path, stage: str, config: GPTConfig, tokenizer: CharTokenizer) -> None:

@@ -17,10 +17,10 @@ from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.schedules import total_steps
 from scratchgpt.stages.pretrain import Pretrainer
+from scratchgpt.stages.run_folder import partial_file
 from scratchgpt.tokenizer import CharTokenizer
-from scratchgpt.training.checkpoints import partial_file
 from scratchgpt.training.history import Metrics, read_history
-from scratchgpt.training.loop import run_stage
+from scratchgpt.training.loop import run_trainer
 
 TEXT = ["天空是蓝色的。小鸟在唱歌。", "猫吃鱼。今天星期三。", "你好呀。等于二。"] * 32
 
@@ -32,6 +32,11 @@ def make(config: GPTConfig, tokenizer: CharTokenizer, **settings: object) -> Pre
     return run
 
 
+def files(out: Path) -> tuple[Path, Path]:
+    """Log and unfinished state."""
+    return out / "logs" / "pretrain.jsonl", partial_file(out, "pretrain")
+
+
 def quiet() -> Console:
     return Console(file=io.StringIO())
 
@@ -40,7 +45,7 @@ def test_a_run_logs_every_step_measures_and_learns(
     tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
 ) -> None:
     run = make(tiny_config, char_tokenizer, lr=1e-2)
-    history = run_stage(run, tmp_path, quiet())
+    history = run_trainer(run, *files(tmp_path), quiet())
     assert [r["step"] for r in history.steps] == list(range(1, run.total_steps + 1))
     assert [r["step"] for r in history.evaluations] == sorted({0, *range(4, run.total_steps, 4), run.total_steps})
     assert history.evaluations[-1]["bits_per_character"] < 0.8 * history.evaluations[0]["bits_per_character"]
@@ -54,7 +59,7 @@ def test_ctrl_c_saves_and_resuming_ends_at_the_same_weights(
     tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
 ) -> None:
     straight = make(tiny_config, char_tokenizer)
-    run_stage(straight, tmp_path / "straight", quiet())
+    run_trainer(straight, *files(tmp_path / "straight"), quiet())
 
     class Stopped(Pretrainer):
         def step(self, index: int) -> Metrics:
@@ -66,11 +71,11 @@ def test_ctrl_c_saves_and_resuming_ends_at_the_same_weights(
     stopped.__class__ = Stopped
     out = tmp_path / "stopped"
     with pytest.raises(Interrupted) as caught:
-        run_stage(stopped, out, quiet())
+        run_trainer(stopped, *files(out), quiet())
     assert caught.value.step == 5 and partial_file(out, "pretrain").is_file()
 
     resumed = make(tiny_config, char_tokenizer)
-    history = run_stage(resumed, out, quiet(), resume=True)
+    history = run_trainer(resumed, *files(out), quiet(), resume=True)
     assert [r["step"] for r in history.steps] == list(range(1, straight.total_steps + 1))
     for name, array in straight.model.state_dict().items():
         np.testing.assert_array_equal(array, resumed.model.state_dict()[name], err_msg=name)
@@ -81,9 +86,9 @@ def test_resuming_with_other_settings_is_refused(
     tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
 ) -> None:
     run = make(tiny_config, char_tokenizer)
-    run_stage(run, tmp_path, quiet(), save_every_seconds=0)
+    run_trainer(run, *files(tmp_path), quiet(), save_every_seconds=0)
     with pytest.raises(UserError, match="other settings"):
-        run_stage(make(tiny_config, char_tokenizer, lr=5e-4), tmp_path, quiet(), resume=True)
+        run_trainer(make(tiny_config, char_tokenizer, lr=5e-4), *files(tmp_path), quiet(), resume=True)
 
 
 def test_a_diverged_run_is_one_line(tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer) -> None:
@@ -95,7 +100,7 @@ def test_a_diverged_run_is_one_line(tmp_path: Path, tiny_config: GPTConfig, char
     run = make(tiny_config, char_tokenizer)
     run.__class__ = Diverged
     with pytest.raises(UserError, match=r"pretrain, step 1: .*learning rate"), np.errstate(all="ignore"):
-        run_stage(run, tmp_path, quiet())
+        run_trainer(run, *files(tmp_path), quiet())
 
 
 def test_steps_for_epochs() -> None:

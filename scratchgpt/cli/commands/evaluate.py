@@ -31,8 +31,8 @@ from scratchgpt.evaluation.measures import (
     text_metrics,
 )
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.stages.checkpoint_choice import load_chosen
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.training.checkpoint_choice import load_chosen
 
 Item = TypeVar("Item")
 HeldOut = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]

@@ -14,7 +14,7 @@ from pathlib import Path
 from scratchgpt.cli.machine_flags import StageFlag
 from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
-from scratchgpt.training.checkpoint_choice import load_chosen
+from scratchgpt.stages.checkpoint_choice import load_chosen
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from scratchgpt.inside.token_display import (
     readable,
     tokens_of,
 )
+from scratchgpt.stages.run_folder import finished_writers, stage_directory
 from scratchgpt.tokenizer import BPETokenizer, Tokenizer, load_tokenizer
-from scratchgpt.training.checkpoints import CHAT_STAGES, is_finished, stage_directory
 
 CHECKPOINTS = Path("checkpoints")
 """Where train.py writes by default."""
@@ -78,9 +78,8 @@ def _tokenizer(checkpoint: Path | None, language: Language) -> Tokenizer:
     place = checkpoint or CHECKPOINTS
     if place.suffix == ".json" or (place / "tokenizer.json").is_file():
         return load_tokenizer(place)
-    for stage in CHAT_STAGES:
-        if is_finished(place, stage):
-            return load_tokenizer(stage_directory(place, stage))
+    for stage in finished_writers(place):
+        return load_tokenizer(stage_directory(place, stage))
     if checkpoint is not None:
         raise UserError(f"{checkpoint}: no tokenizer here; name a tokenizer.json, its folder, or what train.py wrote")
     told = Text(

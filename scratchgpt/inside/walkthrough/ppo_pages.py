@@ -42,11 +42,10 @@ from scratchgpt.stages.policy_gradient import (
     whiten,
 )
 from scratchgpt.stages.presets import get_preset
-from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, response_values
+from scratchgpt.stages.rlhf import RLHF, PPOTrainer, clipped_value_loss, generalized_advantages, response_values
 from scratchgpt.tokenizer import IM_END_ID, Tokenizer
-from scratchgpt.training.checkpoints import PREDECESSORS
 
-SETTINGS = dataclasses.replace(get_preset("mini").rlhf, batch_size=16, minibatch_size=8)
+SETTINGS = dataclasses.replace(get_preset("mini").of("rlhf"), batch_size=16, minibatch_size=8)
 """The settings of the default run with a batch small enough to watch."""
 PROMPTS = 256
 """Prompts of the trainer, from the example on."""
@@ -186,7 +185,7 @@ def _models(
         return fresh.model, frozen_copy(fresh.model), reward_model, fresh.tokenizer, speech.word("fresh")
     policy = load_stage(run, "rlhf")
     reward_model, _ = load_reward_model(run)
-    start = load_first(run, PREDECESSORS["rlhf"])
+    start = load_first(run, RLHF.follows)
     reference = frozen_copy(policy.model) if start is None else start.model.eval()
     return policy.model, reference, reward_model, policy.tokenizer, str(policy.directory)
 

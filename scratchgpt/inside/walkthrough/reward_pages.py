@@ -24,8 +24,8 @@ from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.models.reward import RewardModel, ScoreHead
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.reward import bradley_terry_loss
+from scratchgpt.stages.run_folder import is_finished, stage_directory
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
-from scratchgpt.training.checkpoints import is_finished, stage_directory
 
 SIDES = ("chosen", "rejected")
 

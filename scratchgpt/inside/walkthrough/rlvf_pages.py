@@ -33,12 +33,11 @@ from scratchgpt.stages.policy_gradient import (
     update_policy,
 )
 from scratchgpt.stages.presets import get_preset
-from scratchgpt.stages.rlvf import group_advantages, grpo_token_loss
+from scratchgpt.stages.rlvf import RLVF, group_advantages, grpo_token_loss
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.training.checkpoints import PREDECESSORS
 from scratchgpt.verify.verifiers import verifier_for
 
-SETTINGS = get_preset("mini").rlvf
+SETTINGS = get_preset("mini").of("rlvf")
 TASKS = 16
 """Tasks to try, from the example on, for one whose answers are neither all right nor all wrong."""
 
@@ -136,7 +135,7 @@ def rlvf_pages(
         fresh = fresh_subject([task["prompt"] for task in tried], seed, context_size=256)
         policy, tokenizer, reference, where = fresh.model, fresh.tokenizer, frozen_copy(fresh.model), say("fresh")
     else:
-        trained, start = load_stage(run, "rlvf"), load_first(run, PREDECESSORS["rlvf"])
+        trained, start = load_stage(run, "rlvf"), load_first(run, RLVF.follows)
         policy, tokenizer, where = trained.model, trained.tokenizer, str(trained.directory)
         reference = frozen_copy(policy) if start is None else start.model.eval()
     group = learn_from_group(policy, reference, tokenizer, tried, settings, seed)

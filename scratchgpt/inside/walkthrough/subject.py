@@ -11,9 +11,9 @@ from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.huggingface import CONFIG_FILE
+from scratchgpt.stages.checkpoint_choice import load_chosen
+from scratchgpt.stages.run_folder import finished_writers, is_finished, load_model, stage_directory
 from scratchgpt.tokenizer import CharTokenizer, Tokenizer
-from scratchgpt.training.checkpoint_choice import load_chosen
-from scratchgpt.training.checkpoints import CHAT_STAGES, is_finished, load_model, stage_directory
 
 DEFAULT_RUN = Path("checkpoints")
 FRESH_TEXT = 20_000
@@ -57,7 +57,7 @@ def _run_folder(checkpoint: Path | None) -> Path | None:
     """The folder that was named, or the default one if it holds a model; None means that a fresh one is due."""
     if checkpoint is not None:
         return checkpoint
-    return DEFAULT_RUN if any(is_finished(DEFAULT_RUN, stage) for stage in CHAT_STAGES) else None
+    return DEFAULT_RUN if finished_writers(DEFAULT_RUN) else None
 
 
 def stage_folder(checkpoint: Path | None) -> Path | None:

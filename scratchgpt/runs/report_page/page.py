@@ -34,8 +34,9 @@ from scratchgpt.runs.report_page.attention_maps import attention_maps
 from scratchgpt.runs.report_page.embedding_neighbours import Neighbour, nearest_words, words_to_show
 from scratchgpt.runs.report_page.stage_samples import answers_by_stage
 from scratchgpt.runs.report_page.words import group_name, measure_name, quantity_name, stage_name
+from scratchgpt.stages import stage_named
+from scratchgpt.stages.run_folder import finished_writers, load_model
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.training.checkpoints import CHAT_STAGES, is_finished, load_model
 from scratchgpt.training.history import History
 
 STYLE = Path(__file__).with_name("page.css")
@@ -43,8 +44,6 @@ SENTENCE = "小猫坐在窗台上，看着外面的鸟。"
 """What the model reads for the attention maps, unless its vocabulary was made for other text."""
 MOST_TOKENS = 16
 """Of the sentence of the attention maps: more cells could not be told apart."""
-QUESTIONS = {"sft": 3, "rlhf": 2, "rlvf": 3}
-"""How many of the questions of each stage's samples all stages answer."""
 WORDS = 12
 SHARES = ("accuracy", "right", "rate")
 """A measure whose name holds one of these words is a share, shown in percent."""
@@ -58,7 +57,7 @@ def write_html_report(out: Path) -> None:
     """
     results = measured_results(out)
     sections = [_summary(results), _curves(out, results), _samples(out, results)]
-    stage = next((stage for stage in CHAT_STAGES if is_finished(out, stage)), None)
+    stage = next(iter(finished_writers(out)), None)
     if stage is not None:
         model, tokenizer = load_model(out, stage)
         sections += [_attention(model, tokenizer, stage, results), _neighbours(model, tokenizer, results)]
@@ -254,7 +253,7 @@ def _warning(record: dict[str, Any]) -> str:
 
 # -- samples ------------------------------------------------------------------------------------------------
 def _samples(out: Path, results: Sequence[StageResult]) -> str:
-    asked = [sample.prompt for result in results for sample in result.samples[: QUESTIONS.get(result.stage, 0)]]
+    asked = [sample.prompt for result in results for sample in result.samples[: stage_named(result.stage).questions]]
     prompts = list(dict.fromkeys(asked))
     rows = answers_by_stage(out, prompts) if prompts else []
     if not rows:
@@ -282,7 +281,7 @@ def _samples(out: Path, results: Sequence[StageResult]) -> str:
 
 # -- inside the model ---------------------------------------------------------------------------------------
 def _attention(model: GPT, tokenizer: Tokenizer, stage: str, results: Sequence[StageResult]) -> str:
-    samples = [sample.prompt for result in results if result.stage != "reward" for sample in result.samples]
+    samples = [sample.prompt for result in results if stage_named(result.stage).writes for sample in result.samples]
     # A vocabulary made for other text spells the sentence byte by byte: then one of the run's own prompts.
     own = len(tokenizer.encode(SENTENCE)) > MOST_TOKENS and samples
     maps = attention_maps(model, tokenizer, samples[0] if own else SENTENCE, MOST_TOKENS)
@@ -313,7 +312,7 @@ def _neighbours(model: GPT, tokenizer: Tokenizer, results: Sequence[StageResult]
     heads = [Text("词", "word")]
     columns = []
     # Pretraining made the initial weights; a run that began with another's model does not know them.
-    seed = next((result.settings.get("seed") for result in results if result.stage == "pretrain"), None)
+    seed = next((result.settings.get("seed") for result in results if not stage_named(result.stage).follows), None)
     if seed is not None:
         heads.append(Text("训练前（随机）", "before training (random)"))
         columns.append(nearest_words(_table_of(GPT(model.config, seed)), tokenizer, words))

@@ -12,8 +12,9 @@ from scratchgpt.evaluation.answering import answer_prompts
 from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.reward import RewardModel
+from scratchgpt.stages import stage_named
+from scratchgpt.stages.run_folder import finished_writers, is_finished, load_model, stage_directory
 from scratchgpt.tokenizer import END_IDS, Tokenizer, load_tokenizer
-from scratchgpt.training.checkpoints import CHAT_STAGES, is_finished, load_model, stage_directory
 
 CONTINUATION = 40
 """Tokens that a model continues a text by which cannot answer yet."""
@@ -40,7 +41,7 @@ def answers_by_stage(out: Path, prompts: Sequence[str]) -> list[list[StageAnswer
     Raises:
         UserError: if a checkpoint is damaged.
     """
-    finished = [stage for stage in reversed(CHAT_STAGES) if is_finished(out, stage)]
+    finished = reversed(finished_writers(out))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ContextWindowWarning)  # whoever reads a report has written no long text
         columns = [_answers(out, stage, prompts) for stage in finished]
@@ -49,7 +50,7 @@ def answers_by_stage(out: Path, prompts: Sequence[str]) -> list[list[StageAnswer
 
 def _answers(out: Path, stage: str, prompts: Sequence[str]) -> list[StageAnswer]:
     model, tokenizer = load_model(out, stage)
-    if stage == "pretrain":  # it was never shown a question: all it can do is go on
+    if stage_named(stage).writes == "text":  # it was never shown a question: all it can do is go on
         encoded = [tokenizer.encode(prompt) for prompt in prompts]
         # Not the likeliest tokens: a model as small as this one would repeat itself.
         continued = generate_batch(

@@ -6,15 +6,7 @@ A name that is not here (of a user's own task family, say) is shown as it is.
 from __future__ import annotations
 
 from scratchgpt.inside.bilingual import Text
-
-STAGES = {
-    "pretrain": Text("预训练", "Pretraining"),
-    "sft": Text("监督微调", "Supervised fine-tuning"),
-    "reward": Text("奖励模型", "Reward model"),
-    "rlhf": Text("人类反馈强化学习（PPO）", "RLHF with PPO"),
-    "rlvf": Text("可验证奖励强化学习", "RL from verified feedback"),
-}
-"""The stages by their names on the command line."""
+from scratchgpt.stages import stage_named
 
 MEASURES = {
     "bits per character": Text("每字符比特数", "bits per character"),
@@ -97,7 +89,8 @@ GROUPS = {
 
 def stage_name(stage: str) -> Text:
     """The name of a stage."""
-    return STAGES.get(stage, _as_it_is(stage))
+    declared = stage_named(stage)
+    return Text(declared.title_zh, declared.title_en)
 
 
 def measure_name(measure: str) -> Text:

@@ -23,7 +23,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.evaluation import bleu
 from scratchgpt.evaluation.answering import Answer, answer_prompts
 from scratchgpt.evaluation.measures import text_metrics
-from scratchgpt.training.checkpoints import load_model
+from scratchgpt.stages.run_folder import load_model
 from tests.tiny import dialogue, save_checkpoint
 
 

@@ -15,7 +15,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.training.checkpoints import load_model
+from scratchgpt.stages.run_folder import load_model
 from tests.tiny import save_checkpoint, tiny_tokenizer
 
 SAMPLED = Arguments("小猫", max_length=12, temperature=0.8, top_k=10, top_p=0.9, seed=3)

@@ -24,8 +24,8 @@ from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages import rlhf
 from scratchgpt.stages.policy_gradient import Rollouts
+from scratchgpt.stages.run_folder import stage_directory
 from scratchgpt.tokenizer import IM_END_ID, encode_chat_with_mask, load_tokenizer
-from scratchgpt.training.checkpoints import stage_directory
 from tests.inside.walkthrough.conftest import printed
 from tests.stages.test_rlhf import SETTINGS, make_trainer
 from tests.tiny import files_in, save_checkpoint, tiny_tokenizer

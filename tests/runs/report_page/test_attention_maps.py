@@ -10,7 +10,7 @@ import pytest
 from scratchgpt import kernels
 from scratchgpt.errors import UserError
 from scratchgpt.runs.report_page.attention_maps import attention_maps
-from scratchgpt.training.checkpoints import load_model
+from scratchgpt.stages.run_folder import load_model
 from tests.tiny import save_checkpoint
 
 TEXT = "小猫住在山里"

@@ -15,8 +15,8 @@ from scratchgpt.inference.generate import generate_batch
 from scratchgpt.inference.sequences import note_sliding_window
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.runs.report_page.stage_samples import answers_by_stage
+from scratchgpt.stages.run_folder import load_model
 from scratchgpt.tokenizer import CharTokenizer
-from scratchgpt.training.checkpoints import load_model
 from tests.tiny import save_checkpoint, tiny_tokenizer
 
 PROMPTS = ["小猫住在哪里？", "你好"]

@@ -8,8 +8,10 @@ from pathlib import Path
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.huggingface import CONFIG_FILE
+from scratchgpt.stages import stage_named
+from scratchgpt.stages.run_folder import finished_writers, load_model, most_advanced_stage
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
-from scratchgpt.training.checkpoints import check_vocabulary, is_finished, load_model, most_advanced_stage
+from scratchgpt.training.checkpoints import check_vocabulary
 
 
 def load_chosen(checkpoint: Path, stage: str | None = None, plain_text: bool = False) -> tuple[GPT, Tokenizer, Path]:
@@ -25,7 +27,8 @@ def load_chosen(checkpoint: Path, stage: str | None = None, plain_text: bool = F
         UserError: if there is no such model or it cannot write.
     """
     if not (checkpoint / CONFIG_FILE).is_file():
-        base = "pretrain" if plain_text and is_finished(checkpoint, "pretrain") else None
+        readers = [name for name in finished_writers(checkpoint) if stage_named(name).writes == "text"]
+        base = readers[0] if plain_text and readers else None
         chosen = stage or base or most_advanced_stage(checkpoint)
         return *load_model(checkpoint, chosen), checkpoint / chosen
     if stage is not None:

@@ -1,0 +1,67 @@
+"""The folder that a run writes to: which stages are finished there, and their models.
+
+    <out>/pretrain/ sft/ reward_model/ rlhf/ rlvf/    finished stages: model and tokenizer, Hugging Face layout
+    <out>/<stage>.partial.safetensors                 an unfinished stage: weights, optimizer moments, step
+    <out>/logs/<stage>.jsonl                          one line a step
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scratchgpt.errors import UserError
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.stages import stage_named, writing_stages
+from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.checkpoints import finished, load_checkpoint, recovered
+
+
+def stage_directory(out: Path, stage: str) -> Path:
+    """Where the stage's finished checkpoint lies (or would lie)."""
+    return recovered(out / stage_named(stage).directory)
+
+
+def partial_file(out: Path, stage: str) -> Path:
+    """Where the stage's unfinished state lies (or would lie)."""
+    return out / f"{stage_named(stage).directory}.partial.safetensors"
+
+
+def log_file(out: Path, stage: str) -> Path:
+    """Where the stage's log lies (or would lie)."""
+    return out / "logs" / f"{stage}.jsonl"
+
+
+def is_finished(out: Path, stage: str) -> bool:
+    """Whether a finished checkpoint of the stage is there."""
+    return finished(out / stage_named(stage).directory)
+
+
+def load_model(out: Path, stage: str) -> tuple[GPT, Tokenizer]:
+    """A finished stage's model and tokenizer.
+
+    Raises:
+        UserError: if the stage is not finished (naming the command that runs it), or if the model's
+            vocabulary is not the tokenizer's.
+    """
+    directory = stage_directory(out, stage)
+    if not is_finished(out, stage):
+        raise UserError(
+            f"{directory}: no checkpoint here yet; make one with: python train.py --stage {stage} --out {out}"
+        )
+    return load_checkpoint(directory)
+
+
+def finished_writers(out: Path) -> list[str]:
+    """The finished stages whose model writes, most advanced first."""
+    return [stage.name for stage in writing_stages() if is_finished(out, stage.name)]
+
+
+def most_advanced_stage(out: Path) -> str:
+    """The last finished stage whose model writes.
+
+    Raises:
+        UserError: if there is none, naming the command that makes one.
+    """
+    for stage in finished_writers(out):
+        return stage
+    raise UserError(f"{out}: no checkpoint yet; train one with: python train.py --stage all --out {out}")

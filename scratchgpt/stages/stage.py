@@ -1,0 +1,126 @@
+"""What a stage declares of itself. Every file of a stage ends with its declaration, and ``stages.ALL`` lists them.
+
+From these declarations come the flags, the order of a run and of its checkpoints, the report and the stages that chat
+offers; :mod:`scratchgpt.runs.pipeline` runs whatever is declared. So a further stage is a further file and a further
+entry in the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from scratchgpt.config import Settings
+from scratchgpt.datasets.sources import DataSources
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.history import History
+from scratchgpt.training.trainer import Trainer
+
+SAMPLES = 6
+"""Prompts whose answers the report shows before and after a stage."""
+
+Measures = dict[str, tuple[float, int]]
+"""What was measured on held-out data: by its name the value, and the items it is a mean over. The main one is first."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage is built from.
+
+    Attributes:
+        model, tokenizer: where it starts: the model is trained in place.
+        settings: the stage's own, of the class that it declares.
+        settings_of: the settings of any stage, by its name.
+        data: what the run reads.
+        checkpoint_of: the folder of a finished stage of this run by its name, or None.
+        out: the run's folder, for messages.
+        seed: of everything that is random.
+        say: prints a line.
+    """
+
+    model: GPT
+    tokenizer: Tokenizer
+    settings: Any
+    settings_of: Callable[[str], Any]
+    data: DataSources
+    checkpoint_of: Callable[[str], Path | None]
+    out: Path
+    seed: int
+    say: Callable[[str], None]
+
+
+def _nothing_to_add(history: History) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A stage that is ready to run.
+
+    Attributes:
+        trainer: makes the steps.
+        model: what is saved in the end, with ``save_pretrained``.
+        tokenizer: saved beside it.
+        measure: measures the model as it is, on all held-out data; called before and after training.
+        samples: prompts, and what the model as it is makes of each; called before and after training.
+        closing: what is worth saying after training, a line or nothing.
+    """
+
+    trainer: Trainer
+    model: Any
+    tokenizer: Tokenizer
+    measure: Callable[[], Measures]
+    samples: Callable[[], Sequence[tuple[str, str]]]
+    closing: Callable[[History], str] = _nothing_to_add
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage's declaration.
+
+    Attributes:
+        name: on the command line, in logs and in the report.
+        title_zh, title_en: its name for people.
+        directory: of its finished checkpoint, in the run's folder.
+        config: the class of its settings; its defaults hold where a preset names no others.
+        reads: what it reads of the data, as methods of DataSources: read before the first stage begins, so that
+            whatever is wrong with a file is said before hours are spent.
+        build: from where it starts to a stage that is ready to run.
+        follows: the stages whose checkpoint it can start from, the best first.
+        from_nothing: whether it can start from a fresh model and tokenizer where there is no such checkpoint.
+        needs: further stages of the same run whose checkpoints it cannot do without.
+        writes: what its model makes of a prompt: "text" goes on with it, "answers" answers it, None writes nothing.
+        generates: whether it learns from what it generates itself: most of its time then does not pass through the
+            engine.
+        questions: how many of its sample prompts the report puts to the models of all stages.
+    """
+
+    name: str
+    title_zh: str
+    title_en: str
+    directory: str
+    config: type[Settings]
+    reads: tuple[Callable[[DataSources], Any], ...]
+    build: Callable[[Context], Setup]
+    follows: tuple[str, ...] = ()
+    from_nothing: bool = False
+    needs: tuple[str, ...] = ()
+    writes: Literal["text", "answers"] | None = "answers"
+    generates: bool = False
+    questions: int = 0
+
+
+def accuracies(name: str, metrics: Mapping[str, float]) -> Measures:
+    """What :func:`scratchgpt.evaluation.measures.accuracy_by_group` measured, as rows: all items, then each group.
+
+    "accuracy/addition" becomes "name: addition".
+    """
+    rows = {name: (metrics["accuracy"], int(metrics["items"]))}
+    for key, value in metrics.items():
+        if key.startswith("accuracy/"):
+            group = key.removeprefix("accuracy/")
+            rows[f"{name}: {group}"] = value, int(metrics[f"items/{group}"])
+    return rows
