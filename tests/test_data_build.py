@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from data import build
-from data.generators.workings import shows_reserved
-from data.generators.written_arithmetic import value_of
+from data.generators.tasks.reserved import shows_reserved
+from data.generators.tasks.written_arithmetic import value_of
 from scratchgpt.stages.verifiers import verifier_for
 
 DATA = Path(build.__file__).parent

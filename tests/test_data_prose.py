@@ -22,7 +22,8 @@ from data.generators.puzzles import PuzzleWriter
 from data.generators.reports import ReportWriter
 from data.generators.schedules import ScheduleWriter, clock, duration
 from data.generators.stories import load_scripts, punctuate, setting_bindings
-from data.generators.task_core import operand_key, split_of
+from data.generators.tasks.core import operand_key, split_of
+from data.generators.tasks.reserved import is_reserved
 from data.generators.weave import SOURCES, Weaver, load_table, parse, split_pool, split_table
 from data.generators.worlds import WorldWriter
 from data.statistics import duplicate_windows
@@ -142,14 +143,14 @@ def test_heldout_operands_never_meet_in_training(documents, heldout):
         pairs = [(kind, a, b) for a, kind, b in asked]
         pairs += [("-", a, b) for a, b in re.findall(r"(?<!\d)(\d+)减去(\d+)是多少", text)]
         assert pairs
-        assert all(workings.is_reserved(kind, int(a), int(b)) == reserved for kind, a, b in pairs)
+        assert all(is_reserved(kind, int(a), int(b)) == reserved for kind, a, b in pairs)
 
 
 def test_reserved_operands_are_those_of_the_tasks():
-    assert workings.is_reserved("+", 12, 30) == workings.is_reserved("+", 30, 12)
+    assert is_reserved("+", 12, 30) == is_reserved("+", 30, 12)
     for a in range(20):
-        assert workings.is_reserved("-", a + 50, a) == (split_of(operand_key("-", a + 50, a)) == "heldout")
-    share = sum(workings.is_reserved("+", a, b) for a in range(100) for b in range(a, 100)) / 5050
+        assert is_reserved("-", a + 50, a) == (split_of(operand_key("-", a + 50, a)) == "heldout")
+    share = sum(is_reserved("+", a, b) for a in range(100) for b in range(a, 100)) / 5050
     assert 0.1 < share < 0.2
 
 
@@ -306,7 +307,7 @@ def test_training_documents_show_no_reserved_operation(writer):
     written = writer(weaver)
     found = [pair for _ in range(150) for pair in re.findall(r"(?<![\d+\-×÷])(\d+)([+\-×])(\d+)=", written.document())]
     assert found
-    assert not [pair for pair in found if workings.is_reserved(pair[1], int(pair[0]), int(pair[2]))]
+    assert not [pair for pair in found if is_reserved(pair[1], int(pair[0]), int(pair[2]))]
 
 
 def test_matching_puzzles_have_one_solution_and_say_it():

@@ -11,8 +11,8 @@ import pytest
 
 from data.generators import chat_sums
 from data.generators.chat_sums import _SENSES, KINDS, PEOPLE, draw, sum_record
-from data.generators.task_core import operand_key, split_of
-from data.generators.workings import is_reserved
+from data.generators.tasks.core import operand_key, split_of
+from data.generators.tasks.reserved import is_reserved
 
 TRAINING = [sum_record(Random(f"sums {index}"), "train") for index in range(2000)]
 HELD_OUT = [sum_record(Random(f"sums {index}"), "heldout") for index in range(600)]

@@ -7,8 +7,7 @@ from random import Random
 
 import pytest
 
-from data.generators.task_core import SPLITS, in_split, split_of, unordered_key
-from data.generators.tasks import (
+from data.generators.tasks.compose import (
     FAMILIES,
     LEVELS,
     draw,
@@ -18,8 +17,9 @@ from data.generators.tasks import (
     sft_records,
     short_answer,
 )
-from data.generators.workings import is_reserved, shows_reserved
-from data.generators.written_arithmetic import (
+from data.generators.tasks.core import SPLITS, in_split, split_of, unordered_key
+from data.generators.tasks.reserved import is_reserved, shows_reserved
+from data.generators.tasks.written_arithmetic import (
     addition_steps,
     comparison_steps,
     division_steps,

@@ -11,8 +11,8 @@ from random import Random
 from typing import Any
 
 from data.generators.chat_topics import split_of
-from data.generators.workings import shows_reserved
-from data.generators.written_arithmetic import (
+from data.generators.tasks.reserved import shows_reserved
+from data.generators.tasks.written_arithmetic import (
     addition_steps,
     comparison_steps,
     division_steps,

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from data.generators import task_core
 from data.generators.chat_topics import check_split
-from data.generators.task_core import operand_key, unordered_key
-from data.generators.workings import operation_key
-from data.generators.written_arithmetic import PLACES, comparison_steps, value_of, written_steps
+from data.generators.tasks import core
+from data.generators.tasks.core import operand_key, unordered_key
+from data.generators.tasks.reserved import operation_key
+from data.generators.tasks.written_arithmetic import PLACES, comparison_steps, value_of, written_steps
 
 Words = dict[str, Any]
 # Draws in a row without a new question after which the supply counts as exhausted.
@@ -384,7 +384,7 @@ def sum_record(rng: Random, split: str) -> dict[str, Any]:
     name = rng.choice(tuple(KINDS))
     while True:
         question, working, answer, keys = draw(rng, name)
-        if any(task_core.split_of(key) == "heldout" for key in keys) == (split == "heldout"):
+        if any(core.split_of(key) == "heldout" for key in keys) == (split == "heldout"):
             break
     said = {"user": question, "assistant": working}
     record: Words = {"messages": [{"role": role, "content": text} for role, text in said.items()]}

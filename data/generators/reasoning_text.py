@@ -1,7 +1,7 @@
 """Arithmetic and reasoning told in words, always with the working written out.
 
 Each method of `ReasoningWriter` writes one problem of one family. Pairs of operands are divided between training
-and held-out text by `workings.is_reserved`, so a held-out sum never occurs in training text, in any wording.
+and held-out text by `is_reserved`, so a held-out sum never occurs in training text, in any wording.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any
 
 from data.generators import workings
 from data.generators.stories import setting_bindings
+from data.generators.tasks.reserved import is_reserved
+from data.generators.tasks.written_arithmetic import PLACES, digits_of, value_of, written_steps
 from data.generators.weave import Bindings, Weaver, load_table
-from data.generators.written_arithmetic import value_of, written_steps
 
 SMALL_NUMBER = 10
 
@@ -33,7 +34,7 @@ class ReasoningWriter:
 
     def _mine(self, kind: str, *operands: int) -> bool:
         """Whether this weaver may pose ``kind`` of these operands as a problem."""
-        return workings.is_reserved(kind, *operands) == self.weaver.heldout
+        return is_reserved(kind, *operands) == self.weaver.heldout
 
     def pair(self, kind: str, first: tuple[int, int], second: tuple[int, int] | None = None) -> tuple[int, int]:
         """Two operands of this weaver's half, from inclusive ranges; the larger comes first for a difference."""
@@ -325,8 +326,8 @@ class ReasoningWriter:
         a, _ = self.pair("read", (101, 9999), (0, 0))
         bindings = self._setting()
         parts = workings.split_by_place(a)
-        named = "，".join(f"{workings.PLACES[place]}是{digit}" for place, digit in
-                         reversed(list(enumerate(workings.digits_from_ones(a)))))
+        named = "，".join(f"{PLACES[place]}是{digit}" for place, digit in
+                         reversed(list(enumerate(digits_of(a)))))
         sum_text = f"{'+'.join(map(str, parts))}={a}" if len(parts) > 1 else f"{a}"
         ask = self.weaver.expand(f"[{a}怎么读？|{{A}}在{{地}}的[门牌|车票]上看到{a}，该怎么读？|把{a}读出来，再拆开。]", bindings)
         return self._solve(ask, bindings, f"{named}，{sum_text}", workings.chinese_number(a))

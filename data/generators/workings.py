@@ -6,49 +6,18 @@ the answer. All texts end in the result, without a full stop.
 
 from __future__ import annotations
 
-import re
+from data.generators.tasks.written_arithmetic import PLACES, digits_of
 
-from data.generators.task_core import operand_key, split_of, unordered_key
-
-PLACES = ("个位", "十位", "百位", "千位", "万位")
 DIGITS = "零一二三四五六七八九"
 UNITS = ("", "十", "百", "千", "万")
 WEEKDAYS = ("周一", "周二", "周三", "周四", "周五", "周六", "周日")
-
-SYMMETRIC_KINDS = ("+", "×", "<")
-
-
-def _key(kind: str, *operands: int) -> str:
-    return (unordered_key if kind in SYMMETRIC_KINDS else operand_key)(kind, *operands)
-
-
-def is_reserved(kind: str, *operands: int) -> bool:
-    """Whether an operation on these operands is held out from every stage, by the same key as the tasks use."""
-    return split_of(_key(kind, *operands)) == "heldout"
-
-
-def operation_key(operator: str, first: int, second: int) -> str:
-    """The key under which the task families reserve an operation; a division that leaves a rest is a remainder."""
-    return _key("%" if operator == "÷" and first % second else operator, first, second)
-
-
-def shows_reserved(text: str) -> bool:
-    """Whether ``text`` works out, as in ``37+48：…`` or ``12和21：…``, an operation that is held out."""
-    operations = re.findall(r"(\d+)([-+×÷和])(\d+)：", text)
-    keys = (operation_key("<" if word == "和" else word, int(a), int(b)) for a, word, b in operations)
-    return any(split_of(key) == "heldout" for key in keys)
-
-
-def digits_from_ones(number: int) -> list[int]:
-    """Decimal digits, ones first: 305 -> [5, 0, 3]."""
-    return [int(character) for character in reversed(str(number))]
 
 
 def chinese_number(number: int) -> str:
     """A number from 0 to 99999 in Chinese numerals: 305 -> 三百零五, 14 -> 十四."""
     if number == 0:
         return DIGITS[0]
-    digits = digits_from_ones(number)
+    digits = digits_of(number)
     text = ""
     for place in range(len(digits) - 1, -1, -1):
         digit = digits[place]
@@ -61,7 +30,7 @@ def chinese_number(number: int) -> str:
 
 def addition(a: int, b: int) -> str:
     """Column addition from the ones, with every carry: 37+48."""
-    first, second = digits_from_ones(a), digits_from_ones(b)
+    first, second = digits_of(a), digits_of(b)
     length = max(len(first), len(second))
     steps, carry = [], 0
     for place in range(length):
@@ -81,7 +50,7 @@ def addition(a: int, b: int) -> str:
 
 def subtraction(a: int, b: int) -> str:
     """Column subtraction from the ones, with every borrowing. Needs a >= b."""
-    first, second = digits_from_ones(a), digits_from_ones(b)
+    first, second = digits_of(a), digits_of(b)
     steps, borrow = [], 0
     for place in range(len(first)):
         if place == len(first) - 1 and place >= len(second) and first[place] == borrow:
@@ -110,7 +79,7 @@ def subtraction(a: int, b: int) -> str:
 
 def split_by_place(number: int) -> list[int]:
     """Parts by place, largest first, without zeros: 305 -> [300, 5]."""
-    return [digit * 10**place for place, digit in enumerate(digits_from_ones(number)) if digit][::-1]
+    return [digit * 10**place for place, digit in enumerate(digits_of(number)) if digit][::-1]
 
 
 def multiplication(a: int, b: int) -> str:
@@ -132,7 +101,7 @@ def multiplication(a: int, b: int) -> str:
 
 def division(a: int, b: int) -> str:
     """Long division by a one-digit divisor, highest place first, remainder named if there is one."""
-    digits = digits_from_ones(a)
+    digits = digits_of(a)
     steps: list[str] = []
     rest = 0
     for place in range(len(digits) - 1, -1, -1):

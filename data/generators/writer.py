@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from data.generators.stories import setting_bindings
+from data.generators.tasks.reserved import is_reserved
 from data.generators.weave import Bindings, Weaver, load_table
-from data.generators.workings import is_reserved
 
 Draft = TypeVar("Draft")
 Equation = tuple[Any, ...]
@@ -17,7 +17,7 @@ class Writer:
     """Base of the writers that compute something. ``frames`` maps a name to the wordings of one kind of sentence.
 
     A subclass names its table in ``TABLE``. Whatever equation a document shows belongs to one side of the split of
-    operands (`workings.is_reserved`): training text shows none that is reserved, held-out text at least one.
+    operands (`is_reserved`): training text shows none that is reserved, held-out text at least one.
     """
 
     TABLE: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from random import Random
 
-from data.generators.logic_tasks import clock, ordering, parity, syllogism, weekday
-from data.generators.math_tasks import (
+from data.generators.tasks.core import SPLITS, Task, in_split
+from data.generators.tasks.logic import clock, ordering, parity, syllogism, weekday
+from data.generators.tasks.math import (
     addition,
     comparison,
     division,
@@ -16,9 +17,8 @@ from data.generators.math_tasks import (
     sequence,
     subtraction,
 )
-from data.generators.task_core import SPLITS, Task, in_split
-from data.generators.word_problems import word_problem
-from data.generators.workings import shows_reserved
+from data.generators.tasks.reserved import shows_reserved
+from data.generators.tasks.word_problems import word_problem
 
 __all__ = ["FAMILIES", "LEVELS", "Task", "draw", "family_weights", "generate", "rlvf_records", "sft_records", "short_answer"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from random import Random
 
-from data.generators.task_core import Task, operand_key, unordered_key
-from data.generators.written_arithmetic import value_of, written_steps
+from data.generators.tasks.core import Task, operand_key, unordered_key
+from data.generators.tasks.written_arithmetic import value_of, written_steps
 
 NAMES = (
     "小明",

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from data.generators.task_core import Task, operand_key
-from data.generators.word_problems import NAMES
+from data.generators.tasks.core import Task, operand_key
+from data.generators.tasks.word_problems import NAMES
 
 WEEKDAYS = "一二三四五六日"
 _DAY_NAMES = ("周", "星期", "礼拜")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from data.generators.task_core import Task, operand_key, unordered_key
-from data.generators.written_arithmetic import (
+from data.generators.tasks.core import Task, operand_key, unordered_key
+from data.generators.tasks.written_arithmetic import (
     addition_steps,
     comparison_steps,
     digits_of,
