@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data.generators import chat, chat_sums, preferences, prose
+from data.generators import chat, chat_sums, preferences
+from data.generators.prose import compose as prose
 from data.generators.tasks import compose as tasks
 
 HERE = Path(__file__).resolve().parent

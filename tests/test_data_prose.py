@@ -10,22 +10,22 @@ from itertools import pairwise
 
 import pytest
 
-from data.generators import workings
-from data.generators.facts import FactWriter, categories
-from data.generators.language import LanguageWriter
-from data.generators.lives import LifeWriter
-from data.generators.measures import MeasureWriter
-from data.generators.novelty import MAX_LINE_REPEATS, Memory
-from data.generators.number_puzzles import NumberPuzzleWriter
-from data.generators.prose import SCRIPT_MIXTURE, WRITER_MIXTURE, compose_documents, heldout_documents
-from data.generators.puzzles import PuzzleWriter
-from data.generators.reports import ReportWriter
-from data.generators.schedules import ScheduleWriter, clock, duration
-from data.generators.stories import load_scripts, punctuate, setting_bindings
+from data.generators.prose import workings
+from data.generators.prose.compose import SCRIPT_MIXTURE, WRITER_MIXTURE, compose_documents, heldout_documents
+from data.generators.prose.facts import FactWriter, categories
+from data.generators.prose.language import LanguageWriter
+from data.generators.prose.lives import LifeWriter
+from data.generators.prose.measures import MeasureWriter
+from data.generators.prose.novelty import MAX_LINE_REPEATS, Memory
+from data.generators.prose.number_puzzles import NumberPuzzleWriter
+from data.generators.prose.puzzles import PuzzleWriter
+from data.generators.prose.reports import ReportWriter
+from data.generators.prose.schedules import ScheduleWriter, clock, duration
+from data.generators.prose.stories import load_scripts, punctuate, setting_bindings
+from data.generators.prose.weave import SOURCES, Weaver, load_table, parse, split_pool, split_table
+from data.generators.prose.worlds import WorldWriter
 from data.generators.tasks.core import operand_key, split_of
 from data.generators.tasks.reserved import is_reserved
-from data.generators.weave import SOURCES, Weaver, load_table, parse, split_pool, split_table
-from data.generators.worlds import WorldWriter
 from data.statistics import duplicate_windows
 
 EQUATION = re.compile(r"(?<!\d)(\d+(?:[+\-×÷]\d+)+)=(\d+)(?:余(\d+))?")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from data.generators.weave import load_table
-from data.generators.workings import chinese_number
-from data.generators.writer import Equation, Writer
+from data.generators.prose.weave import load_table
+from data.generators.prose.workings import chinese_number
+from data.generators.prose.writer import Equation, Writer
 
 Numbers = dict[str, Any]
 Draft = tuple[Numbers, list[Equation]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise, permutations
 
-from data.generators.writer import Equation, Writer
+from data.generators.prose.writer import Equation, Writer
 
 COMPASS = ("北", "东", "南", "西")
 ORDINALS = "一二三四五六七"

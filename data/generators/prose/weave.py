@@ -22,9 +22,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from data.generators.novelty import Memory
+from data.generators.prose.novelty import Memory
 
-SOURCES = Path(__file__).resolve().parent.parent / "sources"
+SOURCES = Path(__file__).resolve().parents[2] / "sources"
 HELDOUT_PERIOD = 9
 RESERVED_ENTRIES = 3
 DRAFTS = 8

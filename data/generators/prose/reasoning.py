@@ -9,11 +9,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from data.generators import workings
-from data.generators.stories import setting_bindings
+from data.generators.prose import workings
+from data.generators.prose.stories import setting_bindings
+from data.generators.prose.weave import Bindings, Weaver, load_table
 from data.generators.tasks.reserved import is_reserved
 from data.generators.tasks.written_arithmetic import PLACES, digits_of, value_of, written_steps
-from data.generators.weave import Bindings, Weaver, load_table
 
 SMALL_NUMBER = 10
 

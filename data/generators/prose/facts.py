@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from data.generators.stories import setting_bindings
-from data.generators.weave import Bindings, Weaver, load_table
+from data.generators.prose.stories import setting_bindings
+from data.generators.prose.weave import Bindings, Weaver, load_table
 
 ENTITY_TABLES = ("prose_entities_living", "prose_entities_things", "prose_entities_culture", "prose_entities_science")
 

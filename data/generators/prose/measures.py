@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from data.generators.weave import Bindings, split_pool
-from data.generators.writer import Equation, Writer
+from data.generators.prose.weave import Bindings, split_pool
+from data.generators.prose.writer import Equation, Writer
 
 Item = tuple[str, int]
 NEAR_RATIO = 0.08

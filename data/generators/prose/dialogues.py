@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from data.generators import workings
-from data.generators.reasoning_text import ReasoningWriter
-from data.generators.stories import setting_bindings
+from data.generators.prose import workings
+from data.generators.prose.reasoning import ReasoningWriter
+from data.generators.prose.stories import setting_bindings
+from data.generators.prose.weave import Bindings, Weaver
 from data.generators.tasks.written_arithmetic import value_of
-from data.generators.weave import Bindings, Weaver
 
 NOTES = (10, 20, 50, 100, 200)
 

@@ -11,20 +11,20 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from data.generators.dialogues import DialogueWriter
-from data.generators.facts import FactWriter
-from data.generators.language import LanguageWriter
-from data.generators.lives import LifeWriter
-from data.generators.measures import MeasureWriter
-from data.generators.novelty import Memory
-from data.generators.number_puzzles import NumberPuzzleWriter
-from data.generators.puzzles import PuzzleWriter
-from data.generators.reasoning_text import ReasoningWriter
-from data.generators.reports import ReportWriter
-from data.generators.schedules import ScheduleWriter
-from data.generators.stories import Script, load_scripts, tell
-from data.generators.weave import Weaver
-from data.generators.worlds import WorldWriter
+from data.generators.prose.dialogues import DialogueWriter
+from data.generators.prose.facts import FactWriter
+from data.generators.prose.language import LanguageWriter
+from data.generators.prose.lives import LifeWriter
+from data.generators.prose.measures import MeasureWriter
+from data.generators.prose.novelty import Memory
+from data.generators.prose.number_puzzles import NumberPuzzleWriter
+from data.generators.prose.puzzles import PuzzleWriter
+from data.generators.prose.reasoning import ReasoningWriter
+from data.generators.prose.reports import ReportWriter
+from data.generators.prose.schedules import ScheduleWriter
+from data.generators.prose.stories import Script, load_scripts, tell
+from data.generators.prose.weave import Weaver
+from data.generators.prose.worlds import WorldWriter
 
 SCRIPT_MIXTURE = {
     ("prose_stories_home", "prose_stories_town", "prose_stories_work", "prose_stories_fables"): 175,

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from data.generators.prose.weave import Bindings, Weaver, load_table, split_table
 from data.generators.tasks.reserved import is_reserved
-from data.generators.weave import Bindings, Weaver, load_table, split_table
 
 MIN_PARAGRAPH_STEPS = 2
 NICKNAME_SHARE = 0.35

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from data.generators.workings import chinese_number
-from data.generators.writer import Writer
+from data.generators.prose.workings import chinese_number
+from data.generators.prose.writer import Writer
 
 COUNTS = "一两三四五六七八九"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data.generators.writer import Equation, Writer
+from data.generators.prose.writer import Equation, Writer
 
 
 class LifeWriter(Writer):

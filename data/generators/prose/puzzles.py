@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise, permutations
 
-from data.generators.writer import Writer
+from data.generators.prose.writer import Writer
 
 Assignment = tuple[str, ...]
 NUMERALS = "零一二三四五"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from data.generators.stories import setting_bindings
+from data.generators.prose.stories import setting_bindings
+from data.generators.prose.weave import Bindings, Weaver, load_table
 from data.generators.tasks.reserved import is_reserved
-from data.generators.weave import Bindings, Weaver, load_table
 
 Draft = TypeVar("Draft")
 Equation = tuple[Any, ...]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from data.generators.weave import load_table
-from data.generators.workings import WEEKDAYS
-from data.generators.writer import Equation, Writer
+from data.generators.prose.weave import load_table
+from data.generators.prose.workings import WEEKDAYS
+from data.generators.prose.writer import Equation, Writer
 
 HOUR = 60
 

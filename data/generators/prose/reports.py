@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from data.generators.weave import Bindings
-from data.generators.writer import Equation, Writer
+from data.generators.prose.weave import Bindings
+from data.generators.prose.writer import Equation, Writer
 
 TEMPERATURES = {"春": (6, 24), "夏": (21, 38), "秋": (7, 25), "冬": (1, 12)}
 SKIES = {"sun": ("晴", "晴间多云", "多云"), "rain": ("有小雨", "有阵雨", "阴转小雨", "有中雨"), "grey": ("阴", "多云转阴", "有雾")}
