@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data.generators import chat, chat_sums, preferences
+from data.generators import preferences
+from data.generators.chat import compose as chat
+from data.generators.chat import sums
 from data.generators.prose import compose as prose
 from data.generators.tasks import compose as tasks
 
@@ -64,11 +66,11 @@ def _prose() -> tuple[str, str]:
 def _dialogues() -> tuple[list[Any], list[Any]]:
     training = _source("dialogues.json") + _source("dialogues_2.json") + reworded_dialogues()
     training += chat.sft_records(SEED, CHAT_DIALOGUES, "train")
-    training += chat_sums.sum_records(SEED, SUM_DIALOGUES, "train")
+    training += sums.sum_records(SEED, SUM_DIALOGUES, "train")
     training += tasks.sft_records(SEED, TASK_DIALOGUES)
     heldout = _source("dialogues_heldout.json") + _source("dialogues_heldout_2.json")
     heldout += chat.sft_records(SEED + 1, CHAT_HELDOUT, "heldout")
-    heldout += chat_sums.sum_records(SEED + 1, SUM_HELDOUT, "heldout")
+    heldout += sums.sum_records(SEED + 1, SUM_HELDOUT, "heldout")
     return _shuffled(training), heldout
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from data import build
-from data.generators import chat, chat_code
-from data.generators.chat import FAMILIES, sft_records
-from data.generators.chat_care import safety_record
-from data.generators.chat_topics import (
+from data.generators.chat import code
+from data.generators.chat import compose as chat
+from data.generators.chat.care import safety_record
+from data.generators.chat.compose import FAMILIES, sft_records
+from data.generators.chat.topics import (
     PHRASINGS,
     TOPICS_FILE,
     all_questions,
@@ -167,7 +168,7 @@ def test_the_last_answer_of_a_held_out_record_satisfies_its_rubric(held_out: lis
     assert not any("rubric" in record for record in sft_records(2, 50, "train"))
 
 
-@pytest.mark.parametrize("snippet", chat_code.SNIPPETS)
+@pytest.mark.parametrize("snippet", code.SNIPPETS)
 def test_the_explained_code_prints_what_the_explanation_says(snippet) -> None:  # type: ignore[no-untyped-def]
     rng = Random(11)
     for _ in range(20):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from data.generators.chat_topics import (
+from data.generators.chat.topics import (
     CLOSINGS,
     OPENINGS,
     all_questions,

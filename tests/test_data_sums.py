@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from data.generators import chat_sums
-from data.generators.chat_sums import _SENSES, KINDS, PEOPLE, draw, sum_record
+from data.generators.chat import sums
+from data.generators.chat.sums import _SENSES, KINDS, PEOPLE, draw, sum_record
 from data.generators.tasks.core import operand_key, split_of
 from data.generators.tasks.reserved import is_reserved
 
@@ -121,9 +121,9 @@ def test_records_are_determined_by_the_seed_and_only_held_out_ones_carry_a_rubri
 
 
 def test_no_question_comes_twice_and_an_impossible_order_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    records = chat_sums.sum_records(1, 300, "train")
-    assert records == chat_sums.sum_records(1, 300, "train") != chat_sums.sum_records(2, 300, "train")
+    records = sums.sum_records(1, 300, "train")
+    assert records == sums.sum_records(1, 300, "train") != sums.sum_records(2, 300, "train")
     assert len({record["messages"][0]["content"] for record in records}) == 300
-    monkeypatch.setattr(chat_sums, "sum_record", lambda rng, split: records[0])
+    monkeypatch.setattr(sums, "sum_record", lambda rng, split: records[0])
     with pytest.raises(ValueError, match="only 1 different train sums can be composed, not 2"):
-        chat_sums.sum_records(1, 2, "train")
+        sums.sum_records(1, 2, "train")

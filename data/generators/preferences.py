@@ -13,8 +13,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from data.generators.chat_persona import ABOUT_ITSELF, FALSE_IDENTITIES, draw_exchange
-from data.generators.chat_topics import (
+from data.generators.chat.persona import ABOUT_ITSELF, FALSE_IDENTITIES, draw_exchange
+from data.generators.chat.topics import (
     Topic,
     all_questions,
     check_split,

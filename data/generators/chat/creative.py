@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from data.generators.chat_topics import split_of
+from data.generators.chat.topics import split_of
 
 # Subject: first lines and second lines, seven syllables each; within a subject any first goes with any
 # second.

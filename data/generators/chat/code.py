@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from data.generators.chat_topics import split_of
+from data.generators.chat.topics import split_of
 from data.generators.tasks.reserved import shows_reserved
 from data.generators.tasks.written_arithmetic import (
     addition_steps,

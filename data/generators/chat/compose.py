@@ -10,11 +10,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from data.generators.chat_care import comfort_record, safety_record
-from data.generators.chat_code import code_record
-from data.generators.chat_creative import creative_record
-from data.generators.chat_persona import introduction_record, meeting_record
-from data.generators.chat_topics import (
+from data.generators.chat.care import comfort_record, safety_record
+from data.generators.chat.code import code_record
+from data.generators.chat.creative import creative_record
+from data.generators.chat.persona import introduction_record, meeting_record
+from data.generators.chat.topics import (
     Rubric,
     Topic,
     all_questions,

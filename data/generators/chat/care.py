@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from data.generators.chat_topics import split_of
+from data.generators.chat.topics import split_of
 
 # A small trouble, said after "我" (so 的 begins what is the user's), one piece of advice, and the strings
 # that show the advice was given.

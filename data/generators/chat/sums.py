@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from data.generators.chat_topics import check_split
+from data.generators.chat.topics import check_split
 from data.generators.tasks import core
 from data.generators.tasks.core import operand_key, unordered_key
 from data.generators.tasks.reserved import operation_key

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from data.generators.chat_topics import split_of
+from data.generators.chat.topics import split_of
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-TOPICS_FILE = Path(__file__).resolve().parent.parent / "sources" / "topics.json"
+TOPICS_FILE = Path(__file__).resolve().parents[2] / "sources" / "topics.json"
 SPLITS = ("train", "heldout")
 HELD_OUT_PERCENT = 15
 
