@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data.generators import preferences
 from data.generators.chat import compose as chat
 from data.generators.chat import sums
+from data.generators.preferences import compose as preferences
 from data.generators.prose import compose as prose
 from data.generators.tasks import compose as tasks
 

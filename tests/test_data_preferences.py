@@ -17,7 +17,7 @@ from data.generators.chat.topics import (
     load_topics,
     plain_answer,
 )
-from data.generators.preferences import KINDS, pairs
+from data.generators.preferences.compose import KINDS, pairs
 
 ENDINGS = ("。", "！", "？")
 
