@@ -7,104 +7,66 @@ restates what is given in one fixed form, then takes steps that each need one fa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 
 from data.generators.tasks.core import Task, operand_key
-from data.generators.tasks.word_problems import NAMES
+from data.generators.tasks.word_problems import problems
+from data.source_files import load_source
 
 WEEKDAYS = "一二三四五六日"
 _DAY_NAMES = ("周", "星期", "礼拜")
 
-_PARITY = (
-    "{n}是奇数还是偶数？",
-    "请判断{n}是奇数还是偶数。",
-    "{n}是偶数还是奇数？",
-    "判断奇偶：{n}",
-    "请问{n}属于奇数还是偶数？",
-    "{n}这个数是奇数还是偶数？",
-    "说一说{n}是奇数还是偶数。",
-    "{n}的奇偶性是什么？",
-)
-_WEEKDAY_FORWARDS = (
-    "{t}是{w}，{n}天后是{q}？",
-    "如果{t}是{w}，那么{n}天后是{q}？",
-    "{t}是{w}，再过{n}天是{q}？",
-    "已知{t}是{w}，过{n}天是{q}？",
-    "{t}{w}，{n}天以后是{q}？",
-    "请问{t}是{w}的话，{n}天后是{q}？",
-)
-_WEEKDAY_BACKWARDS = (
-    "{t}是{w}，{n}天前是{q}？",
-    "如果{t}是{w}，那么{n}天前是{q}？",
-    "{t}是{w}，{n}天以前是{q}？",
-    "已知{t}是{w}，往前数{n}天是{q}？",
-    "{t}{w}，{n}天之前是{q}？",
-    "请问{t}是{w}的话，{n}天前是{q}？",
-)
-_CLOCK_FORWARDS = (
-    "现在是{t}，{n}分钟后是几点几分？",
-    "{t}开始，过了{n}分钟，是几点几分？",
-    "从{t}起再过{n}分钟是几点几分？",
-    "{x}{t}出门，走了{n}分钟，几点几分到？",
-    "电影{t}开始，放{n}分钟，几点几分结束？",
-    "{x}{t}开始写作业，写了{n}分钟，几点几分写完？",
-)
-_CLOCK_BACKWARDS = (
-    "现在是{t}，{n}分钟前是几点几分？",
-    "从{t}往前{n}分钟是几点几分？",
-    "{x}走了{n}分钟，{t}到家，几点几分出发？",
-    "电影放了{n}分钟，{t}结束，几点几分开始？",
-    "{x}写了{n}分钟作业，{t}写完，几点几分开始写？",
-    "{t}的{n}分钟以前是几点几分？",
-)
-GROUPS = (
-    "画家",
-    "医生",
-    "老师",
-    "司机",
-    "渔民",
-    "农民",
-    "厨师",
-    "歌手",
-    "护士",
-    "邮递员",
-    "木匠",
-    "裁缝",
-    "船长",
-    "作家",
-    "记者",
-    "园丁",
-    "警察",
-    "工程师",
-    "运动员",
-    "图书管理员",
-)
-TRAITS = (
-    "戴眼镜的人",
-    "爱喝茶的人",
-    "会游泳的人",
-    "早起的人",
-    "爱看书的人",
-    "会下棋的人",
-    "养猫的人",
-    "住在河边的人",
-    "爱唱歌的人",
-    "骑车上班的人",
-    "会做饭的人",
-    "爱爬山的人",
-    "穿红衣服的人",
-    "会弹琴的人",
-    "爱种花的人",
-    "写日记的人",
-)
-_CLOSED_QUESTION = ("{q}吗？", "请问{q}吗？", "那么{q}吗？", "{q}吗？请回答是、否或不能确定。", "可以推出{q}吗？")
-_OPPOSITES = (("高", "矮"), ("重", "轻"), ("快", "慢"), ("年龄大", "年龄小"))
+
+@dataclass(frozen=True)
+class Syllogism:
+    """One form: the levels that ask it, its premises, what is asked of {x}, the answer, and the steps to it.
+
+    {x} is somebody, {group} a class, {first} and {second} are traits; {plain} and {denied} say that all of the group
+    have the first trait or none has, {follows} and {excludes} the same of the first trait and the second.
+    """
+
+    levels: tuple[int, ...]
+    given: tuple[str, ...]
+    asked: str
+    answer: str
+    steps: str
+
+
+@dataclass(frozen=True)
+class Wordings:
+    """The wordings of each family: {n} is a number, {t} a day or a time, {w} a weekday, {x} somebody."""
+
+    parity: tuple[str, ...]
+    weekday_forwards: tuple[str, ...]
+    weekday_backwards: tuple[str, ...]
+    weekday_starts: tuple[str, ...]
+    weekday_asked: tuple[str, ...]
+    clock_forwards: tuple[str, ...]
+    clock_backwards: tuple[str, ...]
+    groups: tuple[str, ...]
+    traits: tuple[str, ...]
+    rules: tuple[str, ...]
+    syllogisms: dict[str, Syllogism]
+    closed_questions: tuple[str, ...]
+    verdicts: dict[str, tuple[str, ...]]
+    opposites: tuple[tuple[str, str], ...]
+    superlatives: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name, form in self.syllogisms.items():
+            if form.answer not in self.verdicts:
+                raise ValueError(f"syllogisms.{name}.answer should be one of {', '.join(self.verdicts)}")
+
+
+def _wordings() -> Wordings:
+    return load_source("task_logic", Wordings)
 
 
 def _task(
     family: str, level: int, prompt: str, steps: str, answer: str, keywords: Sequence[str], keys: Sequence[str]
 ) -> Task:
-    quoted = f"“{answer}”" if answer in ("是", "否", "不能确定") else answer
+    quoted = f"“{answer}”" if answer in _wordings().verdicts else answer
     working = f"{steps}，答案是{quoted}。"
     return Task("logic", prompt, answer, tuple(keywords), family, level, working, tuple(keys))
 
@@ -115,7 +77,7 @@ def parity(rng: Random, level: int) -> Task:
     answer = "奇数" if number % 2 else "偶数"
     steps = f"{number}的个位是{number % 10}，{number % 10}是{answer}"
     synonyms = ("奇数", "单数") if number % 2 else ("偶数", "双数")
-    prompt = rng.choice(_PARITY).format(n=number)
+    prompt = rng.choice(_wordings().parity).format(n=number)
     return _task("parity", level, prompt, steps, answer, synonyms, [operand_key("parity", number)])
 
 
@@ -138,12 +100,13 @@ def weekday(rng: Random, level: int) -> Task:
     day = WEEKDAYS[number - 1]
     steps += f"，{number}是周{day}"
     name = rng.choice(_DAY_NAMES)
-    template = rng.choice(_WEEKDAY_FORWARDS if forwards else _WEEKDAY_BACKWARDS)
+    wordings = _wordings()
+    template = rng.choice(wordings.weekday_forwards if forwards else wordings.weekday_backwards)
     prompt = template.format(
-        t=rng.choice(("今天", "今天", "这一天", "某天", "生日那天")),
+        t=rng.choice(wordings.weekday_starts),
         w=name + WEEKDAYS[start - 1],
         n=days,
-        q=rng.choice(("星期几", "周几", "礼拜几")),
+        q=rng.choice(wordings.weekday_asked),
     )
     keywords = [prefix + day for prefix in _DAY_NAMES] + ([] if day != "日" else ["周天", "星期天", "礼拜天"])
     return _task("weekday", level, prompt, steps, "周" + day, keywords, [operand_key("weekday", start, days, forwards)])
@@ -174,8 +137,8 @@ def clock(rng: Random, level: int) -> Task:
             steps += f"{minute}-{length}={minute - length}"
             minute -= length
     answer = f"{hour}点{minute}分" if minute else f"{hour}点"
-    templates = _CLOCK_BACKWARDS if level == 3 else _CLOCK_FORWARDS
-    prompt = rng.choice(templates).format(t=said, n=length, x=rng.choice(NAMES))
+    templates = _wordings().clock_backwards if level == 3 else _wordings().clock_forwards
+    prompt = rng.choice(templates).format(t=said, n=length, x=rng.choice(problems().names))
     keywords = [answer, f"{hour}:{minute:02d}"] if minute else [answer, f"{hour}点整", f"{hour}:00"]
     return _task("clock", level, prompt, steps, answer, keywords, [operand_key("clock", said, length, level == 3)])
 
@@ -189,45 +152,18 @@ def _premises(rng: Random, *sentences: str) -> str:
 
 def syllogism(rng: Random, level: int) -> Task:
     """All A are B, x is A: is x a B? Level 2 adds converses and refutations, level 3 chains of two rules."""
-    x, group = rng.choice(NAMES), rng.choice(GROUPS)
-    first, second = rng.sample(TRAITS, 2)
-    rule = rng.choice(("所有{a}都{v}{b}", "所有的{a}都{v}{b}", "{a}都{v}{b}"))
-    form = rng.choice(
-        {
-            1: ("barbara", "celarent"),
-            2: ("barbara", "converse", "refuted", "outside"),
-            3: ("chain", "chain_not", "chain_converse"),
-        }[level]
-    )
-    plain, denied = rule.format(a=group, v="是", b=first), rule.format(a=group, v="不是", b=first)
-    follows = rule.format(a=first, v="不是" if form == "chain_not" else "是", b=second)
-    given: tuple[str, ...]
-    if form == "barbara":
-        given, asked, answer = (plain, f"{x}是{group}"), first, "是"
-        steps = f"{x}是{group}，{group}都是{first}，所以{x}是{first}"
-    elif form == "celarent":
-        given, asked, answer = (denied, f"{x}是{group}"), first, "否"
-        steps = f"{x}是{group}，{group}都不是{first}，所以{x}不是{first}"
-    elif form == "converse":
-        given, asked, answer = (plain, f"{x}是{first}"), group, "不能确定"
-        steps = f"{x}是{first}，{first}不一定是{group}"
-    elif form == "refuted":
-        given, asked, answer = (plain, f"{x}不是{first}"), group, "否"
-        steps = f"{x}不是{first}，{group}都是{first}，所以{x}不是{group}"
-    elif form == "outside":
-        given, asked, answer = (plain, f"{x}不是{group}"), first, "不能确定"
-        steps = f"{x}不是{group}，不是{group}也可能是{first}"
-    elif form == "chain":
-        given, asked, answer = (plain, follows, f"{x}是{group}"), second, "是"
-        steps = f"{x}是{group}，{group}都是{first}，{first}都是{second}，所以{x}是{second}"
-    elif form == "chain_not":
-        given, asked, answer = (plain, follows, f"{x}是{group}"), second, "否"
-        steps = f"{x}是{group}，{group}都是{first}，{first}都不是{second}，所以{x}不是{second}"
-    else:
-        given, asked, answer = (plain, follows, f"{x}是{second}"), group, "不能确定"
-        steps = f"{x}是{second}，{second}不一定是{first}"
-    prompt = _premises(rng, *given) + rng.choice(_CLOSED_QUESTION).format(q=f"{x}是{asked}")
-    keywords = {"是": ("是", "对"), "否": ("否", "不是"), "不能确定": ("不能确定", "无法确定", "不一定")}[answer]
+    wordings = _wordings()
+    x, group = rng.choice(problems().names), rng.choice(wordings.groups)
+    first, second = rng.sample(wordings.traits, 2)
+    rule = rng.choice(wordings.rules)
+    form = rng.choice([form for form in wordings.syllogisms.values() if level in form.levels])
+    words = {"x": x, "group": group, "first": first, "second": second}
+    words |= {"plain": rule.format(a=group, v="是", b=first), "denied": rule.format(a=group, v="不是", b=first)}
+    words |= {"follows": rule.format(a=first, v="是", b=second), "excludes": rule.format(a=first, v="不是", b=second)}
+    asked = f"{x}是{form.asked.format(**words)}"
+    prompt = _premises(rng, *(premise.format(**words) for premise in form.given))
+    prompt += rng.choice(wordings.closed_questions).format(q=asked)
+    steps, answer, keywords = form.steps.format(**words), form.answer, wordings.verdicts[form.answer]
     return _task("syllogism", level, prompt, steps, answer, keywords, [operand_key("syllogism", x, group, first)])
 
 
@@ -236,8 +172,8 @@ def ordering(rng: Random, level: int) -> Task:
 
     Level 1 states both facts in order, level 2 in any order and always in the same sense, level 3 in mixed senses.
     """
-    people = rng.sample(NAMES, 3)
-    more, less = rng.choice(_OPPOSITES)
+    people = rng.sample(problems().names, 3)
+    more, less = rng.choice(_wordings().opposites)
     turns = {1: ((0, 0),), 2: ((0, 0), (1, 1)), 3: ((0, 1), (1, 0))}[level]
     statements = []
     for left, right, turned in zip(people, people[1:], rng.choice(turns), strict=False):
@@ -245,7 +181,7 @@ def ordering(rng: Random, level: int) -> Task:
     if level > 1:
         rng.shuffle(statements)
     top = rng.random() < 0.5
-    question = rng.choice(("谁最{m}？", "三人中谁最{m}？", "请问谁最{m}？", "其中谁最{m}？"))
+    question = rng.choice(_wordings().superlatives)
     prompt = "，".join(text for _, _, text in statements) + "。" + question.format(m=more if top else less)
     answer = people[0] if top else people[-1]
     steps = "，".join(f"{left}>{right}" for left, right, _ in statements) + "，连起来是" + ">".join(people)

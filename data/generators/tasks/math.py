@@ -7,6 +7,7 @@ varies, the format of the working never does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 
 from data.generators.tasks.core import Task, operand_key, unordered_key
@@ -19,105 +20,26 @@ from data.generators.tasks.written_arithmetic import (
     subtraction_steps,
     written_steps,
 )
+from data.source_files import load_source
 
-_ADDITION = (
-    "计算 {a} + {b} = ?",
-    "{a}+{b}=?",
-    "{a}加{b}等于多少？",
-    "请问{a}+{b}是多少？",
-    "算一算：{a}+{b}",
-    "{a}和{b}的和是多少？",
-    "{a}加上{b}得多少？",
-    "求{a}与{b}的和。",
-    "帮我算一下{a}+{b}。",
-    "{a} + {b} 等于几？",
-)
-_SUBTRACTION = (
-    "计算 {a} - {b} = ?",
-    "{a}-{b}=?",
-    "{a}减{b}等于多少？",
-    "请问{a}-{b}是多少？",
-    "算一算：{a}-{b}",
-    "{a}减去{b}得多少？",
-    "{a}与{b}的差是多少？",
-    "{a}比{b}多多少？",
-    "帮我算一下{a}-{b}。",
-    "{a} - {b} 等于几？",
-)
-_MULTIPLICATION = (
-    "计算 {a} × {b} = ?",
-    "{a}×{b}=?",
-    "{a}乘{b}等于多少？",
-    "请问{a}×{b}是多少？",
-    "算一算：{a}×{b}",
-    "{a}乘以{b}得多少？",
-    "{a}和{b}的积是多少？",
-    "{a}的{b}倍是多少？",
-    "{b}个{a}是多少？",
-    "计算 {a} * {b} = ?",
-)
-_DIVISION = (
-    "计算 {a} ÷ {b} = ?",
-    "{a}÷{b}=?",
-    "{a}除以{b}等于多少？",
-    "请问{a}÷{b}是多少？",
-    "算一算：{a}÷{b}",
-    "{a}除以{b}得多少？",
-    "把{a}平均分成{b}份，每份是多少？",
-    "{a}里面有几个{b}？",
-    "帮我算一下{a}÷{b}。",
-    "计算 {a} / {b} = ?",
-)
-_REMAINDER = (
-    "{a}除以{b}余几？",
-    "{a}除以{b}的余数是多少？",
-    "计算{a}÷{b}的余数。",
-    "求{a}除以{b}的余数。",
-    "{a}÷{b}余多少？",
-    "请问{a}除以{b}，余数是几？",
-    "用{b}去除{a}，余数是几？",
-    "把{a}个苹果每{b}个装一袋，最后剩几个？",
-)
-_MISSING = (
-    "{e}，□里填几？",
-    "在□里填数：{e}",
-    "{e}，方框里应该填多少？",
-    "填空：{e}",
-    "□代表一个数，{e}，□是多少？",
-    "请问{e}中的□是多少？",
-    "求□：{e}",
-    "要使{e}成立，□等于多少？",
-)
-_LARGER = (
-    "{n}哪个大？",
-    "{n}哪个更大？",
-    "{n}中最大的数是哪个？",
-    "比一比：{n}，哪个数大？",
-    "请问{n}谁大？",
-    "在{n}中找出最大的数。",
-    "下面的数哪个最大：{n}？",
-    "{n}里较大的是多少？",
-)
-_SMALLER = (
-    "{n}哪个小？",
-    "{n}哪个更小？",
-    "{n}中最小的数是哪个？",
-    "比一比：{n}，哪个数小？",
-    "请问{n}谁小？",
-    "在{n}中找出最小的数。",
-    "下面的数哪个最小：{n}？",
-    "{n}里较小的是多少？",
-)
-_SEQUENCE = (
-    "{n}，下一个数是多少？",
-    "找规律：{n}，（）",
-    "按规律填数：{n}，?",
-    "数列{n}的下一项是多少？",
-    "{n}，接下来是几？",
-    "观察{n}，后面一个数是什么？",
-    "请接着写一个数：{n}",
-    "{n}，……，再往后一个数是多少？",
-)
+
+@dataclass(frozen=True)
+class Questions:
+    """The wordings of each family: {a} and {b} are operands, {e} an equation with a box, {n} several numbers."""
+
+    addition: tuple[str, ...]
+    subtraction: tuple[str, ...]
+    multiplication: tuple[str, ...]
+    division: tuple[str, ...]
+    remainder: tuple[str, ...]
+    missing_operand: tuple[str, ...]
+    largest: tuple[str, ...]
+    smallest: tuple[str, ...]
+    sequence: tuple[str, ...]
+
+
+def _questions() -> Questions:
+    return load_source("task_math", Questions)
 
 
 def _task(family: str, level: int, prompt: str, steps: str, answer: int, keys: Sequence[str]) -> Task:
@@ -160,14 +82,14 @@ def _minuend_and_subtrahend(rng: Random, level: int) -> tuple[int, int]:
 def addition(rng: Random, level: int) -> Task:
     """The sum of two numbers."""
     a, b = _addends(rng, level)
-    prompt = rng.choice(_ADDITION).format(a=a, b=b)
+    prompt = rng.choice(_questions().addition).format(a=a, b=b)
     return _task("addition", level, prompt, addition_steps(a, b), a + b, [unordered_key("+", a, b)])
 
 
 def subtraction(rng: Random, level: int) -> Task:
     """The difference of two numbers, never negative."""
     a, b = _minuend_and_subtrahend(rng, level)
-    prompt = rng.choice(_SUBTRACTION).format(a=a, b=b)
+    prompt = rng.choice(_questions().subtraction).format(a=a, b=b)
     return _task("subtraction", level, prompt, subtraction_steps(a, b), a - b, [operand_key("-", a, b)])
 
 
@@ -176,7 +98,7 @@ def multiplication(rng: Random, level: int) -> Task:
     a = rng.randint(100, 999) if level == 3 else rng.randint(11, 99)
     b = rng.randint(2, 5) if level == 1 else rng.randint(6, 9) if level == 2 else rng.randint(2, 9)
     first, second = (a, b) if rng.random() < 0.7 else (b, a)
-    prompt = rng.choice(_MULTIPLICATION).format(a=first, b=second)
+    prompt = rng.choice(_questions().multiplication).format(a=first, b=second)
     return _task("multiplication", level, prompt, multiplication_steps(a, b), a * b, [unordered_key("×", a, b)])
 
 
@@ -184,7 +106,7 @@ def division(rng: Random, level: int) -> Task:
     """A number of two or three digits divided by a digit, without remainder."""
     b = rng.randint(2, 5) if level == 2 else rng.randint(6, 9) if level == 3 else rng.randint(2, 9)
     a = b * (rng.randint(3, 99 // b) if level == 1 else rng.randint(99 // b + 1, 999 // b))
-    prompt = rng.choice(_DIVISION).format(a=a, b=b)
+    prompt = rng.choice(_questions().division).format(a=a, b=b)
     return _task("division", level, prompt, division_steps(a, b), a // b, [operand_key("÷", a, b)])
 
 
@@ -193,7 +115,7 @@ def remainder(rng: Random, level: int) -> Task:
     b = rng.randint(3, 9)
     low, high = {1: (b + 1, 10 * b - 1), 2: (10 * b, 10 * b + 99), 3: (200, 999)}[level]
     a = rng.randint(low, high)
-    prompt = rng.choice(_REMAINDER).format(a=a, b=b)
+    prompt = rng.choice(_questions().remainder).format(a=a, b=b)
     keys = [operand_key("%", a, b)]
     if a % b == 0:
         keys.append(operand_key("÷", a, b))  # worked out like this division
@@ -218,7 +140,7 @@ def missing_operand(rng: Random, level: int) -> Task:
         form = rng.choice(("□+{b}={a}", "{b}+□={a}", "{a}-□={b}"))
         kind = "□+"
         equation = form.format(a=first, b=second)
-    prompt = rng.choice(_MISSING).format(e=equation)
+    prompt = rng.choice(_questions().missing_operand).format(e=equation)
     steps = f"{first}{operator}{second}：{written_steps(operator, first, second)}"
     key = unordered_key(kind, first, second) if operator == "+" else operand_key(kind, first, second)
     return _task("missing_operand", level, prompt, steps, missing, [key])
@@ -255,7 +177,7 @@ def comparison(rng: Random, level: int) -> Task:
         steps.append(comparison_steps(best, number))
         best = pick(best, number)
     spoken = "、".join(map(str, numbers[:-1])) + rng.choice(("和", "、")) + str(numbers[-1])
-    prompt = rng.choice(_LARGER if largest else _SMALLER).format(n=spoken)
+    prompt = rng.choice(_questions().largest if largest else _questions().smallest).format(n=spoken)
     return _task("comparison", level, prompt, "；".join(steps), best, [unordered_key("<", *numbers)])
 
 
@@ -278,5 +200,5 @@ def sequence(rng: Random, level: int) -> Task:
         word, answer = ("加", numbers[-1] + difference) if kind == "+" else ("减", numbers[-1] - difference)
         step = f"{larger}-{smaller}：{subtraction_steps(larger, smaller)}，差{difference}；每次{word}{difference}"
     steps = f"{step}，{numbers[-1]}{kind}{difference}：{written_steps(kind, numbers[-1], difference)}"
-    prompt = rng.choice(_SEQUENCE).format(n="，".join(map(str, numbers)))
+    prompt = rng.choice(_questions().sequence).format(n="，".join(map(str, numbers)))
     return _task("sequence", level, prompt, steps, answer, [operand_key("…" + kind, numbers[0], difference)])
