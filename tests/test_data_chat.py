@@ -12,13 +12,11 @@ from typing import Any
 import pytest
 
 from data import build
-from data.generators.chat import code
 from data.generators.chat import compose as chat
 from data.generators.chat.care import safety_record
+from data.generators.chat.code import SNIPPETS, draw
 from data.generators.chat.compose import FAMILIES, sft_records
 from data.generators.chat.topics import (
-    PHRASINGS,
-    TOPICS_FILE,
     all_questions,
     curt_answer,
     fact_rubric,
@@ -28,10 +26,11 @@ from data.generators.chat.topics import (
     questions,
     split_of,
     topics_by_id,
+    wordings,
 )
+from data.source_files import SOURCES
 
 CATEGORIES = {"introduction", "knowledge", "code", "creative", "everyday", "safety"}
-SOURCES = TOPICS_FILE.parent
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +100,7 @@ def test_the_split_of_questions_is_stable_and_disjoint_and_every_topic_is_traine
     assert len(kept) >= 300
     assert all(len(questions(topic, "train")) >= 6 for topic in load_topics())
     # The hash must not change between machines or versions: held-out data would leak into training.
-    assert [split_of("cat", form) for form in PHRASINGS].count("heldout") == 4
+    assert [split_of("cat", form) for form in wordings().questions].count("heldout") == 4
     assert split_of("cat", "帮我简单介绍{}。") == "heldout"
     assert [split_of("question", str(number)) for number in range(1000)].count("heldout") == 120
 
@@ -140,7 +139,7 @@ def test_two_thirds_of_the_knowledge_dialogues_have_several_turns(training: list
 
 def test_the_qualities_are_mixed_the_same_way_for_every_phrasing(training: list[dict[str, Any]]) -> None:
     curt = {curt_answer(topic) for topic in load_topics()}
-    for form in PHRASINGS:
+    for form in wordings().questions:
         asked = {form.format(topic.name) for topic in load_topics()}
         first_answers = [
             r["messages"][1]["content"] for r in training if r["messages"][0]["content"] in asked
@@ -168,11 +167,11 @@ def test_the_last_answer_of_a_held_out_record_satisfies_its_rubric(held_out: lis
     assert not any("rubric" in record for record in sft_records(2, 50, "train"))
 
 
-@pytest.mark.parametrize("snippet", code.SNIPPETS)
-def test_the_explained_code_prints_what_the_explanation_says(snippet) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_the_explained_code_prints_what_the_explanation_says(name: str) -> None:
     rng = Random(11)
     for _ in range(20):
-        code, explanation, printed = snippet(rng)
+        code, explanation, printed = draw(rng, name)
         shown = StringIO()
         with redirect_stdout(shown):
             exec(code, {})  # our own one-line snippets

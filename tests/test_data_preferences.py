@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from data.generators.chat.topics import (
-    CLOSINGS,
-    OPENINGS,
     all_questions,
     curt_answer,
     load_topics,
     plain_answer,
+    wordings,
 )
 from data.generators.preferences.compose import KINDS, pairs
 
@@ -99,8 +98,8 @@ def test_lengths_are_close_within_a_pair(training: list[dict[str, Any]]) -> None
 
 
 def test_the_polite_frame_does_not_tell_the_sides_apart(training: list[dict[str, Any]]) -> None:
-    openings = tuple(opening.format(topic.name) for opening in OPENINGS for topic in load_topics())
-    closings = (*CLOSINGS, *(topic.tip for topic in load_topics()))
+    openings = tuple(opening.format(topic.name) for opening in wordings().openings for topic in load_topics())
+    closings = (*wordings().closings, *(topic.tip for topic in load_topics()))
     assert label_accuracy(training, lambda text: text.startswith(openings)) < 0.60
     assert label_accuracy(training, lambda text: text.endswith(closings)) < 0.60
     for ending in ENDINGS:

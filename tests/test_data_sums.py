@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from data.generators.chat import sums
-from data.generators.chat.sums import _SENSES, KINDS, PEOPLE, draw, sum_record
+from data.generators.chat.sums import draw, sum_record, written
 from data.generators.tasks.core import operand_key, split_of
 from data.generators.tasks.reserved import is_reserved
 
@@ -37,8 +37,8 @@ UNIT_WORDS = "|".join(sorted({word for pair in UNITS for word in pair.split()}, 
 
 def tallest(question: str) -> str:
     """The one of three who is the most of what is asked, from the relations alone: who beats most less who is beaten."""
-    more, less, _, names = next(row for row in _SENSES if re.search(f"最({row[0]}|{row[1]})", question))
-    name = f"({'|'.join(names)})"
+    sense = next(sense for sense in written().senses if re.search(f"最({sense.more}|{sense.less})", question))
+    more, less, name = sense.more, sense.less, f"({'|'.join(sense.names or written().people)})"
     turned = re.findall(f"{name}比{name}{less}", question) + re.findall(f"{name}没有{name}{more}", question)
     above = re.findall(f"{name}比{name}{more}", question) + [(b, a) for a, b in turned]
     score = {one: sum((one == left) - (one == right) for left, right in above) for pair in above for one in pair}
@@ -64,7 +64,7 @@ def recomputed(name: str, question: str) -> object:
     if name == "is_even":
         return "是" if (numbers[0] % 2 == 0) == bool(re.search("[偶双]数", question)) else "不是"
     if name in ("older", "which_more"):
-        owned = {person: int(number) for person, number in re.findall(rf"({'|'.join(PEOPLE)})[^\d，？]*?(\d+)", question)}
+        owned = {person: int(number) for person, number in re.findall(rf"({'|'.join(written().people)})[^\d，？]*?(\d+)", question)}
         pick = min if name == "which_more" and "少" in question else max
         return pick(owned, key=lambda one: owned[one]) + f"大{max(numbers) - min(numbers)}岁" * (name == "older")
     ordered = numbers if name in ("pattern", "off_and_on") else sorted(numbers)
@@ -73,8 +73,8 @@ def recomputed(name: str, question: str) -> object:
 
 def false_steps(working: str) -> list[Any]:
     """The equations and comparisons of a working that do not hold."""
-    sums = re.findall(r"(?<![\d÷])(\d+(?:[+×-]\d+)+)=(\d+)", working)
-    wrong: list[Any] = [found for found in sums if eval(found[0].replace("×", "*")) != int(found[1])]
+    equations = re.findall(r"(?<![\d÷])(\d+(?:[+×-]\d+)+)=(\d+)", working)
+    wrong: list[Any] = [found for found in equations if eval(found[0].replace("×", "*")) != int(found[1])]
     rests = re.findall(r"(\d+)÷(\d+=\d+余\d+)", working)
     wrong += [(a, b) for a, b in rests if int(a) != eval(re.sub("(.+)=(.+)余(.+)", r"\1*\2+\3", b))]
     wrong += [(a, b) for a, sign, b in re.findall(r"(\d+)([<>])(\d+)", working) if (int(a) < int(b)) != (sign == "<")]
@@ -86,10 +86,10 @@ def operations(record: dict[str, Any]) -> list[tuple[str, int, int]]:
     return [("%" if sign == "÷" and int(a) % int(b) else sign, int(a), int(b)) for a, sign, b in found]
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", written().kinds)
 def test_answers_agree_with_a_second_computation(name: str) -> None:
     assert all(map(false_steps, ("6×5：个位6×5=31", "13÷5=2余2", "17<5", "9-4：个位9-4=5，差4")))
-    assert 6 <= len(set(KINDS[name].texts.split())) <= 10
+    assert 6 <= len(set(written().kinds[name].questions)) <= 10
     for seed in range(80):
         question, working, answer, keys = draw(Random(seed), name)
         expected = recomputed(name, question)

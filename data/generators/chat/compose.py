@@ -7,6 +7,7 @@ improve.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -26,26 +27,28 @@ from data.generators.chat.topics import (
     plain_answer,
     split_of,
 )
+from data.source_files import load_source
 
 QUALITIES = {"good": 15, "plain": 50, "curt": 35}
 _MULTI_TURN_SHARE = {"train": 0.68, "heldout": 0.35}
 # Draws in a row without a new record after which the supply counts as exhausted.
 _PATIENCE = 5000
 
-_MORE = (
-    "还有吗？",
-    "能再说一点吗？",
-    "还有别的吗？",
-    "请再多说一点。",
-    "继续说说。",
-    "然后呢？",
-    "再讲一点好吗？",
-)
-_ADVICE = ("你有什么建议吗？", "有什么小建议吗？", "能给我一个建议吗？", "给我一句建议吧。")
-_THANKS = ("谢谢。", "谢谢你！", "明白了，谢谢。", "原来是这样，谢谢！", "好的，我知道了。", "懂了，多谢。")
-_WELCOME = ("不客气！", "不客气，有问题再来问我。", "不客气，很高兴能帮到你。", "不用谢，祝你今天愉快！")
-_NEXT_TOPIC = ("那{}呢？", "再说说{}吧。", "那你知道{}吗？", "我还想了解{}。")
-_MORE_OPENINGS = ("还有，", "另外，", "还有一点，", "当然。另外，", "好的。还有，")
+@dataclass(frozen=True)
+class Turns:
+    """What is said in a second turn, and how it is answered; {} is the name of another topic."""
+
+    more: tuple[str, ...]
+    more_openings: tuple[str, ...]
+    advice: tuple[str, ...]
+    thanks: tuple[str, ...]
+    welcome: tuple[str, ...]
+    welcome_keys: tuple[str, ...]
+    next_topic: tuple[str, ...]
+
+
+def _turns() -> Turns:
+    return load_source("chat_turns", Turns)
 
 
 def _draw_quality(rng: Random) -> str:
@@ -72,19 +75,20 @@ def _follow_up(
     rng: Random, topic: Topic, answered: str, told: int, split: str
 ) -> tuple[list[dict[str, str]], Rubric | None, Topic]:
     """A second turn after an answer with ``told`` facts: the turn, the rubric of its answer, its topic."""
+    turns = _turns()
     # Advice that the first answer closed with would only be repeated.
     advice_weight = 0 if topic.tip in answered else 2
     kind = rng.choices(("more", "advice", "thanks", "next"), (4, advice_weight, 2, 3))[0]
     if kind == "more":
-        answer = f"{rng.choice(_MORE_OPENINGS)}{topic.facts[told]}。"
-        return _turn(rng.choice(_MORE), answer), fact_rubric(topic, [told]), topic
+        answer = f"{rng.choice(turns.more_openings)}{topic.facts[told]}。"
+        return _turn(rng.choice(turns.more), answer), fact_rubric(topic, [told]), topic
     if kind == "advice":
-        return _turn(rng.choice(_ADVICE), topic.tip), None, topic
+        return _turn(rng.choice(turns.advice), topic.tip), None, topic
     if kind == "thanks":
-        rubric: Rubric = {"must": [["客气", "不用谢"]], "must_not": []}
-        return _turn(rng.choice(_THANKS), rng.choice(_WELCOME)), rubric, topic
+        rubric: Rubric = {"must": [list(turns.welcome_keys)], "must_not": []}
+        return _turn(rng.choice(turns.thanks), rng.choice(turns.welcome)), rubric, topic
     while True:
-        other, form = rng.choice(load_topics()), rng.choice(_NEXT_TOPIC)
+        other, form = rng.choice(load_topics()), rng.choice(turns.next_topic)
         if other is not topic and split_of(other.id, form) == split:
             return _turn(form.format(other.name), _answer(rng, other)[0]), fact_rubric(other, [0]), other
 

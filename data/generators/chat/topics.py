@@ -1,6 +1,6 @@
 """Topics of the composed chat: their facts, the ways to ask about them, and the sentences that answer.
 
-A topic is a row of ``data/sources/topics.json``. Every composed question is a pair (topic, phrasing), and the
+A topic is a row of ``data/sources/topics.json``, the words around it are in ``data/sources/chat_topics.json``. Every composed question is a pair (topic, phrasing), and the
 pair decides by a hash whether it is for training or held out: the held-out questions ask about known topics
 in words that training never used for that topic.
 """
@@ -8,56 +8,16 @@ in words that training never used for that topic.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from random import Random
 from typing import Any
 
-TOPICS_FILE = Path(__file__).resolve().parents[2] / "sources" / "topics.json"
+from data.source_files import load_source
+
 SPLITS = ("train", "heldout")
 HELD_OUT_PERCENT = 15
-
-PHRASINGS = (
-    "请介绍一下{}。",
-    "我想了解{}。",
-    "能给我讲讲{}吗？",
-    "{}有什么特点？",
-    "说说{}吧。",
-    "跟我聊聊{}。",
-    "关于{}，你知道些什么？",
-    "你了解{}吗？",
-    "给我科普一下{}。",
-    "请用几句话说明{}。",
-    "{}有哪些值得知道的？",
-    "帮我简单介绍{}。",
-    "我对{}很好奇。",
-    "麻烦讲一下{}。",
-    "我不太懂{}，能讲讲吗？",
-    "今天想听你说说{}。",
-)
-# The plainest ways of asking; the hand-written dialogues use them too, so they are always trained, never held
-# out. "什么是北京？" is not what anybody says: a place is asked about in other words than a thing.
-_THING_PHRASINGS = ("什么是{}？", "{}是什么？")
-_PLACE_PHRASINGS = ("{}是个什么样的地方？", "{}这座城市怎么样？")
-
-OPENINGS = (
-    "好的，我来介绍一下{}。",
-    "很高兴为你介绍{}。",
-    "当然可以，我们来说说{}。",
-    "没问题，下面说说{}。",
-    "{}很有意思，我来讲讲。",
-    "谢谢你的提问，我来说说{}。",
-)
-CLOSINGS = (
-    "希望对你有帮助！",
-    "还想了解什么，可以继续问我。",
-    "有不明白的地方，随时问我。",
-    "希望你会喜欢这个话题！",
-)
-
 
 # {"must": [[any of these], ...], "must_not": [none of these]}, checked against an answer.
 Rubric = dict[str, list[Any]]
@@ -78,22 +38,32 @@ class Topic:
     confusable: tuple[str, ...]
 
 
-@lru_cache(maxsize=1)
+@dataclass(frozen=True)
+class Wordings:
+    """How to ask about a topic, and the sentences around its facts; {} is its name.
+
+    ``thing_questions`` and ``place_questions`` are the plainest ways of asking. The hand-written dialogues use them too,
+    so they are always trained, never held out; "什么是北京？" is not what anybody says, so a place is asked about in
+    other words than a thing. ``joints`` join each predicate to those before it: a Chinese sentence drops a subject that
+    has not changed, so there is no pronoun.
+    """
+
+    questions: tuple[str, ...]
+    thing_questions: tuple[str, ...]
+    place_questions: tuple[str, ...]
+    openings: tuple[str, ...]
+    closings: tuple[str, ...]
+    joints: tuple[str, ...]
+
+
+def wordings() -> Wordings:
+    """The hand-written ways of asking and telling."""
+    return load_source("chat_topics", Wordings)
+
+
 def load_topics() -> tuple[Topic, ...]:
     """All topics, in the order of the file."""
-    rows = json.loads(TOPICS_FILE.read_text(encoding="utf-8"))
-    return tuple(
-        Topic(
-            id=row["id"],
-            name=row["name"],
-            category=row["category"],
-            facts=tuple(row["facts"]),
-            keys=tuple(tuple(keys) for keys in row["keys"]),
-            tip=row["tip"],
-            confusable=tuple(row["confusable"]),
-        )
-        for row in rows
-    )
+    return load_source("topics", tuple[Topic, ...])
 
 
 @lru_cache(maxsize=1)
@@ -115,12 +85,12 @@ def check_split(split: str) -> None:
 
 
 def _plainest(topic: Topic) -> tuple[str, ...]:
-    return _PLACE_PHRASINGS if topic.category == "城市" else _THING_PHRASINGS
+    return wordings().place_questions if topic.category == "城市" else wordings().thing_questions
 
 
 def questions(topic: Topic, split: str) -> list[str]:
     """The questions about ``topic`` that belong to ``split``. May be empty for the held-out split."""
-    forms = [form for form in PHRASINGS if split_of(topic.id, form) == split]
+    forms = [form for form in wordings().questions if split_of(topic.id, form) == split]
     if split == "train":
         forms += _plainest(topic)
     return [form.format(topic.name) for form in forms]
@@ -133,24 +103,19 @@ def all_questions(split: str) -> tuple[tuple[Topic, str], ...]:
     return tuple((topic, question) for topic in load_topics() for question in questions(topic, split))
 
 
-# What joins each predicate to those before it. A Chinese sentence drops a subject that has not changed, so no
-# pronoun.
-_JOINTS = ("", "，", "。另外，", "。还有，")
-
-
 def tell(topic: Topic, facts: Iterable[str]) -> str:
     """Up to four predicates told about ``topic``: the first two in one sentence, the others in one each."""
-    return topic.name + "".join(joint + fact for joint, fact in zip(_JOINTS, facts, strict=False)) + "。"
+    return topic.name + "".join(joint + fact for joint, fact in zip(wordings().joints, facts, strict=False)) + "。"
 
 
 def draw_opening(rng: Random, topic: Topic) -> str:
     """A short polite sentence that names the topic."""
-    return rng.choice(OPENINGS).format(topic.name)
+    return rng.choice(wordings().openings).format(topic.name)
 
 
 def draw_closing(rng: Random, topic: Topic) -> str:
     """A friendly last sentence: the topic's own tip, or an offer to go on, half each."""
-    return topic.tip if rng.random() < 0.5 else rng.choice(CLOSINGS)
+    return topic.tip if rng.random() < 0.5 else rng.choice(wordings().closings)
 
 
 def good_answer(rng: Random, topic: Topic, fact_count: int) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from data.generators.chat.persona import ABOUT_ITSELF, FALSE_IDENTITIES, draw_exchange
+from data.generators.chat.persona import draw_exchange, persona
 from data.generators.chat.topics import (
     Topic,
     all_questions,
@@ -269,7 +269,7 @@ def _topic_pair(rng: Random, kind: str, split: str) -> dict[str, Any]:
 
 def _introduction_pair(rng: Random, split: str) -> dict[str, Any]:
     """A question who the assistant is: the honest answer, and a false, unwilling or insulting one."""
-    exchange, question = draw_exchange(rng, ABOUT_ITSELF[:2], split)
+    exchange, question = draw_exchange(rng, [persona().introductions[kind] for kind in ("who", "name")], split)
     kind = rng.choice(("wrong", "wrong", "wrong", "evasive", "rude"))
 
     def good() -> str:
@@ -278,7 +278,7 @@ def _introduction_pair(rng: Random, split: str) -> dict[str, Any]:
 
     def bad() -> str:
         if kind == "wrong":
-            body = rng.choice(FALSE_IDENTITIES)
+            body = rng.choice(persona().false_identities)
         else:
             wordings = tuple(text for text in (_EVASIVE if kind == "evasive" else _RUDE) if "{}" not in text)
             body = "".join(rng.sample(wordings, rng.randint(1, 3)))
