@@ -10,6 +10,7 @@ matched.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -28,6 +29,7 @@ from data.generators.chat.topics import (
     tell,
     topics_by_id,
 )
+from data.source_files import load_source
 
 # Facts and relevance are the hard things to recognise, so they get the most pairs.
 KINDS = {
@@ -49,63 +51,19 @@ _CLOSE, _LOOSE = 10, 25
 _PATIENCE = 3000
 _COMMA_SHARE = 0.75
 
-_EVASIVE = (
-    "这个我不太清楚。",
-    "这个问题不好说。",
-    "不同的人有不同的看法。",
-    "很难一句话讲明白。",
-    "你可以自己去查一查。",
-    "我也说不准。",
-    "也许是这样，也许不是。",
-    "这要看具体情况。",
-    "我暂时没有什么可说的。",
-    "关于{}，我没有什么想法。",
-    "{}嘛，大概就那样吧。",
-    "可能以后会有人告诉你。",
-    "还是问问别人吧。",
-    "说起来话就长了，先不说了。",
-    "我不方便多讲{}。",
-    "谁知道呢。",
-    "这要等有空再说。",
-    "{}的事，我不好下结论。",
-    "怎么说都可以吧。",
-    "我们换个时间再谈{}。",
-)
-_RUDE = (
-    "这么简单的问题还要问？",
-    "你自己不会查吗？",
-    "连{}都不知道，真丢人。",
-    "别来烦我。",
-    "我懒得跟你说{}。",
-    "你是不是没上过学？",
-    "问这个有什么用，无聊。",
-    "跟你说了你也听不懂。",
-    "你的脑子是用来做什么的？",
-    "少废话，自己看书去。",
-    "真没见过你这么笨的人。",
-    "我才不想回答你。",
-    "{}这种事，傻瓜都知道。",
-    "你能不能问点像样的？",
-    "烦死了，走开。",
-    "别浪费我的时间。",
-    "你问来问去，真讨厌。",
-    "关于{}，你不配知道。",
-    "省省吧，你学不会的。",
-    "我凭什么要告诉你？",
-)
-_EMPTY = (
-    "很多人都听说过{}。",
-    "大概就是这样。",
-    "差不多就是这些。",
-    "{}是大家常说起的话题。",
-    "说到{}，话可长可短。",
-    "每个人想到的可能不一样。",
-    "总之就是这么回事。",
-    "其实也没有什么复杂的。",
-    "简单说来就是如此。",
-    "{}就说到这里。",
-)
-_NEGATIONS = (("是", "不是"), ("有", "没有"), ("会", "不会"), ("能", "不能"), ("可以", "不可以"))
+
+@dataclass(frozen=True)
+class Faults:
+    """What evasive, rude and empty answers say ({} is the topic), and openings of a fact with what denies them."""
+
+    evasive: tuple[str, ...]
+    rude: tuple[str, ...]
+    empty: tuple[str, ...]
+    negations: tuple[tuple[str, str], ...]
+
+
+def _faults() -> Faults:
+    return load_source("preference_faults", Faults)
 
 
 def _framed(rng: Random, topic: Topic, body: str, opening: float = 0.75, closing: float = 0.65) -> str:
@@ -124,7 +82,7 @@ def _chosen(rng: Random, topic: Topic) -> str:
 
 
 def _negated(fact: str) -> str | None:
-    for word, negation in _NEGATIONS:
+    for word, negation in _faults().negations:
         if fact.startswith(word):
             return negation + fact.removeprefix(word)
     return None
@@ -178,11 +136,11 @@ def _sentences(rng: Random, topic: Topic, wordings: tuple[str, ...], low: int, h
 
 
 def _evasive(rng: Random, topic: Topic) -> str:
-    return _framed(rng, topic, _sentences(rng, topic, _EVASIVE, 2, 5))
+    return _framed(rng, topic, _sentences(rng, topic, _faults().evasive, 2, 5))
 
 
 def _rude(rng: Random, topic: Topic) -> str:
-    return _framed(rng, topic, _sentences(rng, topic, _RUDE, 2, 5), opening=0.4, closing=0.5)
+    return _framed(rng, topic, _sentences(rng, topic, _faults().rude, 2, 5), opening=0.4, closing=0.5)
 
 
 def _repetitive(rng: Random, topic: Topic) -> str:
@@ -215,7 +173,7 @@ def _truncated(rng: Random, topic: Topic) -> str:
 def _thin(rng: Random, topic: Topic) -> str:
     """True, but only one fact, the rest of the words say nothing."""
     told = tell(topic, topic.facts[:1])
-    return _framed(rng, topic, told + _sentences(rng, topic, _EMPTY, 1, 4))
+    return _framed(rng, topic, told + _sentences(rng, topic, _faults().empty, 1, 4))
 
 
 def _bare_pair(rng: Random, topic: Topic) -> tuple[str, str]:
@@ -280,7 +238,8 @@ def _introduction_pair(rng: Random, split: str) -> dict[str, Any]:
         if kind == "wrong":
             body = rng.choice(persona().false_identities)
         else:
-            wordings = tuple(text for text in (_EVASIVE if kind == "evasive" else _RUDE) if "{}" not in text)
+            said = _faults().evasive if kind == "evasive" else _faults().rude
+            wordings = tuple(text for text in said if "{}" not in text)
             body = "".join(rng.sample(wordings, rng.randint(1, 3)))
         endings = rng.sample([ending for ending in exchange.endings if ending], rng.randint(0, 2))
         return body + "".join(endings)
