@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import textwrap
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import cache
 from pathlib import Path
 from string import Formatter
@@ -25,14 +25,14 @@ class SourceError(ValueError):
 
 
 class Table(dict[str, Any]):
-    """A JSON object whose values are lists and objects, free in shape; a key that it lacks is named with its file."""
+    """A JSON object of any keys, that says where it stands when one is asked for that it has not."""
 
-    def __init__(self, name: str, content: dict[str, Any]) -> None:
+    def __init__(self, content: Mapping[str, Any], place: str) -> None:
         super().__init__(content)
-        self.name = name
+        self.place = place
 
     def __missing__(self, key: str) -> Any:
-        raise SourceError(f"{_shown(self.name)}: {key} is missing")
+        raise SourceError(f"{_below(self.place, key)} is missing")
 
 
 def load_source(name: str, shape: type[Shape]) -> Shape:
@@ -47,14 +47,21 @@ def load_source(name: str, shape: type[Shape]) -> Shape:
 
 @cache
 def load_table(name: str) -> Any:
-    """``data/sources/<name>.json``: a Table if it is an object, otherwise a list. Raises SourceError."""
+    """``data/sources/<name>.json``, every object in it a Table. Raises SourceError."""
     content = read_json(name)
-    if not isinstance(content, dict):
-        return content
-    for key, value in content.items():
-        if not isinstance(value, list | dict) or not value:
-            raise SourceError(f"{_shown(name)}: {key} should be an array or an object with something in it")
-    return Table(name, content)
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if not isinstance(value, list | dict) or not value:
+                raise SourceError(f"{_shown(name)}: {key} should be an array or an object with something in it")
+    return _tables(content, f"{_shown(name)}:")
+
+
+def _tables(value: Any, place: str) -> Any:
+    if isinstance(value, dict):
+        return Table({key: _tables(item, _below(place, key)) for key, item in value.items()}, place)
+    if isinstance(value, list):
+        return [_tables(item, f"{place}[{index}]") for index, item in enumerate(value)]
+    return value
 
 
 @cache
@@ -157,4 +164,4 @@ def _expect(holds: Any, place: str, expected: str, found: Any) -> None:
 
 
 def _below(place: str, key: str) -> str:
-    return f"{place}.{key}" if place else key
+    return f"{place} {key}" if place.endswith(":") else f"{place}.{key}" if place else key

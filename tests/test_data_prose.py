@@ -22,10 +22,11 @@ from data.generators.prose.puzzles import PuzzleWriter
 from data.generators.prose.reports import ReportWriter
 from data.generators.prose.schedules import ScheduleWriter, clock, duration
 from data.generators.prose.stories import load_scripts, punctuate, setting_bindings
-from data.generators.prose.weave import SOURCES, Weaver, load_table, parse, split_pool, split_table
+from data.generators.prose.weave import Weaver, parse, split_pool, split_table
 from data.generators.prose.worlds import WorldWriter
 from data.generators.tasks.core import operand_key, split_of
 from data.generators.tasks.reserved import is_reserved
+from data.source_files import SOURCES, load_table
 from data.statistics import duplicate_windows
 
 EQUATION = re.compile(r"(?<!\d)(\d+(?:[+\-×÷]\d+)+)=(\d+)(?:余(\d+))?")

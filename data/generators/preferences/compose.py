@@ -53,7 +53,7 @@ _COMMA_SHARE = 0.75
 
 
 @dataclass(frozen=True)
-class Faults:
+class Wordings:
     """What evasive, rude and empty answers say ({} is the topic), and openings of a fact with what denies them."""
 
     evasive: tuple[str, ...]
@@ -62,8 +62,8 @@ class Faults:
     negations: tuple[tuple[str, str], ...]
 
 
-def _faults() -> Faults:
-    return load_source("preference_faults", Faults)
+def _wordings() -> Wordings:
+    return load_source("preference_faults", Wordings)
 
 
 def _framed(rng: Random, topic: Topic, body: str, opening: float = 0.75, closing: float = 0.65) -> str:
@@ -82,7 +82,7 @@ def _chosen(rng: Random, topic: Topic) -> str:
 
 
 def _negated(fact: str) -> str | None:
-    for word, negation in _faults().negations:
+    for word, negation in _wordings().negations:
         if fact.startswith(word):
             return negation + fact.removeprefix(word)
     return None
@@ -136,11 +136,11 @@ def _sentences(rng: Random, topic: Topic, wordings: tuple[str, ...], low: int, h
 
 
 def _evasive(rng: Random, topic: Topic) -> str:
-    return _framed(rng, topic, _sentences(rng, topic, _faults().evasive, 2, 5))
+    return _framed(rng, topic, _sentences(rng, topic, _wordings().evasive, 2, 5))
 
 
 def _rude(rng: Random, topic: Topic) -> str:
-    return _framed(rng, topic, _sentences(rng, topic, _faults().rude, 2, 5), opening=0.4, closing=0.5)
+    return _framed(rng, topic, _sentences(rng, topic, _wordings().rude, 2, 5), opening=0.4, closing=0.5)
 
 
 def _repetitive(rng: Random, topic: Topic) -> str:
@@ -173,7 +173,7 @@ def _truncated(rng: Random, topic: Topic) -> str:
 def _thin(rng: Random, topic: Topic) -> str:
     """True, but only one fact, the rest of the words say nothing."""
     told = tell(topic, topic.facts[:1])
-    return _framed(rng, topic, told + _sentences(rng, topic, _faults().empty, 1, 4))
+    return _framed(rng, topic, told + _sentences(rng, topic, _wordings().empty, 1, 4))
 
 
 def _bare_pair(rng: Random, topic: Topic) -> tuple[str, str]:
@@ -238,7 +238,7 @@ def _introduction_pair(rng: Random, split: str) -> dict[str, Any]:
         if kind == "wrong":
             body = rng.choice(persona().false_identities)
         else:
-            said = _faults().evasive if kind == "evasive" else _faults().rude
+            said = _wordings().evasive if kind == "evasive" else _wordings().rude
             wordings = tuple(text for text in said if "{}" not in text)
             body = "".join(rng.sample(wordings, rng.randint(1, 3)))
         endings = rng.sample([ending for ending in exchange.endings if ending], rng.randint(0, 2))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from data.generators.prose.weave import load_table
 from data.generators.prose.workings import chinese_number
 from data.generators.prose.writer import Equation, Writer
+from data.source_files import load_table
 
 Numbers = dict[str, Any]
 Draft = tuple[Numbers, list[Equation]]
@@ -97,8 +97,7 @@ class NumberPuzzleWriter(Writer):
 
     def swapweight(self) -> Draft:
         """Replacing one weight by others."""
-        heavy, middle, light = self.rng.choice([("西瓜", "苹果", "草莓"), ("冬瓜", "萝卜", "辣椒"), ("柚子", "橘子", "枣"), ("南瓜", "土豆", "毛豆"),
-                                                ("铁球", "木球", "玻璃珠"), ("大书", "小书", "卡片"), ("菠萝", "桃子", "樱桃")])
+        heavy, middle, light = self.rng.choice(self.frames["weights"])
         a, b = self.rng.randint(2, 12), self.rng.randint(2, 12)
         return {"甲": heavy, "乙": middle, "丙": light, "a": a, "b": b, "答": a * b}, [("×", a, b)]
 
@@ -144,7 +143,7 @@ class NumberPuzzleWriter(Writer):
         thing, unit = self.rng.choice(self.weaver.entries(load_table("prose_reasoning")["things"]))
         hobbies = [self.weaver.expand(f"{{爱好#{index}}}", bindings) for index in (1, 2)]
         bindings |= {"物": thing, "量": unit, "甲": hobbies[0], "乙": hobbies[1],
-                     "班": self.rng.choice(["班里", "四年级", "少年宫", "{社团}", "合唱队", "{地}的小学"])}
+                     "班": self.rng.choice(self.frames["班"])}
         bindings |= {name: str(value) for name, value in numbers.items()}
         name = draft.__name__
         told = [self.frame(f"{name}_ask", bindings), self.frame("lead", bindings), self.frame(f"{name}_work", bindings)]

@@ -116,7 +116,7 @@ class PuzzleWriter(Writer):
         for doer in people:
             honest = truths[doer]
             count = f"{'和'.join(honest)}说的是真话" if honest else "没有人说真话"
-            fits = self.rng.choice(("，正合条件", "，正好", "，对上了") if len(honest) == wanted else ("，不合条件", "，人数不对", "，说不通"))
+            fits = self.rng.choice(self.frames["truth_fits" if len(honest) == wanted else "truth_fails"])
             tried.append(self.frame("truth_try", {"人": doer, "对": count + fits}))
         return "".join([*told, self.rng.choice("；。").join(tried), "。", self.frame("truth_end", {**bindings, "人": fitting[0]})])
 

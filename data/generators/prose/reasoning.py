@@ -10,27 +10,24 @@ from itertools import pairwise
 from typing import Any
 
 from data.generators.prose import workings
-from data.generators.prose.stories import setting_bindings
-from data.generators.prose.weave import Bindings, Weaver, load_table
+from data.generators.prose.weave import Bindings
+from data.generators.prose.writer import Writer
 from data.generators.tasks.reserved import is_reserved
 from data.generators.tasks.written_arithmetic import PLACES, digits_of, value_of, written_steps
 
 SMALL_NUMBER = 10
 
 
-class ReasoningWriter:
+class ReasoningWriter(Writer):
     """Writes problems with their workings; see `document` for the mixture."""
 
-    def __init__(self, weaver: Weaver) -> None:
-        self.weaver = weaver
-        self.rng = weaver.rng
-        self.table: dict[str, Any] = load_table("prose_reasoning")
+    TABLE = "prose_reasoning"
 
-    def _setting(self) -> Bindings:
-        bindings = setting_bindings(self.weaver, {"C": "child", "E": "adult"})
-        thing, unit = self.rng.choice(self.weaver.entries(self.table["things"]))
-        bindings.update({"物": thing, "量": unit})
-        return bindings
+    def _setting(self, **more: object) -> Bindings:
+        """A setting with a thing and its measure word, and what else the templates of a problem name."""
+        bindings = self.setting({"C": "child", "E": "adult"})
+        thing, unit = self.rng.choice(self.part("things"))
+        return bindings | {"物": thing, "量": unit} | {name: str(value) for name, value in more.items()}
 
     def _mine(self, kind: str, *operands: int) -> bool:
         """Whether this weaver may pose ``kind`` of these operands as a problem."""
@@ -52,25 +49,22 @@ class ReasoningWriter:
             return full[kind](a, b)
         return f"{written_steps(kind, a, b)}，{a}{kind}{b}={value_of(kind, a, b)}"
 
-    def _frame(self, name: str, bindings: Bindings) -> str:
-        return self.weaver.freshest(self.table[name], bindings)
-
     def _solve(self, ask: str, bindings: Bindings, working: str, answer: str, tip: str = "", check: str = "") -> str:
         """Question, lead-in, working, optional tip and check, and the answer in its fixed form."""
         expand = self.weaver.expand
         bindings = {**bindings, "答": answer, "验": check}
-        parts = [expand(ask, bindings), self.rng.choice(["", "\n"]), self._frame("lead", bindings), working + "。"]
+        parts = [expand(ask, bindings), self.rng.choice(["", "\n"]), self.frame("lead", bindings), working + "。"]
         if tip:
-            parts.append(self._frame(tip, bindings))
+            parts.append(self.frame(tip, bindings))
         if check:
-            parts.append(self._frame("check", bindings))
-        return "".join(parts) + self._frame("answer", bindings)
+            parts.append(self.frame("check", bindings))
+        return "".join(parts) + self.frame("answer", bindings)
 
     def _ask(self, family: str, bindings: Bindings, expression: str) -> str:
         """A word problem or the bare expression, half and half."""
         name = f"{family}_ask" if self.rng.random() < 0.55 else "plain_ask"
         bindings["式"] = expression
-        return self._frame(name, bindings)
+        return self.frame(name, bindings)
 
     def _size(self) -> tuple[int, int]:
         return self.rng.choice([(3, 60), (11, 99), (11, 99), (100, 999), (100, 999), (1000, 9999)])
@@ -78,7 +72,7 @@ class ReasoningWriter:
     def addition(self) -> str:
         """Two numbers added column by column."""
         a, b = self.pair("+", self._size())
-        bindings = {**self._setting(), "a": str(a), "b": str(b)}
+        bindings = self._setting(a=a, b=b)
         ask = self._ask("add", bindings, f"{a}+{b}")
         working = self.steps("+", a, b)
         tip = "carry_tip" if "进1" in working else ""
@@ -87,7 +81,7 @@ class ReasoningWriter:
     def subtraction(self) -> str:
         """The smaller number taken from the larger, column by column."""
         a, b = self.pair("-", self._size())
-        bindings = {**self._setting(), "a": str(a), "b": str(b)}
+        bindings = self._setting(a=a, b=b)
         ask = self._ask("sub", bindings, f"{a}-{b}")
         working = self.steps("-", a, b)
         tip = "borrow_tip" if "借1" in working else ""
@@ -96,7 +90,7 @@ class ReasoningWriter:
     def multiplication(self) -> str:
         """A product by splitting one factor."""
         a, b = self.pair("×", (2, 9), (11, 199)) if self.rng.random() < 0.6 else self.pair("×", (11, 99))
-        bindings = {**self._setting(), "a": str(a), "b": str(b)}
+        bindings = self._setting(a=a, b=b)
         ask = self._ask("mul", bindings, f"{a}×{b}")
         return self._solve(ask, bindings, self.steps("×", a, b), str(a * b))
 
@@ -113,12 +107,12 @@ class ReasoningWriter:
             working = workings.division(a, b)
         else:
             working = f"{written_steps('÷', a, b)}，{a}÷{b}={quotient}" + (f"余{rest}" if rest else "")
-        bindings = {**self._setting(), "a": str(a), "b": str(b), "式": f"{a}÷{b}"}
+        bindings = self._setting(a=a, b=b, 式=f"{a}÷{b}")
         if even:
-            ask = self._frame("div_ask", bindings)
+            ask = self.frame("div_ask", bindings)
             return self._solve(ask, bindings, working, str(quotient), check=f"{quotient}×{b}={a}")
         answer = f"{quotient}余{rest}" if rest else str(quotient)
-        return self._solve(self._frame("plain_ask", bindings), bindings, working, answer)
+        return self._solve(self.frame("plain_ask", bindings), bindings, working, answer)
 
     def near_hundred(self) -> str:
         """Adding a number just under a hundred: add the round number, give back the surplus."""
@@ -127,10 +121,10 @@ class ReasoningWriter:
             b = round_number - missing
             if self._mine("+", a, b):
                 break
-        bindings = {**self._setting(), "式": f"{a}+{b}"}
+        bindings = self._setting(式=f"{a}+{b}")
         working = (f"{b}接近{round_number}，少{missing}。先算{a}+{round_number}={a + round_number}，"
                    f"再减去多加的{missing}，{a + round_number}-{missing}={a + b}")
-        return self._solve(self._frame("plain_ask", bindings), bindings, working, str(a + b))
+        return self._solve(self.frame("plain_ask", bindings), bindings, working, str(a + b))
 
     def mistake(self) -> str:
         """Someone forgot the carry; the working shows where."""
@@ -139,9 +133,8 @@ class ReasoningWriter:
             if a % 10 + b % 10 >= SMALL_NUMBER:
                 break
         wrong = a + b - 10
-        bindings = {**self._setting(), "式": f"{a}+{b}", "错": str(wrong)}
-        ask = self.weaver.expand(
-            "{A}[算出|写道]{式}是{错}，{B}[说|觉得]不对。[错在哪里|问题出在哪儿|{A}哪一步错了|正确的得数是多少]？[|{E}请大家看一看。]", bindings)
+        bindings = self._setting(式=f"{a}+{b}", 错=wrong)
+        ask = self.told("mistake", bindings)
         ones = a % 10 + b % 10
         working = (f"个位{a % 10}+{b % 10}={ones}，满十要进1，十位应是{a // 10}+{b // 10}+1={a // 10 + b // 10 + 1}，"
                    f"{bindings['A']}忘了进位，{a}+{b}={a + b}")
@@ -157,14 +150,13 @@ class ReasoningWriter:
     def parity(self) -> str:
         """Odd or even, single numbers and sums."""
         a, b = self.parity_number(), self.parity_number()
-        bindings = self._setting()
+        bindings = self._setting(a=a, b=b)
         if self.rng.random() < 0.6:
-            ask = self.weaver.expand(f"[{a}是奇数还是偶数？|判断{a}是奇数还是偶数。|{{A}}的[号码|门牌|座位号]是{a}，它是奇数还是偶数？]",
-                                     bindings)
+            ask = self.told("parity", bindings)
             return self._solve(ask, bindings, workings.parity(a), "偶数" if a % 2 == 0 else "奇数")
         names = ["偶数", "奇数"]
         rule = f"{names[a % 2]}加{names[b % 2]}得{names[(a + b) % 2]}"
-        ask = self.weaver.expand(f"不[计算|用竖式]，{{A}}能知道{a}+{b}是奇数还是偶数吗？", bindings)
+        ask = self.told("parity_of_sum", bindings)
         working = f"{workings.parity(a)}；{workings.parity(b)}；{rule}"
         return self._solve(ask, bindings, working, names[(a + b) % 2])
 
@@ -177,9 +169,8 @@ class ReasoningWriter:
                 b = int(str(a)[:-1] + str(b)[-1]) if self.rng.random() < 0.5 else int(str(a)[0] + str(b)[1:])
             if a != b and self._mine("<", a, b):
                 break
-        bindings = self._setting()
-        ask = self.weaver.expand(
-            f"[{a}和{b}哪个大？|比较{a}和{b}的大小。|{{A}}有{a}{{量}}{{物}}，{{B}}有{b}{{量}}，两个数{a}和{b}哪个大？]", bindings)
+        bindings = self._setting(a=a, b=b)
+        ask = self.told("comparison", bindings)
         return self._solve(ask, bindings, workings.comparison(a, b), str(max(a, b)))
 
     def sorting(self) -> str:
@@ -188,9 +179,9 @@ class ReasoningWriter:
             first, second, third = sorted(self.rng.sample(range(100, 1000), 3))
             if self._mine("<", first, second, third):
                 break
-        a, b, c = self.rng.sample([first, second, third], 3)
-        bindings = self._setting()
-        ask = self.weaver.expand(f"把{a}、{b}、{c}从小到大[排一排|排列]。", bindings)
+        shown = "、".join(map(str, self.rng.sample([first, second, third], 3)))
+        bindings = self._setting(列=shown)
+        ask = self.told("sorting", bindings)
         working = f"先比最小的两个，{first}<{second}；再和最大的比，{second}<{third}"
         return self._solve(ask, bindings, working, f"{first}、{second}、{third}")
 
@@ -206,8 +197,8 @@ class ReasoningWriter:
     def weekday(self) -> str:
         """Going forward some days."""
         start, days, working, goal = self.weekday_problem()
-        bindings = {**self._setting(), "n": days, "起": start}
-        return self._solve(self._frame("weekday_ask", bindings), bindings, working, goal)
+        bindings = self._setting(n=days, 起=start)
+        return self._solve(self.frame("weekday_ask", bindings), bindings, working, goal)
 
     def sequence(self) -> str:
         """The next number of an arithmetic, falling or doubling sequence."""
@@ -220,7 +211,7 @@ class ReasoningWriter:
                 numbers = [start + step * index for index in range(5)][:: 1 if kind == "+" else -1]
             if self._mine("…" + kind, numbers[0], step):
                 break
-        bindings = self._setting()
+        bindings = self._setting(列="、".join(map(str, numbers[:4])))
         pairs = list(pairwise(numbers[:-1]))
         if kind == "×":
             gaps, trend = [f"{x}×2={y}" for x, y in pairs], "每次乘2"
@@ -229,66 +220,43 @@ class ReasoningWriter:
         else:
             gaps, trend = [f"{y}-{x}={step}" for x, y in pairs], f"每次加{step}"
         working = "，".join([*gaps, trend, f"{numbers[3]}{kind}{step}={numbers[4]}"])
-        shown = "、".join(map(str, numbers[:4]))
-        ask = self.weaver.expand(
-            f"[找规律：{shown}，下一个数是多少？|{shown}，后面[接着|应该]是几？|{{A}}[写下|摆出]{shown}，{{B}}要写出下一个数。]",
-            bindings)
+        ask = self.told("sequence", bindings)
         return self._solve(ask, bindings, working, str(numbers[4]))
 
     def syllogism(self) -> str:
         """All M are P, S is M, so S is P; with true classes."""
-        kind, trait, members = self.rng.choice(self.table["syllogisms"])
+        kind, trait, members = self.rng.choice(self.frames["syllogisms"])
         member = self.rng.choice(members)
-        single = trait.removeprefix("都")
-        bindings = {**self._setting(), "类": kind, "性": trait, "员": member, "单": single}
-        return self.weaver.expand(
-            "[{A}想|{E}问|题目说]：[所有的|凡是]{类}{性}，{员}[是|也是]{类}，[{员}怎么样|能推出什么]？\n"
-            "[推理|想一想]：{员}在{类}[里面|之中]，{类}{性}，所以{员}[也|]{单}。答案是{员}{单}。", bindings)
+        bindings = self._setting(类=kind, 性=trait, 员=member, 单=trait.removeprefix("都"))
+        return self.told("syllogism", bindings)
 
     def imagined_syllogism(self) -> str:
         """A syllogism about made-up creatures, where only the form can help; some conclusions do not follow."""
-        kind, member = self.rng.sample(self.table["invented"], 2)
-        trait = self.rng.choice(self.table["invented_traits"])
-        bindings = {**self._setting(), "类": kind, "员": member, "性": trait}
-        frames = [
-            "[在一个故事里|{A}编了一道题]：所有的{类}都{性}。{员}是一只{类}。[那么|请问]{员}{性}吗？\n"
-            "{员}是{类}，每一只{类}都{性}，所以{员}也{性}。答案是{员}{性}。",
-            "{A}说：所有的{类}都{性}，{员}也{性}，所以{员}是{类}。[对吗|这样推对不对]？\n"
-            "[不对|这样不行]。{类}都{性}，可是{性}的不一定都是{类}，别的也可能{性}。答案是不对。",
-            "[题目|故事里]说：有的{类}{性}。{员}是{类}。{员}一定{性}吗？\n"
-            "“有的”只是一部分，不是全部，{员}可能在里面，也可能不在里面，所以不一定。答案是不一定。",
-            "[题目|{E}]说：没有一只{类}{性}。{员}是{类}。{员}{性}吗？\n"
-            "没有一只{类}{性}，{员}是其中一只，所以{员}也没有例外。答案是否定的。",
-        ]
-        return self.weaver.expand(self.rng.choice(frames), bindings)
+        kind, member = self.rng.sample(self.frames["invented"], 2)
+        trait = self.rng.choice(self.frames["invented_traits"])
+        bindings = self._setting(类=kind, 员=member, 性=trait)
+        return self.weaver.expand(self.rng.choice(self.frames["imagined"]), bindings)
 
     def ordering(self) -> str:
         """Who is first of three, from two comparisons."""
         bindings = self._setting()
-        more, most, least = self.rng.choice([("高", "最高", "最矮"), ("重", "最重", "最轻"), ("跑得快", "最快", "最慢"),
-                                             ("来得早", "最早", "最晚"), ("年龄大", "最大", "最小"), ("住得远", "最远", "最近")])
+        more, most, least = self.rng.choice(self.frames["orders"])
         names = [bindings["A"], bindings["B"], bindings["C"]]
         self.rng.shuffle(names)
         x, y, z = names
         facts = [f"{x}比{y}{more}", f"{y}比{z}{more}"]
         self.rng.shuffle(facts)
         wanted, name = self.rng.choice([(most, x), (least, z)])
-        return (f"{facts[0]}，{facts[1]}。三个人里谁{wanted}？\n连起来看：{x}比{y}{more}，{y}又比{z}{more}，"
-                f"从{most}到{least}是{x}、{y}、{z}，{wanted}的是{name}。答案是{name}。")
+        bindings |= {"甲": x, "乙": y, "丙": z, "更": more, "最": most, "末": least, "问": wanted, "谁": name}
+        return self.told("ordering", bindings | {"句": "，".join(facts)})
 
     def shopping(self) -> str:
         """Price times count, and the change."""
         price, count = self.pair("×", (2, 30), (2, 9))
         total = price * count
         paid = next(note for note in (10, 20, 50, 100, 200, 300) if note >= total)
-        bindings = self._setting()
-        ask = self.weaver.expand(
-            f"[{{A}}[在{{地}}|到{{E}}的店里|去超市]买{count}{{量}}{{物}}，每{{量}}{price}元，付了{paid}元|"
-            f"{{物}}每{{量}}{price}元，{{A}}[要|买了]{count}{{量}}，[拿出|递给{{E}}]{paid}元]，[应找回多少元|找回几元|{{E}}该找多少钱]？",
-            bindings)
-        change = f"{paid}-{total}={paid - total}" if paid > total else f"{paid}-{total}=0"
-        working = self.weaver.expand(
-            f"[先算总价，|{count}{{量}}要|]{price}×{count}={total}元[；再算找回，|，找回的是|；]{change}元", bindings)
+        bindings = self._setting(数=count, 单价=price, 给=paid, 总=total, 剩=paid - total)
+        ask, working = self.told("shopping", bindings), self.told("shopping_work", bindings)
         return self._solve(ask, bindings, working, f"{paid - total}元")
 
     def clock(self) -> str:
@@ -297,12 +265,11 @@ class ReasoningWriter:
         length, _ = self.pair("+", (15, 115), (minute, minute))
         total = minute + length
         hours, rest = divmod(total, 60)
-        bindings = self._setting()
         start = f"{hour}点{minute}分" if minute else f"{hour}点整"
         end_hour = hour + hours
         end = f"{end_hour}点{rest}分" if rest else f"{end_hour}点整"
-        ask = self.weaver.expand(
-            f"{{A}}{start}[开始写作业|从{{地}}出发|上了火车|开始做饭]，[用了|过了]{length}分钟，这时是几点？", bindings)
+        bindings = self._setting(起=start, 长=length)
+        ask = self.told("clock", bindings)
         if hours:
             working = f"{minute}+{length}={total}分，60分是1小时，{total}-{60 * hours}={rest}，{hour}+{hours}={end_hour}，是{end}"
         else:
@@ -312,24 +279,22 @@ class ReasoningWriter:
     def money_units(self) -> str:
         """Yuan, jiao and fen, or metres and centimetres."""
         a, b = self.pair("unit", (2, 60), (1, 9))
-        big, small, rate = self.rng.choice([("元", "角", 10), ("米", "分米", 10), ("厘米", "毫米", 10),
-                                            ("千克", "克", 1000), ("米", "厘米", 100), ("小时", "分", 60)])
-        bindings = self._setting()
+        big, small, rate = self.rng.choice(self.frames["units"])
+        bindings = self._setting(a=a, b=b, 大=big, 小=small)
         total = a * rate + b
-        ask = self.weaver.expand(f"[{a}{big}{b}{small}等于多少{small}？|{{A}}要把{a}{big}{b}{small}[化成|换算成]{small}，是多少{small}？]",
-                                 bindings)
+        ask = self.told("units", bindings)
         working = f"1{big}是{rate}{small}，{a}{big}是{a}×{rate}={a * rate}{small}，{a * rate}+{b}={total}{small}"
         return self._solve(ask, bindings, working, f"{total}{small}")
 
     def place_value(self) -> str:
         """Reading a number and taking it apart."""
         a, _ = self.pair("read", (101, 9999), (0, 0))
-        bindings = self._setting()
+        bindings = self._setting(a=a)
         parts = workings.split_by_place(a)
         named = "，".join(f"{PLACES[place]}是{digit}" for place, digit in
                          reversed(list(enumerate(digits_of(a)))))
         sum_text = f"{'+'.join(map(str, parts))}={a}" if len(parts) > 1 else f"{a}"
-        ask = self.weaver.expand(f"[{a}怎么读？|{{A}}在{{地}}的[门牌|车票]上看到{a}，该怎么读？|把{a}读出来，再拆开。]", bindings)
+        ask = self.told("reading", bindings)
         return self._solve(ask, bindings, f"{named}，{sum_text}", workings.chinese_number(a))
 
     def rectangle(self) -> str:
@@ -339,13 +304,13 @@ class ReasoningWriter:
             b, a = sorted(self.rng.sample(range(3, 41), 2))
             if self._mine("+" if perimeter else "×", a, b):
                 break
-        bindings = self._setting()
-        thing = self.weaver.expand("[菜地|院子|操场|画纸|桌面|花坛|果园|鱼塘]", bindings)
+        bindings = self._setting(a=a, b=b)
+        bindings["形"] = self.told("field", bindings)
         if perimeter:
-            ask = self.weaver.expand(f"{{A}}家的长方形{thing}长{a}米，宽{b}米，周长是多少米？", bindings)
+            ask = self.told("perimeter", bindings)
             working = f"长加宽，{a}+{b}={a + b}；再乘2，{a + b}×2={2 * (a + b)}"
             return self._solve(ask, bindings, working, f"{2 * (a + b)}米")
-        ask = self.weaver.expand(f"{{地}}有一块长方形{thing}，长{a}米，宽{b}米，面积是多少平方米？", bindings)
+        ask = self.told("area", bindings)
         return self._solve(ask, bindings, "面积是长乘宽，" + workings.multiplication(a, b), f"{a * b}平方米")
 
     def two_steps(self) -> str:
@@ -355,10 +320,8 @@ class ReasoningWriter:
             c = self.rng.randint(3, a + b - 2)
             if self._mine("-", a + b, c):
                 break
-        bindings = self._setting()
-        ask = self.weaver.expand(
-            f"[{{A}}有{a}{{量}}{{物}}，又[得到|买来]{b}{{量}}，[送给{{B}}|用掉]{c}{{量}}，[还有|现在有]多少{{量}}|"
-            f"开往{{地}}的车上有{a}人，[这一站|到站后]上来{b}人，下去{c}人，车上[还有|现在有]多少人]？", bindings)
+        bindings = self._setting(a=a, b=b, c=c)
+        ask = self.told("two_steps", bindings)
         working = f"先加，{self.steps('+', a, b)}。再减，{self.steps('-', a + b, c)}"
         return self._solve(ask, bindings, working, str(a + b - c))
 
@@ -366,9 +329,8 @@ class ReasoningWriter:
         """The difference of two ages stays the same."""
         older, younger = self.pair("-", (28, 70), (5, 14))
         years = self.rng.randint(3, 20)
-        bindings = self._setting()
-        ask = self.weaver.expand(
-            f"今年{{E}}{older}岁，{{A}}{younger}岁。{years}年以后，{{E}}比{{A}}大多少岁？", bindings)
+        bindings = self._setting(a=older, b=younger, n=years)
+        ask = self.told("ages", bindings)
         working = (f"{years}年后，{bindings['E']}{older}+{years}={older + years}岁，{bindings['A']}{younger}+{years}={younger + years}岁，"
                    f"{older + years}-{younger + years}={older - younger}，年龄差一直不变，{older}-{younger}={older - younger}")
         return self._solve(ask, bindings, working, f"{older - younger}岁")

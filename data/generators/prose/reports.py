@@ -11,8 +11,6 @@ from data.generators.prose.weave import Bindings
 from data.generators.prose.writer import Equation, Writer
 
 TEMPERATURES = {"春": (6, 24), "夏": (21, 38), "秋": (7, 25), "冬": (1, 12)}
-SKIES = {"sun": ("晴", "晴间多云", "多云"), "rain": ("有小雨", "有阵雨", "阴转小雨", "有中雨"), "grey": ("阴", "多云转阴", "有雾")}
-WINDS = ("东风", "南风", "西风", "北风", "东南风", "西北风", "东北风", "西南风")
 HOT, COLD, STRONG_WIND = 32, 8, 5
 WINNING_POINTS = {"乒乓球": 11, "羽毛球": 21, "排球": 25}
 LAST_VOLLEYBALL_SET = 15
@@ -29,7 +27,8 @@ class ReportWriter(Writer):
         """A forecast: sky, temperatures, their range, and advice that fits them."""
         bindings = self.setting()
         low_bound, high_bound = TEMPERATURES[bindings["季"]]
-        sky = self.rng.choice(list(SKIES))
+        skies = self.frames["skies"]
+        sky = self.rng.choice(list(skies))
         force = self.rng.randint(1, 6)
 
         def draft() -> tuple[tuple[int, int, int], list[Equation]]:
@@ -39,9 +38,9 @@ class ReportWriter(Writer):
             return (low, high, other), [("-", high, low), ("-", max(high, other), min(high, other))]
 
         low, high, other = self.settle(draft)
-        wind = f"{self.rng.choice(WINDS)}{force}级"
-        bindings |= {"低": str(low), "高": str(high), "差": str(high - low), "天况": self.rng.choice(SKIES[sky]), "风": wind,
-                     "二高": str(other), "况二": self.rng.choice(SKIES[self.rng.choice(list(SKIES))])}
+        wind = self.rng.choice(self.frames["winds"]) + f"{force}级"
+        bindings |= {"低": str(low), "高": str(high), "差": str(high - low), "天况": self.rng.choice(skies[sky]), "风": wind,
+                     "二高": str(other), "况二": self.rng.choice(skies[self.rng.choice(list(skies))])}
         bindings["比"] = self._warmer(bindings, high, other)
         advice = [name for name, fits in (("weather_rain", sky == "rain"), ("weather_hot", high >= HOT),
                                           ("weather_cold", low <= COLD - 4), ("weather_wind", force >= STRONG_WIND)) if fits]
@@ -82,7 +81,7 @@ class ReportWriter(Writer):
         return self.paragraphs(*sentences)
 
     def _teams(self) -> tuple[str, str]:
-        one, two = self.rng.sample(["一队", "二队", "红队", "蓝队", "黄队", "三班", "五班", "教师队", "飞鱼队", "松鼠队", "北街队"], 2)
+        one, two = self.rng.sample(self.frames["teams"], 2)
         return one, two
 
     def _sets(self, target: int) -> tuple[list[tuple[int, int]], list[Equation]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from data.generators.prose.weave import load_table
 from data.generators.prose.workings import WEEKDAYS
 from data.generators.prose.writer import Equation, Writer
+from data.source_files import load_table
 
 HOUR = 60
 
@@ -65,7 +65,7 @@ class ScheduleWriter(Writer):
         if minute + length >= HOUR:
             carry = f"满60分进1小时，{minute + length}-60={minute + length - HOUR}"
         else:
-            carry = self.rng.choice(("不满60分，小时不变", "没有满一小时", "不用进位", "比60少，小时照旧"))
+            carry = self.rng.choice(self.frames["trip_no_carry"])
         bindings |= {"甲": start, "乙": goal, "发": clock(departure), "长": str(length), "分": str(minute), "和": str(minute + length),
                      "进": carry, "到": clock(arrival), "晚": str(late), "晚到": clock(arrival + late),
                      "车": self.rng.choice(self.frames["车"])}

@@ -11,23 +11,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from data.generators.prose.weave import Bindings, Weaver, load_table, split_table
+from data.generators.prose.weave import Bindings, Weaver, split_table
 from data.generators.tasks.reserved import is_reserved
+from data.source_files import Table, load_source, load_table
 
 MIN_PARAGRAPH_STEPS = 2
 NICKNAME_SHARE = 0.35
 
-KIN = {"妈妈": "她", "爸爸": "他", "奶奶": "她", "爷爷": "他", "外婆": "她", "外公": "他", "姑姑": "她", "舅舅": "他",
-       "小姨": "她", "叔叔": "他"}
-YOUNGER = {"弟弟": "他", "妹妹": "她", "表弟": "他", "小表妹": "她", "堂弟": "他", "堂妹": "她"}
 SEASONS = {"春": (3, 4, 5), "夏": (6, 7, 8), "秋": (9, 10, 11), "冬": (12, 1, 2)}
 
 _DOUBLE_STOP = re.compile(r"([。！？…]”?)[。，；]")
 
-Script = dict[str, Any]
+Script = Table
 Step = list[str] | dict[str, Any]
 
 
@@ -43,11 +42,38 @@ def load_scripts(table: str) -> list[Script]:
     scripts = {script["id"]: script for script in content["scripts"]}
     loaded = []
     for script in scripts.values():
-        merged = {**script, **{name: {**shared[name], **script.get(name, {})} for name in shared}}
+        pools = {name: {**shared[name], **script.get(name, {})} for name in shared}
+        merged = Table({**script, **pools}, script.place)
         if isinstance(script.get("records"), str):
             merged["records"] = scripts[script["records"]]["records"]
         loaded.append(merged)
     return loaded
+
+
+@dataclass(frozen=True)
+class Titles:
+    """How a woman and a man are called after their surnames."""
+
+    woman: tuple[str, ...]
+    man: tuple[str, ...]
+
+    def of(self, woman: bool) -> tuple[str, ...]:
+        """Those of a woman or of a man."""
+        return self.woman if woman else self.man
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Grown-up and younger relatives with their pronouns, and the titles of people at work and of old people."""
+
+    relatives: dict[str, str]
+    younger_ones: dict[str, str]
+    worker_titles: Titles
+    elder_titles: Titles
+
+
+def _cast() -> Cast:
+    return load_source("prose_cast", Cast)
 
 
 class Casting:
@@ -85,13 +111,13 @@ class Casting:
     def worker(self, woman: bool) -> str:
         """Surname and a title that fits any trade."""
         rng = self.weaver.rng
-        titles = ("阿姨", "大姐", "师傅") if woman else ("叔叔", "大哥", "师傅")
+        titles = _cast().worker_titles.of(woman)
         return self._fresh(lambda: rng.choice(self.names["surnames"]) + rng.choice(titles))
 
     def elder(self, woman: bool) -> str:
         """Surname and title of an old person."""
         rng = self.weaver.rng
-        titles = ("奶奶", "婆婆") if woman else ("爷爷", "伯伯")
+        titles = _cast().elder_titles.of(woman)
         return self._fresh(lambda: rng.choice(self.names["surnames"]) + rng.choice(titles))
 
     def animal(self) -> str:
@@ -163,9 +189,13 @@ def season_bindings(weaver: Weaver) -> Bindings:
 
 def kin_bindings(weaver: Weaver) -> Bindings:
     """Bind two grown-up relatives, ``{亲甲}`` and ``{亲乙}``, and a younger one, ``{弟妹}``, with their pronouns."""
-    first, second = weaver.rng.sample(list(KIN), 2)
-    younger = weaver.rng.choice(list(YOUNGER))
-    return {"亲甲": first, "他甲": KIN[first], "亲乙": second, "他乙": KIN[second], "弟妹": younger, "他弟": YOUNGER[younger]}
+    cast = _cast()
+    first, second = weaver.rng.sample(list(cast.relatives.items()), 2)
+    younger = weaver.rng.choice(list(cast.younger_ones.items()))
+    bindings: Bindings = {}
+    for kin, pronoun, drawn in (("亲甲", "他甲", first), ("亲乙", "他乙", second), ("弟妹", "他弟", younger)):
+        bindings[kin], bindings[pronoun] = drawn
+    return bindings
 
 
 def setting_bindings(weaver: Weaver, cast: dict[str, str]) -> Bindings:

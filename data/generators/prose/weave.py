@@ -13,18 +13,16 @@ text never sees the entries that held-out text is made of.
 
 from __future__ import annotations
 
-import json
 import random
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from data.generators.prose.novelty import Memory
+from data.source_files import load_table
 
-SOURCES = Path(__file__).resolve().parents[2] / "sources"
 HELDOUT_PERIOD = 9
 RESERVED_ENTRIES = 3
 DRAFTS = 8
@@ -32,12 +30,6 @@ POOL_TABLES = ("prose_pools", "prose_phrases")
 
 Entry = TypeVar("Entry")
 Bindings = dict[str, str]
-
-
-@cache
-def load_table(name: str) -> Any:
-    """Parse ``data/sources/<name>.json`` once. Callers must not change what they get."""
-    return json.loads((SOURCES / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def split_table(entries: Sequence[Entry], heldout: bool, period: int = HELDOUT_PERIOD) -> list[Entry]:
@@ -133,7 +125,7 @@ class Weaver:
         self.heldout = heldout
         self.memory = memory or Memory()
         self._parts: dict[int, tuple[Any, list[Any]]] = {}
-        self.pools: Mapping[str, Sequence[str]] = ChainMap(*(load_table(name) for name in POOL_TABLES))
+        self.pools: Mapping[str, Sequence[str]] = ChainMap(*(dict(load_table(name)) for name in POOL_TABLES))
 
     def entries(self, table: Sequence[Entry]) -> list[Entry]:
         """The part of a content table that this weaver may use; not to be changed."""

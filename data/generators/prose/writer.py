@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from data.generators.prose.stories import setting_bindings
-from data.generators.prose.weave import Bindings, Weaver, load_table
+from data.generators.prose.weave import Bindings, Weaver
 from data.generators.tasks.reserved import is_reserved
+from data.source_files import Table, load_table
 
 Draft = TypeVar("Draft")
 Equation = tuple[Any, ...]
@@ -25,7 +26,7 @@ class Writer:
     def __init__(self, weaver: Weaver) -> None:
         self.weaver = weaver
         self.rng = weaver.rng
-        self.frames: dict[str, Any] = load_table(self.TABLE)
+        self.frames: Table = load_table(self.TABLE)
 
     def setting(self, cast: dict[str, str] | None = None) -> Bindings:
         """Names, a place, a date and numbers for one document."""
@@ -34,6 +35,10 @@ class Writer:
     def frame(self, name: str, bindings: Bindings) -> str:
         """The least worn wording of the sentence called ``name``."""
         return self.weaver.freshest(self.frames[name], bindings)
+
+    def told(self, name: str, bindings: Bindings) -> str:
+        """The sentence of the one template called ``name``."""
+        return self.weaver.expand(self.frames["templates"][name], bindings)
 
     def part(self, name: str) -> list[Any]:
         """The entries of a content table that this writer may use."""
