@@ -12,8 +12,8 @@ from data.source_files import load_source
 
 @dataclass(frozen=True)
 class Trouble:
-    """A small trouble, said after "我" (so 的 begins what is the user's), one piece of advice, and the string that shows
-    the advice was given."""
+    """A small trouble, said after "我" (so 的 begins what is the user's), one piece of advice, and the string that
+    shows the advice was given."""
 
     trouble: str
     advice: str

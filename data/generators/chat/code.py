@@ -248,7 +248,10 @@ def draw(rng: Random, name: str) -> tuple[str, str, str]:
 
 
 def code_record(rng: Random, split: str) -> dict[str, Any]:
-    """One dialogue that explains a line of Python; training has no held-out line, and no step that is a held-out task."""
+    """One dialogue that explains a line of Python.
+
+    Training has no held-out line, and no step that is a held-out task.
+    """
     kinds = tuple(SNIPPETS)
     practice = [kind for kind, (_, share) in SNIPPETS.items() for _ in range(share)]
     while True:

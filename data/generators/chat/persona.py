@@ -53,7 +53,8 @@ def draw_exchange(rng: Random, exchanges: Sequence[Exchange], split: str) -> tup
             return exchange, question
 
 
-def _record(rng: Random, exchanges: Sequence[Exchange], split: str, category: str, greetings: Sequence[str]) -> dict[str, Any]:
+def _record(rng: Random, exchanges: Sequence[Exchange], split: str, category: str,
+            greetings: Sequence[str]) -> dict[str, Any]:
     exchange, question = draw_exchange(rng, exchanges, split)
     record: dict[str, Any] = {
         "messages": [

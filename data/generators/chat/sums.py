@@ -40,7 +40,7 @@ class Relatives:
 
 @dataclass(frozen=True)
 class Unit:
-    """The larger unit, the smaller one, how many make one, what stands between them, and the largest number asked for."""
+    """The larger unit, the smaller one, how many make one, what stands between them, and the largest number asked."""
 
     large: str
     small: str
@@ -247,7 +247,7 @@ def _pattern(rng: Random) -> Words:
     gap, start, operator = rng.randint(2, 12), rng.randint(1, 40), rng.choice("+-")
     numbers = [start + gap * index for index in (range(4) if operator == "+" else range(4, 0, -1))]
     larger, smaller = max(numbers[:2]), min(numbers[:2])
-    said = f"{larger}-{smaller}：{written_steps('-', larger, smaller)}，差{gap}；每次{'加' if operator == '+' else '减'}{gap}"
+    said = f"{larger}-{smaller}：{written_steps('-', larger, smaller)}，差{gap}；每次{_SPOKEN[operator]}{gap}"
     keys = [operand_key("…" + operator, numbers[0], gap), operand_key("-", larger, smaller)]
     return {"s": "、".join(map(str, numbers)), "said": said, "e": f"{numbers[-1]}{operator}{gap}", "keys": keys}
 
@@ -257,7 +257,8 @@ def _two_people(rng: Random) -> Words:
     (x, y), (a, b), w = rng.sample(written().people, 2), rng.sample(range(4, 80), 2), rng.choice("多少")
     more, less = (x, y) if a > b else (y, x)
     words = {"x": x, "y": y, "a": a, "b": b, "w": w, "d": more if w == "多" else less, "z": more}
-    return {**words, "large": max(a, b), "small": min(a, b), "said": comparison_steps(a, b), "keys": [unordered_key("<", a, b)]}
+    return {**words, "large": max(a, b), "small": min(a, b), "said": comparison_steps(a, b),
+            "keys": [unordered_key("<", a, b)]}
 
 
 def _half(rng: Random) -> Words:

@@ -1,8 +1,8 @@
 """Topics of the composed chat: their facts, the ways to ask about them, and the sentences that answer.
 
-A topic is a row of ``data/sources/topics.json``, the words around it are in ``data/sources/chat_topics.json``. Every composed question is a pair (topic, phrasing), and the
-pair decides by a hash whether it is for training or held out: the held-out questions ask about known topics
-in words that training never used for that topic.
+A topic is a row of ``data/sources/topics.json``, the words around it are in ``data/sources/chat_topics.json``. Every
+composed question is a pair (topic, phrasing), and the pair decides by a hash whether it is for training or held out:
+the held-out questions ask about known topics in words that training never used for that topic.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Topic:
 class Wordings:
     """How to ask about a topic, and the sentences around its facts; {} is its name.
 
-    ``thing_questions`` and ``place_questions`` are the plainest ways of asking. The hand-written dialogues use them too,
-    so they are always trained, never held out; "什么是北京？" is not what anybody says, so a place is asked about in
-    other words than a thing. ``joints`` join each predicate to those before it: a Chinese sentence drops a subject that
-    has not changed, so there is no pronoun.
+    ``thing_questions`` and ``place_questions`` are the plainest ways of asking. The hand-written dialogues use them
+    too, so they are always trained, never held out; "什么是北京？" is not what anybody says, so a place is asked about
+    in other words than a thing. ``joints`` join each predicate to those before it: a Chinese sentence drops a subject
+    that has not changed, so there is no pronoun.
     """
 
     questions: tuple[str, ...]

@@ -29,7 +29,8 @@ from data.generators.prose.worlds import WorldWriter
 SCRIPT_MIXTURE = {
     ("prose_stories_home", "prose_stories_town", "prose_stories_work", "prose_stories_fables"): 175,
     ("prose_quests",): 42, ("prose_scenes",): 60, ("prose_travel",): 30, ("prose_dialogues",): 34, ("prose_diary",): 64,
-    ("prose_letters",): 58, ("prose_interviews",): 22, ("prose_guides",): 66, ("prose_causes",): 40, ("prose_talks",): 42,
+    ("prose_letters",): 58, ("prose_interviews",): 22, ("prose_guides",): 66, ("prose_causes",): 40,
+    ("prose_talks",): 42,
 }
 """Weights of documents told from scripts; the scripts of the tables named together are equally likely."""
 
@@ -47,7 +48,9 @@ MAX_TRIES = 60
 
 def _sources(weaver: Weaver) -> dict[Callable[[], str], float]:
     """What can be written, and how often."""
-    sources: dict[Callable[[], str], float] = {writer(weaver).document: weight for writer, weight in WRITER_MIXTURE.items()}
+    sources: dict[Callable[[], str], float] = {
+        writer(weaver).document: weight for writer, weight in WRITER_MIXTURE.items()
+    }
     for tables, weight in SCRIPT_MIXTURE.items():
         scripts = [script for table in tables for script in load_scripts(table)]
         sources[_teller(weaver, scripts)] = weight
@@ -88,7 +91,9 @@ def _compose(seed: int, count: int, heldout: bool) -> list[str]:
         else:
             refused += 1
             if refused > MAX_TRIES:
-                raise RuntimeError(f"the tables are used up after {len(documents)} documents; add material or ask for fewer")
+                raise RuntimeError(
+                    f"the tables are used up after {len(documents)} documents; add material or ask for fewer"
+                )
     return documents
 
 

@@ -38,10 +38,12 @@ class DialogueWriter(Writer):
         bindings = self._setting()
         pool = self.rng.choice(["水果", "蔬菜"])
         goods, more = self.weaver.expand(f"{{{pool}#1}}、{{{pool}#2}}", {}).split("、")
-        bindings |= {"货": goods, "单价": str(price), "斤": str(weight), "甲": str(first), "另货": more, "另价": str(second_price),
-                     "另斤": str(second_weight), "乙": str(second), "共": str(total), "钱": str(note), "余": str(note - total)}
-        return self._lines(bindings, "shop_ask", "shop_fruit" if pool == "水果" else "shop_vegetable", "shop_order", "shop_sum",
-                           "shop_pay", "shop_change" if note > total else "shop_exact")
+        bindings |= {"货": goods, "单价": str(price), "斤": str(weight), "甲": str(first), "另货": more,
+                     "另价": str(second_price), "另斤": str(second_weight), "乙": str(second), "共": str(total),
+                     "钱": str(note), "余": str(note - total)}
+        offer = "shop_fruit" if pool == "水果" else "shop_vegetable"
+        end = "shop_change" if note > total else "shop_exact"
+        return self._lines(bindings, "shop_ask", offer, "shop_order", "shop_sum", "shop_pay", end)
 
     def restaurant(self) -> str:
         """Ordering two dishes and paying."""
@@ -49,7 +51,8 @@ class DialogueWriter(Writer):
         bindings = self._setting()
         one, two = self.weaver.expand("{小吃#1}、{小吃#2}", {}).split("、")
         note = next(note for note in NOTES if note >= a + b)
-        bindings |= {"甲": one, "乙": two, "a": str(a), "b": str(b), "共": str(a + b), "钱": str(note), "余": str(note - a - b)}
+        bindings |= {"甲": one, "乙": two, "a": str(a), "b": str(b), "共": str(a + b), "钱": str(note),
+                     "余": str(note - a - b)}
         return self._lines(bindings, "eat_ask", "eat_offer", "eat_order", "eat_sum", "eat_pay", "eat_end")
 
     def homework(self) -> str:
@@ -58,7 +61,8 @@ class DialogueWriter(Writer):
         a, b = self.sums.pair(operation, *(((12, 99), (3, 9)) if operation == "×" else ((15, 990),)))
         working, answer = self.sums.steps(operation, a, b), value_of(operation, a, b)
         bindings = self._setting()
-        bindings |= {"式": f"{a}{operation}{b}", "诀": self.frames["advice"][operation], "过程": working, "答": str(answer)}
+        bindings |= {"式": f"{a}{operation}{b}", "诀": self.frames["advice"][operation], "过程": working,
+                     "答": str(answer)}
         return self._lines(bindings, "work_ask", "work_advice", "work_do", "work_check", "work_end")
 
     def helper(self) -> str:

@@ -46,7 +46,8 @@ class FactWriter(Writer):
     @staticmethod
     def _class(category: Category) -> Bindings:
         """How the entities of a category are called, counted and referred to."""
-        return {**{key: category[key] for key in ("label", "class", "category", "kind")}, "它": category.get("pronoun", "它")}
+        return {**{key: category[key] for key in ("label", "class", "category", "kind")},
+                "它": category.get("pronoun", "它")}
 
     def _draw(self, count: int) -> tuple[Category, list[Entity], Bindings]:
         category = self.rng.choice(categories())

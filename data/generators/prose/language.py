@@ -19,7 +19,8 @@ class LanguageWriter(Writer):
         idiom, meaning, first, second = self.rng.choice(self.part("idioms"))
         examples = self.rng.sample([first, second], 2)
         bindings |= {"语": idiom, "义": meaning, "例": examples[0], "物谁": "{小吃}"}
-        told = [self.frame("idiom_open", bindings), self.frame("idiom_mean", bindings), self.frame("idiom_use", bindings)]
+        told = [self.frame("idiom_open", bindings), self.frame("idiom_mean", bindings),
+                self.frame("idiom_use", bindings)]
         if self.rng.random() < 0.6:
             told.append(self.frame("idiom_more", {**bindings, "例": examples[1]}))
         return self.paragraphs(*told)
@@ -47,8 +48,10 @@ class LanguageWriter(Writer):
     def measure(self) -> str:
         """Nouns with their measure words."""
         bindings = self.setting({"E": "adult"})
-        groups = self.rng.sample(self.part("measures"), self.rng.randint(2, 3) if self.weaver.heldout else self.rng.randint(4, 6))
-        lines = [self.frame("measure_line", {**bindings, "量": unit, "物": self.rng.choice(nouns), "数": self.rng.choice(COUNTS)})
+        groups = self.rng.sample(self.part("measures"),
+                                 self.rng.randint(2, 3) if self.weaver.heldout else self.rng.randint(4, 6))
+        lines = [self.frame("measure_line",
+                            {**bindings, "量": unit, "物": self.rng.choice(nouns), "数": self.rng.choice(COUNTS)})
                  for unit, nouns in groups]
         return self.frame("measure_open", bindings) + "；".join(lines) + "。" + self.frame("measure_end", bindings)
 

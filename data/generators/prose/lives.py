@@ -17,7 +17,8 @@ class LifeWriter(Writer):
         ages.append(ages[2] + self.rng.randint(2, 15))
         ages.append(max(ages[3] + 12, self.rng.randint(55, 70)))
         years = [birth, *[birth + age for age in ages]]
-        return years, [("-", years[4], birth), ("-", years[3], birth), ("-", years[4], years[2]), ("-", ages[3], ages[1])]
+        return years, [("-", years[4], birth), ("-", years[3], birth), ("-", years[4], years[2]),
+                       ("-", ages[3], ages[1])]
 
     def life(self) -> str:
         """Birth, childhood, learning, a failure, the great work, old age."""

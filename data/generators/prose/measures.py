@@ -44,7 +44,8 @@ class MeasureWriter(Writer):
         for letter, (name, number) in zip("甲乙丙", items, strict=True):
             bindings |= {letter: name, letter + "数": str(number)}
         (small_name, small), (large_name, large) = sorted(items[:2], key=lambda item: item[1])
-        bindings |= {"大者": large_name, "小者": small_name, "大数": str(large), "小数": str(small), "差": str(large - small)}
+        bindings |= {"大者": large_name, "小者": small_name, "大数": str(large), "小数": str(small),
+                     "差": str(large - small)}
         told = [self.frame("open", bindings)]
         if large == small:
             return self.paragraphs(*told, self.frame("pair", bindings), "两个数字正好相同。")

@@ -1,4 +1,4 @@
-"""Number puzzles told in words, each with the one idea that opens it: overlaps, gaps, working backwards, pigeonholes."""
+"""Number puzzles told in words, each with the one idea that opens it: overlaps, gaps, working backwards."""
 
 from __future__ import annotations
 
@@ -44,14 +44,16 @@ class NumberPuzzleWriter(Writer):
         """One gap fewer than strokes."""
         strokes, seconds = self.rng.randint(3, 12), self.rng.randint(2, 5)
         gaps = strokes - 1
-        return {"下": strokes, "秒": gaps * seconds, "空": gaps, "答": seconds}, [("-", strokes, 1), ("÷", gaps * seconds, gaps)]
+        numbers = {"下": strokes, "秒": gaps * seconds, "空": gaps, "答": seconds}
+        return numbers, [("-", strokes, 1), ("÷", gaps * seconds, gaps)]
 
     def back(self) -> Draft:
         """A number multiplied and added to, found by working backwards."""
         number, factor, more = self.rng.randint(3, 40), self.rng.randint(2, 9), self.rng.randint(2, 40)
         product = number * factor
         numbers = {"乘": factor, "加": more, "得": product + more, "积": product, "答": number}
-        return numbers, [("-", product + more, more), ("÷", product, factor), ("×", number, factor), ("+", product, more)]
+        return numbers, [("-", product + more, more), ("÷", product, factor), ("×", number, factor),
+                         ("+", product, more)]
 
     def legs(self) -> Draft:
         """Hens and rabbits in one cage."""
@@ -74,15 +76,16 @@ class NumberPuzzleWriter(Writer):
             if sum(numbers) % count == 0:
                 break
         total = sum(numbers)
-        shown = {"三": chinese_number(count), "列": "、".join(map(str, numbers)), "式": "+".join(map(str, numbers)), "和": total,
-                 "数": count, "答": total // count}
+        shown = {"三": chinese_number(count), "列": "、".join(map(str, numbers)), "式": "+".join(map(str, numbers)),
+                 "和": total, "数": count, "答": total // count}
         return shown, [("+", numbers[0], numbers[1]), ("÷", total, count)]
 
     def hands(self) -> Draft:
         """Everybody with everybody, once."""
         people = self.rng.randint(3, 9)
         terms = list(range(people - 1, 0, -1))
-        numbers = {"数": people, "减": people - 1, "减二": people - 2, "式": "+".join(map(str, terms)), "答": sum(terms)}
+        numbers = {"数": people, "减": people - 1, "减二": people - 2, "式": "+".join(map(str, terms)),
+                   "答": sum(terms)}
         return numbers, []
 
     def socks(self) -> Draft:
@@ -106,8 +109,9 @@ class NumberPuzzleWriter(Writer):
         a, b = self.rng.sample(range(2, 10), 2)
         first, second = self.rng.sample(range(2, 16), 2)
         one, other = self.rng.sample(self.frames["店"], 2)
-        numbers = {"甲店": one, "乙店": other, "a": a, "b": b, "甲价": a * first, "乙价": b * second, "甲单": first, "乙单": second,
-                   "小": min(first, second), "大": max(first, second), "答": one if first < second else other}
+        numbers = {"甲店": one, "乙店": other, "a": a, "b": b, "甲价": a * first, "乙价": b * second, "甲单": first,
+                   "乙单": second, "小": min(first, second), "大": max(first, second),
+                   "答": one if first < second else other}
         return numbers, [("÷", a * first, a), ("÷", b * second, b)]
 
     def digit(self) -> Draft:
@@ -116,8 +120,8 @@ class NumberPuzzleWriter(Writer):
         more = self.rng.random() < 0.5 and tens < 9
         gap = self.rng.randint(1, 9 - tens if more else tens)
         ones = tens + gap if more else tens - gap
-        numbers = {"十": tens, "多少": "多" if more else "少", "差": gap, "式": f"{tens}{'+' if more else '-'}{gap}", "个": ones,
-                   "答": 10 * tens + ones}
+        numbers = {"十": tens, "多少": "多" if more else "少", "差": gap, "式": f"{tens}{'+' if more else '-'}{gap}",
+                   "个": ones, "答": 10 * tens + ones}
         return numbers, [("+" if more else "-", tens, gap)]
 
     def cut(self) -> Draft:
@@ -131,9 +135,9 @@ class NumberPuzzleWriter(Writer):
         """One or two puzzles of different kinds."""
         # Puzzles with few numbers in them are asked seldom: their wording would soon repeat.
         weights: dict[Callable[[], Draft], float] = {
-            self.both: 3, self.queue: 3, self.tree: 2.5, self.saw: 1, self.bell: 0.6, self.back: 4, self.legs: 2, self.share: 3,
-            self.mean: 4, self.hands: 0.5, self.socks: 0.3, self.double: 0.3, self.swapweight: 1, self.price: 4, self.digit: 2,
-            self.cut: 3}
+            self.both: 3, self.queue: 3, self.tree: 2.5, self.saw: 1, self.bell: 0.6, self.back: 4, self.legs: 2,
+            self.share: 3, self.mean: 4, self.hands: 0.5, self.socks: 0.3, self.double: 0.3, self.swapweight: 1,
+            self.price: 4, self.digit: 2, self.cut: 3}
         chosen = dict.fromkeys(self.rng.choices(list(weights), list(weights.values()), k=self.rng.randint(1, 2)))
         return "\n".join(self._tell(draft) for draft in chosen)
 

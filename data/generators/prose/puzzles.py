@@ -39,8 +39,8 @@ class PuzzleWriter(Writer):
                 for person, thing, holds in clues]
         bindings["线"] = "；".join(said) if self.rng.random() < 0.4 else "，".join(said)
         steps = self._eliminate(people, things, clues)
-        return (self.frame("match_open", bindings) + self.frame("match_clues", bindings) + "\n" + "；".join(steps) + "。"
-                + self.frame("match_end", bindings))
+        return "".join([self.frame("match_open", bindings), self.frame("match_clues", bindings), "\n",
+                        "；".join(steps), "。", self.frame("match_end", bindings)])
 
     def _clues(self, people: list[str], things: list[str], solution: dict[str, str]) -> list[tuple[str, str, bool]]:
         """Clues (person, thing, whether it holds) that leave only the solution."""
@@ -52,8 +52,9 @@ class PuzzleWriter(Writer):
                     clues.append((person, solution[person], True))
                 else:
                     clues += [(person, thing, False) for thing in self.rng.sample(wrong, self.rng.randint(1, 2))]
-            fitting = [order for order in permutations(things)
-                       if all((dict(zip(people, order, strict=True))[person] == thing) == holds for person, thing, holds in clues)]
+            orders = [dict(zip(people, order, strict=True)) for order in permutations(things)]
+            fitting = [owned for owned in orders
+                       if all((owned[person] == thing) == holds for person, thing, holds in clues)]
             if len(fitting) == 1 and len(clues) <= 4:
                 return clues
 
@@ -70,13 +71,14 @@ class PuzzleWriter(Writer):
         steps: list[str] = []
         settled: set[str] = set()
         while len(settled) < len(people):
-            ready = [person for person in people if person not in settled and len(open_things[person]) == 1]
+            unsettled = [person for person in people if person not in settled]
+            ready = [person for person in unsettled if len(open_things[person]) == 1]
             # A thing that nobody else can have settles its owner too.
-            owners = [person for person in people if person not in settled
-                      and any(all(thing not in open_things[other] or other in settled for other in people if other != person)
-                              for thing in open_things[person])]
+            owners = [person for person in unsettled
+                      if any(all(thing not in open_things[other] for other in unsettled if other != person)
+                             for thing in open_things[person])]
             person = (ready or owners)[0]
-            others = [other for other in people if other != person and other not in settled]
+            others = [other for other in unsettled if other != person]
             thing = next((thing for thing in open_things[person]
                           if all(thing not in open_things[other] for other in others)), open_things[person][0])
             reasons = {"人": person, "物": thing, "非": "不是" + "，也不是".join(refused[person])}
@@ -100,7 +102,8 @@ class PuzzleWriter(Writer):
                 positive = self.rng.random() < 0.4
                 claims.append((speaker, target, positive))
             wanted = self.rng.choice([1, 1, 2])
-            truths = {doer: [speaker for speaker, target, positive in claims if (target == doer) == positive] for doer in people}
+            truths = {doer: [speaker for speaker, target, positive in claims if (target == doer) == positive]
+                      for doer in people}
             fitting = [doer for doer in people if len(truths[doer]) == wanted]
             distinct = len({claim[1:] for claim in claims}) == 3 and len({target for _, target, _ in claims}) > 1
             if len(fitting) == 1 and distinct:
@@ -118,7 +121,8 @@ class PuzzleWriter(Writer):
             count = f"{'和'.join(honest)}说的是真话" if honest else "没有人说真话"
             fits = self.rng.choice(self.frames["truth_fits" if len(honest) == wanted else "truth_fails"])
             tried.append(self.frame("truth_try", {"人": doer, "对": count + fits}))
-        return "".join([*told, self.rng.choice("；。").join(tried), "。", self.frame("truth_end", {**bindings, "人": fitting[0]})])
+        return "".join([*told, self.rng.choice("；。").join(tried), "。",
+                        self.frame("truth_end", {**bindings, "人": fitting[0]})])
 
     def ranking(self) -> str:
         """Four or five people from neighbouring comparisons in mixed order."""
@@ -132,16 +136,18 @@ class PuzzleWriter(Writer):
         one, other = sorted(self.rng.sample(range(count), 2))
         pair = [order[one], order[other]]
         shown = self.rng.sample(pair, 2)
-        bindings |= {"什么": what, "句": "，".join(shuffled), "几": NUMERALS[count], "链": "，".join(facts), "列": "、".join(order),
-                     "头": order[0], "尾": order[-1], "二": order[1], "头名": first, "尾名": last, "比": more, "前": pair[0],
-                     "甲": shown[0], "丁": shown[1]}
-        opening = self.frame("rank_open", bindings).replace(f"只说了{NUMERALS[count]}句", f"只说了{NUMERALS[count - 1]}句")
+        bindings |= {"什么": what, "句": "，".join(shuffled), "几": NUMERALS[count], "链": "，".join(facts),
+                     "列": "、".join(order), "头": order[0], "尾": order[-1], "二": order[1], "头名": first,
+                     "尾名": last, "比": more, "前": pair[0], "甲": shown[0], "丁": shown[1]}
+        as_many, one_fewer = f"只说了{NUMERALS[count]}句", f"只说了{NUMERALS[count - 1]}句"
+        opening = self.frame("rank_open", bindings).replace(as_many, one_fewer)
         return opening + "\n" + self.frame("rank_solve", bindings) + self.frame("rank_ask", bindings)
 
     def condition(self) -> str:
         """What follows from "if ... then", and what does not."""
         bindings = self.setting({"E": "adult"})
-        places = {place: self.weaver.expand(f"{{{place}}}", bindings) for place in ("去处", "小吃", "花", "小动物", "日")}
+        pools = ("去处", "小吃", "花", "小动物", "日")
+        places = {pool: self.weaver.expand(f"{{{pool}}}", bindings) for pool in pools}
         rule = [self.weaver.expand(clause, {**bindings, **places}) for clause in self.rng.choice(self.part("rules"))]
         bindings |= dict(zip(("条", "果", "非条", "非果"), rule, strict=True))
         kind = self.rng.choice(["pp", "qn", "qp", "pn"])
@@ -169,9 +175,10 @@ class PuzzleWriter(Writer):
                 break
         fixed = next((name for name in row if any(f"{name}在最" in text for text, _ in clues)), row[0])
         place = self.rng.randrange(4)
-        bindings |= {"四人": "、".join(people), "句": "，".join(text for text, _ in clues), "先": fixed, "列": "、".join(row),
-                     "位": NUMERALS[place + 1], "谁": row[place]}
-        return self.frame("seat_open", bindings) + "\n" + self.frame("seat_solve", bindings) + self.frame("seat_end", bindings)
+        bindings |= {"四人": "、".join(people), "句": "，".join(text for text, _ in clues), "先": fixed,
+                     "列": "、".join(row), "位": NUMERALS[place + 1], "谁": row[place]}
+        return "".join([self.frame("seat_open", bindings), "\n", self.frame("seat_solve", bindings),
+                        self.frame("seat_end", bindings)])
 
     def _seat_clues(self, row: list[str]) -> list[Clue]:
         """Three true clues about a row: texts, and tests of an order."""

@@ -117,7 +117,8 @@ class ReasoningWriter(Writer):
     def near_hundred(self) -> str:
         """Adding a number just under a hundred: add the round number, give back the surplus."""
         while True:
-            a, missing, round_number = self.rng.randint(13, 890), self.rng.randint(1, 4), self.rng.choice([100, 200, 300, 400])
+            a, missing = self.rng.randint(13, 890), self.rng.randint(1, 4)
+            round_number = self.rng.choice([100, 200, 300, 400])
             b = round_number - missing
             if self._mine("+", a, b):
                 break
@@ -271,7 +272,8 @@ class ReasoningWriter(Writer):
         bindings = self._setting(起=start, 长=length)
         ask = self.told("clock", bindings)
         if hours:
-            working = f"{minute}+{length}={total}分，60分是1小时，{total}-{60 * hours}={rest}，{hour}+{hours}={end_hour}，是{end}"
+            working = (f"{minute}+{length}={total}分，60分是1小时，{total}-{60 * hours}={rest}，"
+                       f"{hour}+{hours}={end_hour}，是{end}")
         else:
             working = f"{minute}+{length}={total}分，不满60分，还是{hour}点多，是{end}"
         return self._solve(ask, bindings, working, end)
@@ -331,9 +333,11 @@ class ReasoningWriter(Writer):
         years = self.rng.randint(3, 20)
         bindings = self._setting(a=older, b=younger, n=years)
         ask = self.told("ages", bindings)
-        working = (f"{years}年后，{bindings['E']}{older}+{years}={older + years}岁，{bindings['A']}{younger}+{years}={younger + years}岁，"
-                   f"{older + years}-{younger + years}={older - younger}，年龄差一直不变，{older}-{younger}={older - younger}")
-        return self._solve(ask, bindings, working, f"{older - younger}岁")
+        elder_later, child_later, gap = older + years, younger + years, older - younger
+        working = (f"{years}年后，{bindings['E']}{older}+{years}={elder_later}岁，"
+                   f"{bindings['A']}{younger}+{years}={child_later}岁，{elder_later}-{child_later}={gap}，"
+                   f"年龄差一直不变，{older}-{younger}={gap}")
+        return self._solve(ask, bindings, working, f"{gap}岁")
 
     def document(self) -> str:
         """One to three problems; problems of one document are of different families."""

@@ -39,11 +39,12 @@ class ReportWriter(Writer):
 
         low, high, other = self.settle(draft)
         wind = self.rng.choice(self.frames["winds"]) + f"{force}级"
-        bindings |= {"低": str(low), "高": str(high), "差": str(high - low), "天况": self.rng.choice(skies[sky]), "风": wind,
-                     "二高": str(other), "况二": self.rng.choice(skies[self.rng.choice(list(skies))])}
+        bindings |= {"低": str(low), "高": str(high), "差": str(high - low), "天况": self.rng.choice(skies[sky]),
+                     "风": wind, "二高": str(other), "况二": self.rng.choice(skies[self.rng.choice(list(skies))])}
         bindings["比"] = self._warmer(bindings, high, other)
-        advice = [name for name, fits in (("weather_rain", sky == "rain"), ("weather_hot", high >= HOT),
-                                          ("weather_cold", low <= COLD - 4), ("weather_wind", force >= STRONG_WIND)) if fits]
+        fitting = {"weather_rain": sky == "rain", "weather_hot": high >= HOT, "weather_cold": low <= COLD - 4,
+                   "weather_wind": force >= STRONG_WIND}
+        advice = [name for name, fits in fitting.items() if fits]
         sentences = [self.frame("weather_open", bindings), self.frame("weather_sky", bindings),
                      self.frame("weather_range", bindings)]
         if self.rng.random() < 0.5:
@@ -69,15 +70,18 @@ class ReportWriter(Writer):
         sentences = [self.frame("match_open", bindings)]
         for index, (a, b) in enumerate(sets):
             winner, loser = (first, second) if a > b else (second, first)
-            local = {**bindings, "局": ORDINALS[index], "胜": winner, "负": loser, "大": str(max(a, b)), "小": str(min(a, b))}
+            local = {**bindings, "局": ORDINALS[index], "胜": winner, "负": loser, "大": str(max(a, b)),
+                     "小": str(min(a, b))}
             sentences.append(self.frame("set_close" if abs(a - b) <= CLOSE_MARGIN else "set_wide", local))
         won = sum(a > b for a, b in sets)
         champion, beaten = (first, second) if won > len(sets) - won else (second, first)
-        bindings |= {"总胜": champion, "总负": beaten, "局胜": "2", "局负": str(len(sets) - 2), "局": ORDINALS[len(sets) - 1]}
+        bindings |= {"总胜": champion, "总负": beaten, "局胜": "2", "局负": str(len(sets) - 2),
+                     "局": ORDINALS[len(sets) - 1]}
         for side, name in enumerate("甲乙"):
             points = [pair[side] for pair in sets]
             bindings |= {name + "分": "+".join(map(str, points)), name + "总": str(sum(points))}
-        sentences += [self.frame("match_total", bindings), self.frame("match_points", bindings), self.frame("match_end", bindings)]
+        sentences += [self.frame("match_total", bindings), self.frame("match_points", bindings),
+                      self.frame("match_end", bindings)]
         return self.paragraphs(*sentences)
 
     def _teams(self) -> tuple[str, str]:
@@ -111,9 +115,11 @@ class ReportWriter(Writer):
         (best, first), (worst, last) = ranked[0], ranked[-1]
         bindings |= {"项目": distance, "数": str(count), "次序": "、".join(name for _, name in ranked),
                      "一": first, "末": last, "一秒": str(best), "末秒": str(worst), "差": str(worst - best)}
-        lines = [self.frame("race_line", {"名": name, "秒": str(time)}) for time, name in zip(times, runners, strict=True)]
-        return self.paragraphs(self.frame("race_open", bindings), "，".join(lines) + "。", self.frame("race_rank", bindings),
-                               self.frame("race_gap", bindings), self.frame("race_end", bindings))
+        lines = [self.frame("race_line", {"名": name, "秒": str(time)})
+                 for time, name in zip(times, runners, strict=True)]
+        return self.paragraphs(self.frame("race_open", bindings), "，".join(lines) + "。",
+                               self.frame("race_rank", bindings), self.frame("race_gap", bindings),
+                               self.frame("race_end", bindings))
 
     def survey(self) -> str:
         """Votes for three or four things of one pool: the sum, the most and the least."""
@@ -129,12 +135,15 @@ class ReportWriter(Writer):
         votes = self.settle(draft)
         ranked = sorted(zip(votes, things, strict=True))
         (fewest, least), (most, favourite) = ranked[0], ranked[-1]
-        bindings |= {"题目": title, "定": decision, "年级": self.weaver.expand(self.rng.choice(self.frames["年级"]), bindings),
-                     "和": "+".join(map(str, votes)), "总": str(sum(votes)), "多": favourite, "少": least, "多数": str(most),
-                     "少数": str(fewest), "差": str(most - fewest)}
-        lines = [self.frame("survey_lines", {"项": thing, "数": str(vote)}) for vote, thing in zip(votes, things, strict=True)]
-        return self.paragraphs(self.frame("survey_open", bindings), "，".join(lines) + "。", self.frame("survey_total", bindings),
-                               self.frame("survey_most", bindings), self.frame("survey_end", bindings))
+        bindings |= {"题目": title, "定": decision,
+                     "年级": self.weaver.expand(self.rng.choice(self.frames["年级"]), bindings),
+                     "和": "+".join(map(str, votes)), "总": str(sum(votes)), "多": favourite, "少": least,
+                     "多数": str(most), "少数": str(fewest), "差": str(most - fewest)}
+        lines = [self.frame("survey_lines", {"项": thing, "数": str(vote)})
+                 for vote, thing in zip(votes, things, strict=True)]
+        return self.paragraphs(self.frame("survey_open", bindings), "，".join(lines) + "。",
+                               self.frame("survey_total", bindings), self.frame("survey_most", bindings),
+                               self.frame("survey_end", bindings))
 
     def ledger(self) -> str:
         """An account book: three to five entries, the balance worked out after each."""
@@ -180,8 +189,10 @@ class ReportWriter(Writer):
         heights = self.settle(draft)
         gains = [high - low for low, high in pairwise(heights)]
         best = gains.index(max(gains))
-        bindings |= {name: self.weaver.expand(self.rng.choice(self.frames[name]), bindings) for name in ("植物", "原因")}
-        lines = [self.frame("growth_line", {"天": str(day), "高": str(height)}) for day, height in zip(days, heights, strict=True)]
+        bindings |= {name: self.weaver.expand(self.rng.choice(self.frames[name]), bindings)
+                     for name in ("植物", "原因")}
+        lines = [self.frame("growth_line", {"天": str(day), "高": str(height)})
+                 for day, height in zip(days, heights, strict=True)]
         steps = []
         for (start, end), (low, high) in zip(pairwise(days), pairwise(heights), strict=True):
             gap = {"甲": str(start), "乙": str(end), "大": str(high), "小": str(low), "差": str(high - low)}

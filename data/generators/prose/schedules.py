@@ -30,7 +30,8 @@ class ScheduleWriter(Writer):
         """Three or four things one after the other, and how long they take together."""
         bindings = self.setting({"E": "adult"})
         count = self.rng.randint(3, 4)
-        things = [self.weaver.expand(template, bindings) for template in self.rng.sample(self.frames["activities"], count)]
+        activities = self.rng.sample(self.frames["activities"], count)
+        things = [self.weaver.expand(template, bindings) for template in activities]
 
         def draft() -> tuple[list[int], list[Equation]]:
             lengths = [self.rng.randrange(5, 60, self.rng.choice([1, 5])) for _ in range(count)]
@@ -45,9 +46,10 @@ class ScheduleWriter(Writer):
             frames = self.frames["day_item"]
             items.append(self.weaver.freshest(frames[:-1] if index == 0 else frames, local))
             time += length
-        bindings |= {"式": "+".join(map(str, lengths)), "和": str(sum(lengths)), "时分": duration(sum(lengths)), "终": clock(time)}
-        return self.paragraphs(self.frame("day_open", bindings), "；".join(items) + "。", self.frame("day_total", bindings),
-                               self.frame("day_end", bindings))
+        bindings |= {"式": "+".join(map(str, lengths)), "和": str(sum(lengths)), "时分": duration(sum(lengths)),
+                     "终": clock(time)}
+        return self.paragraphs(self.frame("day_open", bindings), "；".join(items) + "。",
+                               self.frame("day_total", bindings), self.frame("day_end", bindings))
 
     def trip(self) -> str:
         """Departure and duration give the arrival."""
@@ -57,7 +59,8 @@ class ScheduleWriter(Writer):
         def draft() -> tuple[tuple[int, int], list[Equation]]:
             departure, length = self.rng.randrange(6 * HOUR, 18 * HOUR), self.rng.randint(12, 58)
             total = departure % HOUR + length
-            return (departure, length), [("+", departure % HOUR, length), *([("-", total, HOUR)] if total > HOUR else [])]
+            equations: list[Equation] = [("+", departure % HOUR, length)]
+            return (departure, length), [*equations, ("-", total, HOUR)] if total > HOUR else equations
 
         departure, length = self.settle(draft)
         minute = departure % HOUR
@@ -66,10 +69,11 @@ class ScheduleWriter(Writer):
             carry = f"满60分进1小时，{minute + length}-60={minute + length - HOUR}"
         else:
             carry = self.rng.choice(self.frames["trip_no_carry"])
-        bindings |= {"甲": start, "乙": goal, "发": clock(departure), "长": str(length), "分": str(minute), "和": str(minute + length),
-                     "进": carry, "到": clock(arrival), "晚": str(late), "晚到": clock(arrival + late),
-                     "车": self.rng.choice(self.frames["车"])}
-        return self.paragraphs(*[self.frame(f"trip_{name}", bindings) for name in ("open", "ask", "work", "late", "end")])
+        bindings |= {"甲": start, "乙": goal, "发": clock(departure), "长": str(length), "分": str(minute),
+                     "和": str(minute + length), "进": carry, "到": clock(arrival), "晚": str(late),
+                     "晚到": clock(arrival + late), "车": self.rng.choice(self.frames["车"])}
+        return self.paragraphs(*[self.frame(f"trip_{name}", bindings)
+                                 for name in ("open", "ask", "work", "late", "end")])
 
     def free(self) -> str:
         """Two stretches of free time and what they have in common."""
@@ -83,8 +87,8 @@ class ScheduleWriter(Writer):
 
         one_from, one_to, other_from, other_to = self.settle(draft)
         begin, end = max(one_from, other_from), min(one_to, other_to)
-        bindings |= {"甲始": str(one_from), "甲终": str(one_to), "乙始": str(other_from), "乙终": str(other_to), "始": str(begin),
-                     "终": str(end), "长": str(end - begin), "前终": str(end), "后始": str(begin)}
+        bindings |= {"甲始": str(one_from), "甲终": str(one_to), "乙始": str(other_from), "乙终": str(other_to),
+                     "始": str(begin), "终": str(end), "长": str(end - begin), "前终": str(end), "后始": str(begin)}
         told = [self.frame("free_open", bindings), self.frame("free_say", bindings)]
         if end > begin:
             return "".join([*told, self.frame("free_yes", bindings), self.frame("free_end", bindings)])
@@ -100,7 +104,8 @@ class ScheduleWriter(Writer):
 
         start, days = self.settle(draft)
         weeks, rest = divmod(days, 7)
-        bindings |= {"周": WEEKDAYS[start], "天": str(days), "商": str(weeks), "余": str(rest), "到": WEEKDAYS[(start + days) % 7],
+        bindings |= {"周": WEEKDAYS[start], "天": str(days), "商": str(weeks), "余": str(rest),
+                     "到": WEEKDAYS[(start + days) % 7],
                      "事": self.weaver.expand(self.rng.choice(self.frames["tasks"]), bindings)}
         work = self.frame("due_work" if rest else "due_exact", bindings)
         return "".join([self.frame("due_open", bindings), work, self.frame("due_end", bindings)])

@@ -97,7 +97,8 @@ class Casting:
     def child(self, girl: bool) -> str:
         """A child's name: a nickname, or surname and given name."""
         rng = self.weaver.rng
-        nicknames = [name for name in self.names["girl_nicknames" if girl else "boy_nicknames"] if name not in self.taken]
+        known = self.names["girl_nicknames" if girl else "boy_nicknames"]
+        nicknames = [name for name in known if name not in self.taken]
         if nicknames and rng.random() < NICKNAME_SHARE:
             return self._fresh(lambda: rng.choice(nicknames))
         given = self.names["girls" if girl else "boys"]
@@ -137,8 +138,8 @@ class Casting:
         if kind in ("child", "girl", "boy"):
             return self.child(woman), pronoun
         if kind == "person":
-            given = self.names["girls" if woman else "boys"]
-            return self._fresh(lambda: self.weaver.rng.choice(self.names["surnames"]) + self.weaver.rng.choice(given)), pronoun
+            rng, given = self.weaver.rng, self.names["girls" if woman else "boys"]
+            return self._fresh(lambda: rng.choice(self.names["surnames"]) + rng.choice(given)), pronoun
         if kind in ("adult", "woman", "man"):
             return self.adult("woman" if woman else "man"), pronoun
         if kind == "worker":
@@ -176,8 +177,9 @@ def number_bindings(weaver: Weaver) -> Bindings:
         if is_reserved("-", paid, price) == weaver.heldout:
             break
     draw = weaver.rng.randint
-    return {"价": str(price), "付": str(paid), "找": str(paid - price), "一位": str(draw(2, 9)), "两位": str(draw(11, 45)),
-            "三位": str(draw(101, 699)), "时": weaver.rng.choice("八九十两三四"), "日": weaver.rng.choice("一二三四五六日")}
+    return {"价": str(price), "付": str(paid), "找": str(paid - price), "一位": str(draw(2, 9)),
+            "两位": str(draw(11, 45)), "三位": str(draw(101, 699)), "时": weaver.rng.choice("八九十两三四"),
+            "日": weaver.rng.choice("一二三四五六日")}
 
 
 def season_bindings(weaver: Weaver) -> Bindings:

@@ -67,9 +67,8 @@ def subtraction(a: int, b: int) -> str:
                 steps.append(f"{PLACES[place]}{taken}={lowered}" if borrow else f"{PLACES[place]}是{lowered}")
                 borrow = 0
         elif lowered < bottom:
-            steps.append(f"{PLACES[place]}{top}不够减{bottom}，借1，{top + 10}-{bottom}={top + 10 - bottom}"
-                         if not borrow else
-                         f"{PLACES[place]}{taken}不够减{bottom}，借1，{top + 10}-{borrow}-{bottom}={lowered + 10 - bottom}")
+            lent = f"{top + 10}-{borrow}" if borrow else f"{top + 10}"
+            steps.append(f"{PLACES[place]}{taken}不够减{bottom}，借1，{lent}-{bottom}={lowered + 10 - bottom}")
             borrow = 1
         else:
             steps.append(f"{PLACES[place]}{taken}-{bottom}={lowered - bottom}")
@@ -137,7 +136,8 @@ def comparison(a: int, b: int) -> str:
 def parity(number: int) -> str:
     """Odd or even, by the last digit."""
     last = number % 10
-    return f"{number}的个位是{last}，{last}是{'偶数' if last % 2 == 0 else '奇数'}，所以{number}是{'偶数' if last % 2 == 0 else '奇数'}"
+    name = "偶数" if last % 2 == 0 else "奇数"
+    return f"{number}的个位是{last}，{last}是{name}，所以{number}是{name}"
 
 
 def weekday_count(start: int, days: int) -> str:

@@ -21,7 +21,8 @@ class WorldWriter(Writer):
         boxes = [*self.rng.sample(self.part("boxes"), 2), self.weaver.expand("{颜色}的纸盒")]
         self.rng.shuffle(boxes)
         thing = self.rng.choice(self.part("things"))
-        bindings |= {"物": thing, "一": boxes[0], "二": boxes[1], "三": boxes[2], "个": "个" if thing in "硬币糖果核桃铃铛" else "样"}
+        bindings |= {"物": thing, "一": boxes[0], "二": boxes[1], "三": boxes[2],
+                     "个": "个" if thing in "硬币糖果核桃铃铛" else "样"}
         told, path = [self.frame("hide_open", bindings)], [boxes[0]]
         for _ in range(self.rng.randint(2, 4)):
             other = self.rng.choice([box for box in boxes if box != path[-1]])
@@ -59,7 +60,8 @@ class WorldWriter(Writer):
         for index in range(self.rng.randint(3, 5)):
             turn = 0 if index == 0 and self.rng.random() < 0.5 else self.rng.choice([1, 1, 3, 3, 2])
             direction = (direction + turn) % 4
-            local = {**bindings, "步": str(self.rng.randint(2, 60)), "新": COMPASS[direction], "左": {1: "右", 3: "左"}.get(turn, "")}
+            local = {**bindings, "步": str(self.rng.randint(2, 60)), "新": COMPASS[direction],
+                     "左": {1: "右", 3: "左"}.get(turn, "")}
             told.append(self.frame({0: "walk_on", 2: "walk_back"}.get(turn, "walk_turn"), local))
         bindings["终"] = COMPASS[direction]
         return "".join([*told, self.frame("walk_rule", bindings), self.frame("walk_ask", bindings)])

@@ -20,7 +20,8 @@ from data.generators.tasks.math import (
 from data.generators.tasks.reserved import shows_reserved
 from data.generators.tasks.word_problems import word_problem
 
-__all__ = ["FAMILIES", "LEVELS", "Task", "draw", "family_weights", "generate", "rlvf_records", "sft_records", "short_answer"]
+__all__ = ["FAMILIES", "LEVELS", "Task", "draw", "family_weights", "generate", "rlvf_records", "sft_records",
+           "short_answer"]
 
 LEVELS = (1, 2, 3)
 FAMILIES: Mapping[str, Callable[[Random, int], Task]] = {
