@@ -1,11 +1,9 @@
-"""The composed dialogues: sound topics, disjoint splits, answers that are what they claim to be."""
+"""The composed dialogues: disjoint splits, answers that are what they claim to be."""
 
 from __future__ import annotations
 
 import json
 import re
-from contextlib import redirect_stdout
-from io import StringIO
 from random import Random
 from typing import Any
 
@@ -14,21 +12,14 @@ import pytest
 from data import build
 from data.generators.chat import compose as chat
 from data.generators.chat.care import safety_record
-from data.generators.chat.code import SNIPPETS, draw
 from data.generators.chat.compose import FAMILIES, sft_records
 from data.generators.chat.topics import (
-    all_questions,
     curt_answer,
-    fact_rubric,
-    good_answer,
     load_topics,
-    plain_answer,
-    questions,
-    split_of,
-    topics_by_id,
     wordings,
 )
 from data.source_files import SOURCES
+from tests.data.helpers import satisfies
 
 CATEGORIES = {"introduction", "knowledge", "code", "creative", "everyday", "safety"}
 
@@ -43,66 +34,8 @@ def held_out() -> list[dict[str, Any]]:
     return sft_records(1, 800, "heldout")
 
 
-def satisfies(rubric: dict[str, Any], answer: str) -> bool:
-    return all(any(key in answer for key in keys) for keys in rubric["must"]) and not any(
-        key in answer for key in rubric["must_not"]
-    )
-
-
 def user_turns(record: dict[str, Any]) -> list[str]:
     return [message["content"] for message in record["messages"] if message["role"] == "user"]
-
-
-def test_every_topic_has_four_facts_each_shown_by_its_own_keys() -> None:
-    assert len(load_topics()) >= 150
-    for topic in load_topics():
-        assert len(topic.facts) == len(topic.keys) == 4, topic.id
-        assert topic.facts[0].startswith("是"), topic.id
-        assert topic.tip[-1] in "。！", topic.id
-        for place, keys in enumerate(topic.keys):
-            for key in keys:
-                told_by = [index for index, fact in enumerate(topic.facts) if key in fact]
-                assert len(key) >= 2 or topic.id == "list", (topic.id, key)
-                assert told_by == [place], (topic.id, key)
-                assert key not in topic.name + topic.tip, (topic.id, key)
-
-
-def test_names_and_ids_are_unique_and_no_fact_is_told_of_two_topics() -> None:
-    topics = load_topics()
-    assert len({topic.id for topic in topics}) == len({topic.name for topic in topics}) == len(topics)
-    facts = [fact for topic in topics for fact in topic.facts]
-    assert len(set(facts)) == len(facts)
-
-
-def test_the_facts_of_a_confusable_topic_never_contain_the_keys() -> None:
-    for topic in load_topics():
-        assert len(set(topic.confusable)) == 2, topic.id
-        for other_id in topic.confusable:
-            other = topics_by_id()[other_id]
-            assert other is not topic
-            told = "".join(other.facts) + other.tip
-            assert not [key for keys in topic.keys for key in keys if key in told], (topic.id, other_id)
-
-
-def test_every_quality_of_answer_satisfies_the_rubric_of_the_first_fact() -> None:
-    rng = Random(3)
-    for topic in load_topics():
-        rubric = fact_rubric(topic, [0])
-        for answer in (good_answer(rng, topic, 3), plain_answer(topic, 1), curt_answer(topic)):
-            assert satisfies(rubric, answer), (topic.id, answer)
-        for other_id in topic.confusable:
-            assert not satisfies(rubric, plain_answer(topics_by_id()[other_id], 2)), topic.id
-
-
-def test_the_split_of_questions_is_stable_and_disjoint_and_every_topic_is_trained() -> None:
-    trained, kept = set(all_questions("train")), set(all_questions("heldout"))
-    assert not trained & kept
-    assert len(kept) >= 300
-    assert all(len(questions(topic, "train")) >= 6 for topic in load_topics())
-    # The hash must not change between machines or versions: held-out data would leak into training.
-    assert [split_of("cat", form) for form in wordings().questions].count("heldout") == 4
-    assert split_of("cat", "帮我简单介绍{}。") == "heldout"
-    assert [split_of("question", str(number)) for number in range(1000)].count("heldout") == 120
 
 
 def test_the_same_seed_gives_the_same_records_and_another_seed_others() -> None:
@@ -134,7 +67,7 @@ def test_advice_is_not_given_twice(training: list[dict[str, Any]]) -> None:
 def test_two_thirds_of_the_knowledge_dialogues_have_several_turns(training: list[dict[str, Any]]) -> None:
     knowledge = [record for record in training if record["category"] == "knowledge"]
     several = sum(len(record["messages"]) > 2 for record in knowledge) / len(knowledge)
-    assert 0.6 < several < 0.75  # so that a third of all conversations have, see test_data_statistics.py
+    assert 0.6 < several < 0.75  # so that a third of all conversations have, see tests/data/test_statistics.py
 
 
 def test_the_qualities_are_mixed_the_same_way_for_every_phrasing(training: list[dict[str, Any]]) -> None:
@@ -165,22 +98,6 @@ def test_the_last_answer_of_a_held_out_record_satisfies_its_rubric(held_out: lis
     for record in checked:
         assert satisfies(record["rubric"], record["messages"][-1]["content"]), record
     assert not any("rubric" in record for record in sft_records(2, 50, "train"))
-
-
-@pytest.mark.parametrize("name", SNIPPETS)
-def test_the_explained_code_prints_what_the_explanation_says(name: str) -> None:
-    rng = Random(11)
-    for _ in range(20):
-        code, explanation, printed = draw(rng, name)
-        shown = StringIO()
-        with redirect_stdout(shown):
-            exec(code, {})  # our own one-line snippets
-        assert "、".join(shown.getvalue().split("\n")[:-1]) == printed, code
-        assert explanation[-1] not in "。，"
-        equations = re.findall(r"(?<![\d÷])(\d+(?:[-+×]\d+)*)=(\d+)", explanation)
-        assert all(eval(term.replace("×", "*")) == int(result) for term, result in equations), explanation
-        divisions = re.findall(r"(\d+)÷(\d+)=(\d+)余(\d+)", explanation)
-        assert all(divmod(int(a), int(b)) == (int(q), int(r)) for a, b, q, r in divisions), explanation
 
 
 def test_every_family_can_fill_both_splits() -> None:

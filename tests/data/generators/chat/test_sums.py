@@ -127,3 +127,9 @@ def test_no_question_comes_twice_and_an_impossible_order_is_refused(monkeypatch:
     monkeypatch.setattr(sums, "sum_record", lambda rng, split: records[0])
     with pytest.raises(ValueError, match="only 1 different train sums can be composed, not 2"):
         sums.sum_records(1, 2, "train")
+
+
+def test_every_way_to_draw_numbers_is_used_and_an_unknown_one_is_refused() -> None:
+    assert {kind.numbers for kind in written().kinds.values()} == set(sums.NUMBERS)
+    with pytest.raises(ValueError, match=r"numbers should be one of product, .*, but is guess"):
+        sums.Kind("guess", ("?",), ("|1+1",))

@@ -17,6 +17,7 @@ from data.generators.chat.topics import (
     wordings,
 )
 from data.generators.preferences.compose import KINDS, pairs
+from tests.data.helpers import satisfies
 
 ENDINGS = ("。", "！", "？")
 
@@ -29,12 +30,6 @@ def training() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def held_out() -> list[dict[str, Any]]:
     return pairs(1, 500, "heldout")
-
-
-def satisfies(rubric: dict[str, Any], answer: str) -> bool:
-    return all(any(key in answer for key in keys) for keys in rubric["must"]) and not any(
-        key in answer for key in rubric["must_not"]
-    )
 
 
 def label_accuracy(records: list[dict[str, Any]], feature: Callable[[str], float]) -> float:
