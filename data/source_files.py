@@ -1,7 +1,8 @@
 """Reads the hand-written JSON files of ``data/sources``.
 
-What is wrong with a file is said once, with the file and the key: ``data/sources/chat_care.json: limits[2].must is
-missing``. A file is parsed once; nobody may change what they get.
+What is wrong with a file is said in one line, with the file and the key: ``data/sources/chat_care.json:
+limits.money.must is missing``. That holds for what a reader finds at once (a key, a shape) and for what shows only when
+a text is used (a name in braces that nothing is bound to). A file is parsed once; nobody may change what they get.
 """
 
 from __future__ import annotations
@@ -21,7 +22,27 @@ Shape = TypeVar("Shape")
 
 
 class SourceError(ValueError):
-    """A source file that cannot be read, is no JSON, or has not the shape that its reader asks for."""
+    """A source file that cannot be read, is no JSON, or does not hold what is asked of it."""
+
+
+class Text(str):
+    """A text that knows its place: the file and the key under which it stands."""
+
+    place: str
+
+    def __new__(cls, text: str, place: str) -> Text:
+        """``text``, which stands at ``place``."""
+        self = super().__new__(cls, text)
+        self.place = place
+        return self
+
+    def format(self, *values: object, **words: object) -> str:
+        """As ``str.format``; raises SourceError for a name in braces that no word is given for."""
+        try:
+            return super().format(*values, **words)
+        except (KeyError, IndexError) as error:
+            known = ", ".join([*["{}"] * bool(values), *(f"{{{name}}}" for name in words)])
+            raise SourceError(f"{self.place} names {error.args[0]!r}, but is told only {known}") from error
 
 
 class Table(dict[str, Any]):
@@ -47,21 +68,12 @@ def load_source(name: str, shape: type[Shape]) -> Shape:
 
 @cache
 def load_table(name: str) -> Any:
-    """``data/sources/<name>.json``, every object in it a Table. Raises SourceError."""
+    """``data/sources/<name>.json`` in any shape: objects as Tables, texts as Texts. Raises SourceError."""
     content = read_json(name)
     if isinstance(content, dict):
         for key, value in content.items():
-            if not isinstance(value, list | dict) or not value:
-                raise SourceError(f"{_shown(name)}: {key} should be an array or an object with something in it")
-    return _tables(content, f"{_shown(name)}:")
-
-
-def _tables(value: Any, place: str) -> Any:
-    if isinstance(value, dict):
-        return Table({key: _tables(item, _below(place, key)) for key, item in value.items()}, place)
-    if isinstance(value, list):
-        return [_tables(item, f"{place}[{index}]") for index, item in enumerate(value)]
-    return value
+            _expect(isinstance(value, list | dict) and value, _below(_root(name), key), "an array or an object", value)
+    return _placed(content, _root(name))
 
 
 @cache
@@ -70,11 +82,11 @@ def read_json(name: str) -> Any:
     try:
         return json.loads((SOURCES / f"{name}.json").read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
     except json.JSONDecodeError as error:
-        raise SourceError(f"{_shown(name)}, line {error.lineno}: {error.msg}") from error
+        raise SourceError(f"{_root(name)} line {error.lineno}: {error.msg}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{_shown(name)}: cannot be read: {error}") from error
+        raise SourceError(f"{_root(name)} cannot be read: {error}") from error
     except _RepeatedKeyError as error:
-        raise SourceError(f"{_shown(name)}: {error} is there twice in one object") from error
+        raise SourceError(f"{_root(name)} {error} is there twice in one object") from error
 
 
 class _RepeatedKeyError(ValueError):
@@ -90,24 +102,13 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _shown(name: str) -> str:
-    return f"data/sources/{name}.json"
-
-
 @cache
 def _load(name: str, shape: Any) -> Any:
-    try:
-        return _shaped(read_json(name), shape, "")
-    except _WrongShapeError as error:
-        raise SourceError(f"{_shown(name)}: {error}") from error
-
-
-class _WrongShapeError(ValueError):
-    """What is wrong, said without the name of the file."""
+    return _shaped(read_json(name), shape, _root(name))
 
 
 def _shaped(value: Any, shape: Any, place: str) -> Any:
-    """``value`` in ``shape``; ``place`` is the key under which it stands."""
+    """``value``, which stands at ``place``, in ``shape``."""
     if dataclasses.is_dataclass(shape):
         return _fields(value, shape, place)
     kind, inner = get_origin(shape), get_args(shape)
@@ -118,10 +119,10 @@ def _shaped(value: Any, shape: Any, place: str) -> Any:
         return {key: _shaped(item, inner[1], _below(place, key)) for key, item in value.items()}
     if shape is int:
         _expect(type(value) is int, place, "a whole number", value)
-    else:
-        _expect(isinstance(value, str), place, "a text", value)
-        _expect(_is_template(value), place, "a template whose braces are closed", value)
-    return value
+        return value
+    _expect(isinstance(value, str), place, "a text", value)
+    _expect(_is_template(value), place, "a template whose braces are closed", value)
+    return Text(value, place)
 
 
 def _is_template(text: str) -> bool:
@@ -137,15 +138,15 @@ def _fields(value: Any, shape: Any, place: str) -> Any:
     fields, hints = dataclasses.fields(shape), get_type_hints(shape)
     for field in fields:
         if field.name not in value and field.default is dataclasses.MISSING:
-            raise _WrongShapeError(f"{_below(place, field.name)} is missing")
+            raise SourceError(f"{_below(place, field.name)} is missing")
     if unknown := [key for key in value if key not in hints]:
         known = ", ".join(field.name for field in fields)
-        raise _WrongShapeError(f"{_below(place, unknown[0])} is unknown; the keys are {known}")
+        raise SourceError(f"{_below(place, unknown[0])} is unknown; the keys are {known}")
     content = {key: _shaped(item, hints[key], _below(place, key)) for key, item in value.items()}
     try:
         return shape(**content)
     except ValueError as error:
-        raise _WrongShapeError(f"{place}: {error}" if place else str(error)) from error
+        raise SourceError(f"{place.removesuffix(':')}: {error}") from error
 
 
 def _items(value: Any, inner: tuple[Any, ...], place: str) -> tuple[Any, ...]:
@@ -154,14 +155,29 @@ def _items(value: Any, inner: tuple[Any, ...], place: str) -> tuple[Any, ...]:
         inner = inner[:1] * len(value)
     _expect(isinstance(value, list) and len(value) == len(inner), place, f"an array of {len(inner)}", value)
     shapes = enumerate(zip(value, inner, strict=True))
-    return tuple(_shaped(item, shape, f"{place}[{index}]") for index, (item, shape) in shapes)
+    return tuple(_shaped(item, shape, _below(place, index)) for index, (item, shape) in shapes)
+
+
+def _placed(value: Any, place: str) -> Any:
+    """``value``, which stands at ``place``, with every object and every text knowing where it stands."""
+    if isinstance(value, dict):
+        return Table({key: _placed(item, _below(place, key)) for key, item in value.items()}, place)
+    if isinstance(value, list):
+        return [_placed(item, _below(place, index)) for index, item in enumerate(value)]
+    return Text(value, place) if isinstance(value, str) else value
 
 
 def _expect(holds: Any, place: str, expected: str, found: Any) -> None:
     if not holds:
         shown = textwrap.shorten(json.dumps(found, ensure_ascii=False), 60, placeholder=" …")
-        raise _WrongShapeError(f"{place or 'the whole'} should be {expected}, but is {shown}")
+        raise SourceError(f"{place} should be {expected}, but is {shown}")
 
 
-def _below(place: str, key: str) -> str:
-    return f"{place} {key}" if place.endswith(":") else f"{place}.{key}" if place else key
+def _root(name: str) -> str:
+    return f"data/sources/{name}.json:"
+
+
+def _below(place: str, key: str | int) -> str:
+    """The place of an entry: ``file: key``, ``file: key.inner``, ``file: key[2]``."""
+    step = f"[{key}]" if isinstance(key, int) else key
+    return f"{place} {step}" if place.endswith(":") else place + step if isinstance(key, int) else f"{place}.{step}"

@@ -60,7 +60,7 @@ def test_what_fits_is_given_in_its_shape_and_read_once(write: Callable[[object],
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ([], "the whole should be an object, but is []"),
+        ([], "should be an object, but is []"),
         ({"rows": GOOD["rows"]}, "limits is missing"),
         (GOOD | {"limit": 1}, "limit is unknown; the keys are rows, limits"),
         (GOOD | {"rows": []}, "rows should be an array with something in it, but is []"),
@@ -84,11 +84,11 @@ def test_what_does_not_fit_is_named_with_its_file_and_key(write: Callable[[objec
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [('{"a": [1],\n "b" [2]}', r", line 2: Expecting ':'"), ('{"a": [1], "a": [2]}', ": a is there twice in one object")],
+    [('{"a": [1],\n "b" [2]}', r" line 2: Expecting ':'"), ('{"a": [1], "a": [2]}', " a is there twice in one object")],
 )
 def test_what_is_no_json_is_named(write: Callable[[object], str], text: str, said: str) -> None:
     name = write(text)
-    with pytest.raises(SourceError, match=f"data/sources/{name}.json{said}"):
+    with pytest.raises(SourceError, match=f"data/sources/{name}.json:{said}"):
         read_json(name)
 
 
@@ -104,8 +104,28 @@ def test_a_table_names_what_it_lacks(write: Callable[[object], str]) -> None:
     with pytest.raises(SourceError, match=f"data/sources/{name}.json: end is missing"):
         table["end"]
     name = write({"open": "从前"})
-    with pytest.raises(SourceError, match=f"data/sources/{name}.json: open should be an array or an object"):
+    with pytest.raises(SourceError, match=f'data/sources/{name}.json: open should be an array or an object, but is "从前"'):
         load_table(name)
+
+
+def test_a_text_names_what_it_is_not_told(write: Callable[[object], str]) -> None:
+    name = write(GOOD)
+    (request,) = load_source(name, Wordings).limits["药"].requests
+    assert request == "吃{n}片？" and request.format(n=2, m=1) == "吃2片？"
+    with pytest.raises(SourceError) as caught:
+        request.format(a=1, b=2)
+    assert str(caught.value) == f"data/sources/{name}.json: limits.药.requests[0] names 'n', but is told only {{a}}, {{b}}"
+    name = write(["{}和{}"])
+    with pytest.raises(SourceError, match=r"json: \[0\] names .*, but is told only \{\}$"):
+        load_source(name, tuple[str, ...])[0].format("甲")
+
+
+def test_every_object_of_a_table_knows_its_place(write: Callable[[object], str]) -> None:
+    name = write([{"steps": [{"of": "从前"}]}])
+    (script,) = load_table(name)
+    assert script["steps"][0]["of"].place == f"data/sources/{name}.json: [0].steps[0].of"
+    with pytest.raises(SourceError, match=r"json: \[0\]\.steps\[0\]\.take is missing"):
+        script["steps"][0]["take"]
 
 
 def test_building_from_a_malformed_source_says_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from data.generators.prose.novelty import Memory
-from data.source_files import load_table
+from data.source_files import SourceError, Text, load_table
 
 HELDOUT_PERIOD = 9
 RESERVED_ENTRIES = 3
@@ -150,11 +150,22 @@ class Weaver:
     def expand(self, template: str, bindings: Bindings | None = None) -> str:
         """Expand ``template``; numbered pool draws are added to ``bindings``.
 
-        Raises KeyError for a slot that is neither bound nor a pool, ValueError for an unclosed bracket.
+        Raises KeyError for a slot that is neither bound nor a pool, ValueError for an unclosed bracket; if the template
+        is a text of a source, a SourceError that names its place.
         """
         if "{" not in template and "[" not in template:
             return template
         bound = {} if bindings is None else bindings
+        try:
+            return self._woven(template, bound)
+        except SourceError:
+            raise
+        except (KeyError, ValueError) as error:
+            if isinstance(template, Text):
+                raise SourceError(f"{template.place}: {error.args[0]}") from error
+            raise
+
+    def _woven(self, template: str, bound: Bindings) -> str:
         pieces: list[str] = []
         for part in parse(template):
             if isinstance(part, str):

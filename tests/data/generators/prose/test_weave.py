@@ -9,7 +9,7 @@ import pytest
 
 from data.generators.prose.novelty import Memory
 from data.generators.prose.weave import Weaver, parse
-from data.source_files import SOURCES
+from data.source_files import SOURCES, SourceError, Text
 
 
 def test_brackets_are_balanced_in_every_table():
@@ -39,6 +39,16 @@ def test_weaver_names_the_unknown_slot():
         weaver.expand("{没有}")
     with pytest.raises(ValueError, match="never closed"):
         weaver.expand("[甲|乙")
+
+
+def test_what_is_wrong_with_a_text_of_a_source_is_said_with_its_innermost_place():
+    weaver = Weaver(random.Random(2), heldout=False)
+    inner = Text("[甲|{没有}]", "data/sources/prose_pools.json: 花[2]")
+    for template, said in ((Text("[甲", "prose_a.json: b[0]"), r"prose_a\.json: b\[0\]: bracket never closed"),
+                           (Text("说{花}。", "prose_a.json: b[1]"), r"prose_pools\.json: 花\[2\]: slot {没有} is neither")):
+        with pytest.raises(SourceError, match=said):
+            for _ in range(20):
+                weaver.expand(template, {"花": inner})
 
 
 def test_a_second_numbered_draw_is_another_entry_even_in_another_wording():
