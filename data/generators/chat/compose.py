@@ -34,6 +34,7 @@ _MULTI_TURN_SHARE = {"train": 0.68, "heldout": 0.35}
 # Draws in a row without a new record after which the supply counts as exhausted.
 _PATIENCE = 5000
 
+
 @dataclass(frozen=True)
 class Turns:
     """What is said in a second turn, and how it is answered; {} is the name of another topic."""
