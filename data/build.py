@@ -13,7 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data.generators import chat, chat_sums, preferences, prose, tasks
+from data.generators.chat import compose as chat
+from data.generators.chat import sums
+from data.generators.preferences import compose as preferences
+from data.generators.prose import compose as prose
+from data.generators.tasks import compose as tasks
+from data.source_files import SOURCES, SourceError, read_json
 
 HERE = Path(__file__).resolve().parent
 SEED = 2024
@@ -47,7 +52,7 @@ def build() -> dict[str, str]:
 
 def passages() -> list[str]:
     """The hand-written documents, file by file."""
-    files = sorted((HERE / "sources" / "passages").glob("*.txt"))
+    files = sorted((SOURCES / "passages").glob("*.txt"))
     return [d.strip("\n") for file in files for d in file.read_text(encoding="utf-8").split("\n\n") if d.strip()]
 
 
@@ -60,19 +65,19 @@ def _prose() -> tuple[str, str]:
 
 
 def _dialogues() -> tuple[list[Any], list[Any]]:
-    training = _source("dialogues.json") + _source("dialogues_2.json") + reworded_dialogues()
+    training = read_json("dialogues") + read_json("dialogues_2") + reworded_dialogues()
     training += chat.sft_records(SEED, CHAT_DIALOGUES, "train")
-    training += chat_sums.sum_records(SEED, SUM_DIALOGUES, "train")
+    training += sums.sum_records(SEED, SUM_DIALOGUES, "train")
     training += tasks.sft_records(SEED, TASK_DIALOGUES)
-    heldout = _source("dialogues_heldout.json") + _source("dialogues_heldout_2.json")
+    heldout = read_json("dialogues_heldout") + read_json("dialogues_heldout_2")
     heldout += chat.sft_records(SEED + 1, CHAT_HELDOUT, "heldout")
-    heldout += chat_sums.sum_records(SEED + 1, SUM_HELDOUT, "heldout")
+    heldout += sums.sum_records(SEED + 1, SUM_HELDOUT, "heldout")
     return _shuffled(training), heldout
 
 
 def reworded_records() -> list[Any]:
     """The hand-written questions in several wordings, file by file: ``questions``, the one ``answer`` to them all."""
-    return [record for file in sorted((HERE / "sources").glob("phrasings_*.json")) for record in _source(file.name)]
+    return [record for file in sorted(SOURCES.glob("phrasings_*.json")) for record in read_json(file.stem)]
 
 
 def reworded_dialogues() -> list[dict[str, Any]]:
@@ -97,18 +102,14 @@ def reworded_dialogues() -> list[dict[str, Any]]:
 def written_tasks() -> list[dict[str, Any]]:
     """The hand-written tasks, without the operations or entities that show where their answers come from."""
     shown = ("type", "prompt", "expected_answer", "keywords", "family", "level")
-    return [{key: r[key] for key in shown if key in r} | {"source": "hand"} for r in _source("tasks.json")]
+    return [{key: r[key] for key in shown if key in r} | {"source": "hand"} for r in read_json("tasks")]
 
 
 def _pairs() -> tuple[list[Any], list[Any]]:
-    training = _source("preferences.json") + _source("preferences_2.json")
+    training = read_json("preferences") + read_json("preferences_2")
     training += preferences.pairs(SEED, PREFERENCE_PAIRS, "train")
-    heldout = _source("preferences_heldout.json") + preferences.pairs(SEED + 1, PREFERENCE_HELDOUT, "heldout")
+    heldout = read_json("preferences_heldout") + preferences.pairs(SEED + 1, PREFERENCE_HELDOUT, "heldout")
     return _shuffled(training), heldout
-
-
-def _source(name: str) -> list[Any]:
-    return json.loads((HERE / "sources" / name).read_text(encoding="utf-8"))
 
 
 def _shuffled(items: Sequence[Any]) -> list[Any]:
@@ -128,7 +129,11 @@ def _lines(records: Sequence[Any]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the files, or compare them with ``--check``; returns the exit code."""
-    files = build()
+    try:
+        files = build()
+    except SourceError as error:
+        print(error, file=sys.stderr)
+        return 1
     if list(arguments) == ["--check"]:
         different = [n for n, t in files.items() if not (HERE / n).is_file() or (HERE / n).read_text("utf-8") != t]
         print("up to date" if not different else f"differ from their sources: {', '.join(different)}")

@@ -2,7 +2,7 @@
 
 python -m data.statistics       print them all
 
-The limits that the data must keep are held by ``tests/test_data_statistics.py``.
+The limits that the data must keep are held by ``tests/data/test_statistics.py``.
 """
 
 from __future__ import annotations

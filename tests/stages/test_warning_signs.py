@@ -24,7 +24,7 @@ from scratchgpt.stages.warning_signs import (
     reward_far_from_reference,
 )
 from scratchgpt.training.history import History, Metrics
-from scratchgpt.training.loop import run_stage
+from scratchgpt.training.loop import run_trainer
 from scratchgpt.training.trainer import Trainer
 
 
@@ -183,6 +183,11 @@ class Stopped(Replay):
         return super().step(index)
 
 
+def files(out: Path) -> tuple[Path, Path]:
+    """Log and unfinished state."""
+    return out / "logs" / "rlhf.jsonl", out / "rlhf.partial.safetensors"
+
+
 def lines_of(out: Path) -> list[dict[str, Any]]:
     lines = (out / "logs" / "rlhf.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
@@ -190,7 +195,7 @@ def lines_of(out: Path) -> list[dict[str, Any]]:
 
 def test_a_run_says_each_sign_once_and_logs_it(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=60)
-    history = run_stage(Replay(), tmp_path, console)
+    history = run_trainer(Replay(), *files(tmp_path), console)
     assert [(w["step"], w["sign"]) for w in history.warnings] == [(6, "KL blow-up"), (6, "reward hacking")]
     shown = [line for line in console.file.getvalue().splitlines() if line.startswith("warning:")]  # type: ignore[attr-defined]
     assert shown == [f"warning: rlhf step 6: {w['sign']}: {w['text']}" for w in history.warnings]
@@ -200,8 +205,8 @@ def test_a_run_says_each_sign_once_and_logs_it(tmp_path: Path) -> None:
 
 def test_resuming_does_not_say_it_again(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_stage(Stopped(), tmp_path, Console(file=io.StringIO()), save_every_seconds=0)
+        run_trainer(Stopped(), *files(tmp_path), Console(file=io.StringIO()), save_every_seconds=0)
     console = Console(file=io.StringIO(), width=200)
-    history = run_stage(Replay(), tmp_path, console, resume=True)
+    history = run_trainer(Replay(), *files(tmp_path), console, resume=True)
     assert len(history.steps) == len(HACKED_PPO) and len(history.warnings) == 2
     assert "warning" not in console.file.getvalue()  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Composed dialogues, and everyday sums asked in them."""

@@ -1,0 +1,1 @@
+"""Tasks with one right answer, and what decides which operations are held out."""
