@@ -1,7 +1,7 @@
 """Tokenizers: text to ids and back, and the chat format. They know nothing of the model.
 
 Read in this order: `special_tokens`, `char` (the simplest), `split_pattern`, `splitting`,
-`byte_level`, `chunk_counts`, `bpe_training`, `bpe_merging`, `bpe`, `chat`; `base` holds what they
+`byte_level`, `chunk_counts`, `bpe_training`, `bpe_merging`, `bpe`, `chat_format`; `base` holds what they
 share and the files on disk, `stretches` how compiled code sees a chunk.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from scratchgpt.tokenizer.base import Tokenizer, read_tokenizer_file
 from scratchgpt.tokenizer.bpe import BPETokenizer
 from scratchgpt.tokenizer.char import CharTokenizer
-from scratchgpt.tokenizer.chat import CHAT_TEMPLATE, encode_chat, encode_chat_with_mask, render_chat
+from scratchgpt.tokenizer.chat_format import CHAT_TEMPLATE, encode_chat, encode_chat_with_mask, render_chat
 from scratchgpt.tokenizer.special_tokens import (
     BOS,
     BOS_ID,
