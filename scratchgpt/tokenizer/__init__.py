@@ -1,8 +1,9 @@
 """Tokenizers: text to ids and back, and the chat format. They know nothing of the model.
 
-Read in this order: `special_tokens`, `char` (the simplest), `split_pattern`, `splitting`,
-`byte_level`, `chunk_counts`, `bpe_training`, `bpe_merging`, `bpe`, `chat_format`; `base` holds what they
-share and the files on disk, `stretches` how compiled code sees a chunk.
+Read in this order: `special_tokens`, `char` (the simplest), `split_pattern`, `byte_level`,
+`plain_bpe`, `bpe_training`, `bpe`, `chat_format`. `base` holds what they share and the files on
+disk. How it is made fast: `splitting`, `chunk_counts`, `bpe_merging`, and `stretches`, how compiled
+code sees a chunk.
 """
 
 import os
