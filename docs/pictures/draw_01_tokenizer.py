@@ -6,8 +6,8 @@ from drawing import BLUE, GREY, PALE_BLUE, PALE_GREEN, PALE_GREY, PALE_ORANGE, b
 from matplotlib.figure import Figure
 
 from scratchgpt.tokenizer import BPETokenizer
-from scratchgpt.tokenizer.bpe_training import replace_pair
 from scratchgpt.tokenizer.byte_level import BYTE_IDS, FIRST_MERGE_ID
+from scratchgpt.tokenizer.plain_bpe import replace_pair
 
 TEXT = "人工智能"
 CORPUS = ["人工智能是人做的智能，不是人。"] * 2 + ["工人做工，人人能做。"]

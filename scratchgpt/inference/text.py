@@ -14,7 +14,7 @@ from scratchgpt.inference.sequences import CachedSequences, UncachedSequences
 from scratchgpt.inference.text_stream import TextStream
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
-from scratchgpt.tokenizer.chat import Message
+from scratchgpt.tokenizer.chat_format import Message
 
 
 class TextGenerator:

@@ -1,8 +1,9 @@
 """Tokenizers: text to ids and back, and the chat format. They know nothing of the model.
 
-Read in this order: `special_tokens`, `char` (the simplest), `split_pattern`, `splitting`,
-`byte_level`, `chunk_counts`, `bpe_training`, `bpe_merging`, `bpe`, `chat`; `base` holds what they
-share and the files on disk, `stretches` how compiled code sees a chunk.
+Read in this order: `special_tokens`, `char` (the simplest), `split_pattern`, `byte_level`,
+`plain_bpe`, `bpe_training`, `bpe`, `chat_format`. `base` holds what they share and the files on
+disk. How it is made fast: `splitting`, `chunk_counts`, `bpe_merging`, and `stretches`, how compiled
+code sees a chunk.
 """
 
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from scratchgpt.tokenizer.base import Tokenizer, read_tokenizer_file
 from scratchgpt.tokenizer.bpe import BPETokenizer
 from scratchgpt.tokenizer.char import CharTokenizer
-from scratchgpt.tokenizer.chat import CHAT_TEMPLATE, encode_chat, encode_chat_with_mask, render_chat
+from scratchgpt.tokenizer.chat_format import CHAT_TEMPLATE, encode_chat, encode_chat_with_mask, render_chat
 from scratchgpt.tokenizer.special_tokens import (
     BOS,
     BOS_ID,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from scratchgpt.errors import UserError
-from scratchgpt.tokenizer.chat import CHAT_TEMPLATE
+from scratchgpt.tokenizer.chat_format import CHAT_TEMPLATE
 from scratchgpt.tokenizer.special_tokens import BOS, EOS, IM_END, IM_START, PAD, SPECIAL_TOKENS, UNK
 
 TOKENIZER_FILE = "tokenizer.json"

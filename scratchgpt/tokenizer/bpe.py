@@ -1,8 +1,8 @@
 """BPETokenizer: byte-level byte-pair encoding (Sennrich et al. 2016, on bytes as in GPT-2).
 
-Text -> bytes -> chunks (`splitting`) -> merges (`bpe_merging`) -> ids. Every string has ids,
-since every byte has one; the merges (`bpe_training`) only make the sequence shorter. Ids: 6 special
-tokens, 256 bytes, then one for each merge in the order it was learned.
+Text -> bytes -> chunks (``splitting``) -> merges (``bpe_merging``) -> ids; ``plain_bpe`` does the same in twenty lines,
+to be read first. Every string has ids, since every byte has one; the merges (``bpe_training``) only make the sequence
+shorter. Ids: 6 special tokens, 256 bytes, then one for each merge in the order it was learned.
 """
 
 from collections.abc import Iterable
@@ -14,9 +14,10 @@ from numba import njit
 from scratchgpt.errors import UserError
 from scratchgpt.tokenizer.base import Tokenizer, ids_in_order
 from scratchgpt.tokenizer.bpe_merging import MAX_VOCAB_SIZE, MergeTable, build_merge_table, encode_chunks
-from scratchgpt.tokenizer.bpe_training import Pair, train
+from scratchgpt.tokenizer.bpe_training import train
 from scratchgpt.tokenizer.byte_level import BYTE_IDS, BYTES_IN_ID_ORDER, FIRST_BYTE_ID, FIRST_MERGE_ID, spell
 from scratchgpt.tokenizer.chunk_counts import count_chunks
+from scratchgpt.tokenizer.plain_bpe import Pair
 from scratchgpt.tokenizer.special_tokens import SPECIAL_TOKENS
 from scratchgpt.tokenizer.split_pattern import SPLIT_PATTERN
 from scratchgpt.tokenizer.splitting import TRANSITIONS, character_classes, split_compiled

@@ -1,25 +1,22 @@
 """Encoding with trained merges: the compiled loop from bytes to ids.
 
-Within a chunk the pair that was merged first in training is merged first again, the leftmost of
-equals, until no adjacent pair is a merge (Sennrich et al. 2016). `merge_reference` says so in
-Python. The compiled loops keep the merge of every adjacent pair beside the symbols, so one merge
-looks up only its two new neighbours. A short chunk is searched for the smallest by a plain scan, a
-long one (a page of Chinese without punctuation is one chunk) by a heap, n log n instead of n squared.
-A chunk that stood in the text shortly before is not merged again: its ids are copied.
+Within a chunk the pair that was merged first in training is merged first again, the leftmost of equals, until no
+adjacent pair is a merge: as ``plain_bpe.merge_chunk`` says in Python, and with the same ids, since what a merge makes
+is only in later ones. The compiled loops keep the merge of every adjacent pair beside the symbols, so one merge looks
+up only its two new neighbours. A short chunk is searched for the smallest by a plain scan, a long one (a page of
+Chinese without punctuation is one chunk) by a heap, n log n instead of n squared. A chunk that stood in the text
+shortly before is not merged again: its ids are copied.
 """
 
 import heapq
-from collections.abc import Mapping
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from scratchgpt.tokenizer.plain_bpe import Pair
 from scratchgpt.tokenizer.stretches import hash_stretch, same_stretch
-
-Pair = tuple[int, int]
 
 MAX_VOCAB_SIZE = 2**20
 # A table entry is left id (20 bits), right id (20), merged id (24): one read a look-up. All is unsigned,
@@ -46,22 +43,6 @@ class MergeTable(NamedTuple):
     entries: NDArray[np.uint64]  # (S,), S a power of two, at most a quarter full; 0 is empty
     byte_pairs: NDArray[np.uint32]  # (256, 256): merged id of two bytes, or NO_MERGE
     byte_ids: NDArray[np.int32]  # (256,)
-
-
-def merge_reference(ids: list[int], merged_ids: Mapping[Pair, int]) -> list[int]:
-    """The ids of one chunk after all merges, the plain way.
-
-    ids: the chunk's byte ids. merged_ids: pair of ids -> id of the merged token; smaller ids were
-    merged earlier.
-    """
-    ids = list(ids)
-    while True:
-        candidates = [merged_ids.get(pair, int(NO_MERGE)) for pair in pairwise(ids)]
-        best = min(candidates, default=int(NO_MERGE))
-        if best == NO_MERGE:
-            return ids
-        i = candidates.index(best)
-        ids[i : i + 2] = [best]
 
 
 @njit(cache=True)

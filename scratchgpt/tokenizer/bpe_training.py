@@ -27,8 +27,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from scratchgpt.tokenizer.byte_level import BYTE_IDS, FIRST_MERGE_ID
+from scratchgpt.tokenizer.plain_bpe import Pair, replace_pair
 
-Pair = tuple[int, int]
 _SEPARATOR = -1
 _NONE = -1
 
@@ -57,20 +57,6 @@ def train_reference(
         merges.append(best)
         lengths.append(lengths[best[0]] + lengths[best[1]])
     return merges
-
-
-def replace_pair(word: list[int], pair: Pair, new_id: int) -> list[int]:
-    """`word` with every occurrence of `pair`, taken from left to right, replaced by `new_id`."""
-    out: list[int] = []
-    i = 0
-    while i < len(word):
-        if word[i] == pair[0] and i + 1 < len(word) and word[i + 1] == pair[1]:
-            out.append(new_id)
-            i += 2
-        else:
-            out.append(word[i])
-            i += 1
-    return out
 
 
 class _Corpus(NamedTuple):

@@ -29,7 +29,6 @@ def _byte_characters() -> list[str]:
 
 
 BYTE_TO_CHARACTER = _byte_characters()
-CHARACTER_TO_BYTE = {character: byte for byte, character in enumerate(BYTE_TO_CHARACTER)}
 
 BYTES_IN_ID_ORDER = sorted(range(256), key=BYTE_TO_CHARACTER.__getitem__)
 """The byte of id FIRST_BYTE_ID + i, for i in 0..255."""

@@ -9,7 +9,7 @@ GPT-2's: Radford et al. 2019, "Language Models are Unsupervised Multitask Learne
 - the ending of an English contraction ('s, 't, 'll) is alone, so "dog" and "dog's" share "dog";
 - punctuation and symbols form runs of their own, so a word is the same with a comma after it;
 - every newline is alone. What follows a newline is split as if the text began there, which is why
-  a chat turn can be encoded in pieces (`chat.py`) and still give the ids of the whole;
+  a chat turn can be encoded in pieces (`chat_format.py`) and still give the ids of the whole;
 - other white space forms runs, but leaves its last space to the word that follows.
 
 The pattern means the same to the `regex` package and to Oniguruma, which `tokenizers` uses, up to

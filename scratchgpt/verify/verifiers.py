@@ -123,6 +123,3 @@ def verifier_for(task: Mapping[str, Any]) -> Verifier:
 def family_of(task: Mapping[str, Any]) -> str:
     """The family a task is counted under in reports: its "family", or its "type" for tasks that name none."""
     return str(task.get("family") or task.get("type") or "unknown")
-
-
-__all__ = ["LogicVerifier", "MathVerifier", "Verifier", "family_of", "verifier_for"]

@@ -1,148 +1,17 @@
-"""BPETokenizer: round trips, the merges of `tokenizers` one for one, the split, the file, the errors."""
+"""BPETokenizer: training and encoding as a user calls them, its part of the file, and parity with transformers."""
 
 import json
-import random
-from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchgpt.errors import UserError
-from scratchgpt.tokenizer import SPECIAL_TOKENS, BPETokenizer, CharTokenizer, bpe_training, load_tokenizer
-from scratchgpt.tokenizer.bpe_merging import build_merge_table, encode_chunks, merge_reference
-from scratchgpt.tokenizer.bpe_training import replace_pair, train, train_reference
-from scratchgpt.tokenizer.byte_level import BYTE_IDS, FIRST_MERGE_ID, spell
-from scratchgpt.tokenizer.split_pattern import SPLIT_PATTERN, compile_splitter
-
-SEEDED = settings(derandomize=True, deadline=None)
-
-PASSAGES = Path(__file__).parent.parent.parent / "data" / "sources" / "passages"
-
-HARD_CHARACTERS = "的是一了 \n\t\r'stl12，。a\u3000\u0301😀"
-
-OWN_TEXT = """清晨的菜市场里，卖豆腐的老人先把木板擦干净，再把豆腐一块一块摆好。小女孩问他：
-“豆腐为什么是白的？”
-老人笑着说：“因为黄豆泡了一夜水，把颜色留在水里了。”女孩算了算，3 块豆腐 6 元，7 块就是 14 元。
-The old man's scale is wrong by 5 grams, but nobody minds; they'll come back tomorrow, won't they?
-下午下了一场雨，雨水顺着屋檐滴下来，滴答，滴答，滴答……猫在窗台上睡着了，尾巴一动一动的。
-"""
-
-
-def corpus() -> list[str]:
-    """Real Chinese text: the passages that the training data is made of."""
-    return [OWN_TEXT, *(file.read_text(encoding="utf-8") for file in sorted(PASSAGES.glob("*.txt")))]
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> BPETokenizer:
-    tokenizer = BPETokenizer(vocab_size=1000)
-    tokenizer.fit(corpus())
-    return tokenizer
-
-
-def random_chunks(seed: int) -> dict[bytes, int]:
-    """Words over few letters, so that runs, overlaps and ties abound."""
-    rng = random.Random(seed)
-    letters = "abc"[: rng.randint(1, 3)]
-    words = ("".join(rng.choices(letters, k=rng.randint(1, 25))) for _ in range(30))
-    return dict(Counter(word.encode() for word in words))
-
-
-# --- split ---
-
-
-@pytest.mark.parametrize(
-    ("text", "chunks"),
-    [
-        ("今天，天气很好。", ["今天", "，", "天气很好", "。"]),
-        ("我用Python写code", ["我用", "Python", "写", "code"]),
-        ("the dog's tail", ["the", " dog", "'s", " tail"]),
-        ("they'll\n'summer'", ["they", "'ll", "\n", "'", "summer", "'"]),
-        ("15 + 27=42", ["1", "5", " +", " ", "2", "7", "=", "4", "2"]),
-        ("a\n\n  b\r\nc ", ["a", "\n", "\n", " ", " b", "\r", "\n", "c", " "]),
-        ("二〇二六年", ["二〇二六年"]),
-        ("हिन्दी 한국어 かな", ["हिन्दी", " 한국어", " かな"]),
-    ],
-)
-def test_split(text: str, chunks: list[str]) -> None:
-    assert compile_splitter()(text) == chunks
-
-
-def test_split_leaves_no_character_out() -> None:
-    everything = "".join(map(chr, range(0x110000)))
-    assert "".join(compile_splitter()(everything)) == everything
-
-
-@SEEDED
-@given(st.text(), st.text())
-def test_split_begins_afresh_after_a_newline(before: str, after: str) -> None:
-    split = compile_splitter()
-    assert split(before + "\n" + after) == split(before + "\n") + split(after)
-
+from scratchgpt.tokenizer import SPECIAL_TOKENS, BPETokenizer, load_tokenizer
+from tests.tokenizer.texts import HARD_CHARACTERS, SEEDED, corpus
 
 # --- training ---
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_training_equals_the_reference(seed: int) -> None:
-    chunks = random_chunks(seed)
-    assert train(chunks, 60) == train_reference(chunks, 60)
-    assert train(chunks, 60, max_token_length=3) == train_reference(chunks, 60, max_token_length=3)
-
-
-def test_training_equals_the_reference_on_text() -> None:
-    chunks = Counter(chunk.encode() for chunk in compile_splitter()(OWN_TEXT))
-    assert train(chunks, 10_000) == train_reference(chunks, 10_000)
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 50, 20_000])
-def test_training_stays_within_the_room_for_pairs(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled code checks no bounds: what lies behind the arrays must stay as it was."""
-    allocated = []
-
-    def with_guard(capacity: int) -> bpe_training._Pairs:
-        pairs = bpe_training._Pairs._make(np.full(capacity + 100, -7, dtype=dtype) for dtype in "iiqii")
-        allocated.append((capacity, pairs))
-        return bpe_training._Pairs._make(column[:capacity] for column in pairs)
-
-    monkeypatch.setattr(bpe_training, "_empty_pairs", with_guard)
-    train({random.Random(size).randbytes(size): 1}, 60_000)
-    ((capacity, pairs),) = allocated
-    assert all((column[capacity:] == -7).all() for column in pairs)
-
-
-def test_equal_counts_fall_to_the_smallest_ids() -> None:
-    assert train({b"yz": 2, b"ab": 2, b"ac": 2}, 1) == [(BYTE_IDS[ord("a")], BYTE_IDS[ord("b")])]
-    assert train({b"yz": 3, b"ab": 2}, 1) == [(BYTE_IDS[ord("y")], BYTE_IDS[ord("z")])]
-
-
-def test_replace_pair_takes_overlaps_from_the_left() -> None:
-    assert replace_pair([1, 1, 1, 2, 1, 1], (1, 1), 9) == [9, 1, 2, 9]
-
-
-def test_merges_equal_those_of_tokenizers_on_real_text(tokenizer: BPETokenizer) -> None:
-    tokenizers = pytest.importorskip("tokenizers")
-    peer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    peer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
-        [
-            tokenizers.pre_tokenizers.Split(tokenizers.Regex(SPLIT_PATTERN), "isolated"),
-            tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=1000,
-        special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    peer.train_from_iterator(corpus(), trainer)
-    theirs = json.loads(peer.to_str())["model"]
-    names = [*SPECIAL_TOKENS, *(spell(tokenizer.token_bytes(i)) for i in range(6, len(tokenizer)))]
-    assert [[names[left], names[right]] for left, right in tokenizer.merges] == theirs["merges"]
-    assert {name: i for i, name in enumerate(names)} == theirs["vocab"]
 
 
 def test_fit_takes_an_iterator_and_replaces_what_it_learned_before() -> None:
@@ -205,31 +74,6 @@ def test_encoding_compresses_and_digits_stay_single(tokenizer: BPETokenizer) -> 
     assert all(len(tokenizer.token_bytes(i)) == 1 for i in tokenizer.encode("1234567890" * 9))
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_compiled_merging_equals_the_reference_for_short_and_long_chunks(seed: int) -> None:
-    merges = train(random_chunks(seed), 60)
-    merged_ids = {pair: FIRST_MERGE_ID + rank for rank, pair in enumerate(merges)}
-    table = build_merge_table(merges, BYTE_IDS, FIRST_MERGE_ID)
-    rng = random.Random(seed)
-    chunks = [bytes(rng.choices(b"abc", k=size)) for size in (1, 2, 3, 40, 191, 192, 193, 700)]
-    expected = [i for chunk in chunks for i in merge_reference(BYTE_IDS[list(chunk)].tolist(), merged_ids)]
-    ends = np.cumsum([len(chunk) for chunk in chunks])
-    assert encode_chunks(np.frombuffer(b"".join(chunks), np.uint8), ends, table).tolist() == expected
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_a_chunk_seen_before_has_the_ids_of_a_new_one(seed: int) -> None:
-    merges = train(random_chunks(seed), 60)
-    table = build_merge_table(merges, BYTE_IDS, FIRST_MERGE_ID)
-    rng = random.Random(seed)
-    distinct = [bytes(rng.choices(b"abc", k=rng.choice((1, 2, 3, 5, 8, 200)))) for _ in range(50)]
-    chunks = rng.choices(distinct, k=300)
-    alone = (encode_chunks(np.frombuffer(chunk, np.uint8), np.array([len(chunk)]), table) for chunk in chunks)
-    ends = np.cumsum([len(chunk) for chunk in chunks])
-    together = encode_chunks(np.frombuffer(b"".join(chunks), np.uint8), ends, table)
-    assert together.tolist() == np.concatenate(list(alone)).tolist()
-
-
 def test_special_spellings_are_plain_text(tokenizer: BPETokenizer) -> None:
     for token in SPECIAL_TOKENS:
         ids = tokenizer.encode(f"前{token}后")
@@ -243,55 +87,7 @@ def test_training_text_cannot_make_a_special_spelling_one_token() -> None:
     assert all(len(tokenizer.encode(token)) > 1 for token in SPECIAL_TOKENS)
 
 
-# --- decoding ---
-
-
-def test_half_a_character_decodes_to_the_replacement_character(tokenizer: BPETokenizer) -> None:
-    ids = tokenizer.encode_bytes("好".encode()[:2])
-    assert tokenizer.decode(ids) == "\ufffd"
-    assert tokenizer.decode_bytes(ids) == "好".encode()[:2]
-
-
-def test_special_ids_are_left_out_or_spelled(tokenizer: BPETokenizer) -> None:
-    ids = [2, *tokenizer.encode("你好"), 5]
-    assert tokenizer.decode(ids) == "你好"
-    assert tokenizer.decode(np.array(ids), skip_special_tokens=False) == "<BOS>你好<|im_end|>"
-    assert [tokenizer.token_bytes(i).decode() for i in range(6)] == list(SPECIAL_TOKENS)
-
-
-@pytest.mark.parametrize("ids", [[1000], [-1], [7, 7, 99_999]])
-def test_an_unknown_id_is_named(tokenizer: BPETokenizer, ids: list[int]) -> None:
-    with pytest.raises(UserError, match=f"unknown token id {ids[-1]}: .*0 to 999"):
-        tokenizer.decode(ids)
-
-
 # --- files ---
-
-
-@pytest.mark.parametrize("name", ["tokenizer.json", "other.json", "directory"])
-def test_save_and_load(tokenizer: BPETokenizer, tmp_path: Path, name: str) -> None:
-    tokenizer.save(tmp_path / "new" / name)
-    loaded = BPETokenizer.load(tmp_path / "new" / name)
-    assert loaded.merges == tokenizer.merges
-    assert loaded.vocab_size == 1000
-    assert loaded.encode(OWN_TEXT) == tokenizer.encode(OWN_TEXT)
-    assert isinstance(load_tokenizer(str(tmp_path / "new" / name)), BPETokenizer)
-
-
-def test_a_failed_save_keeps_the_old_file(
-    tokenizer: BPETokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tokenizer.save(tmp_path)
-    before = (tmp_path / "tokenizer.json").read_bytes()
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", full)
-    with pytest.raises(UserError, match=r"cannot write the tokenizer .*No space left"):
-        tokenizer.save(tmp_path)
-    assert (tmp_path / "tokenizer.json").read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["tokenizer.json"]
 
 
 def test_errors_of_a_user() -> None:
@@ -301,40 +97,10 @@ def test_errors_of_a_user() -> None:
     for texts in ([], ["", ""], ""):
         with pytest.raises(UserError, match="empty corpus"):
             BPETokenizer().fit(texts)
-    untrained = BPETokenizer()
-    for use in (
-        lambda: untrained.encode(""),
-        lambda: untrained.decode([7]),
-        lambda: untrained.save("nowhere"),
-    ):
-        with pytest.raises(UserError, match="no vocabulary yet: call fit"):
-            use()
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    for load in (BPETokenizer.load, CharTokenizer.load, load_tokenizer):
-        with pytest.raises(UserError, match=r"cannot read the tokenizer .*tokenizer.json: No such file"):
-            load(tmp_path)
-
-
-def _broken(contents: dict, how: str) -> str:
+def broken(contents: dict, how: str) -> str:
     model = contents["model"]
-    if how == "no JSON":
-        return "{"
-    if how == "no object":
-        return "[]"
-    if how == "no model":
-        del contents["model"]
-    if how == "model a list":
-        contents["model"] = []
-    if how == "WordPiece":
-        model["type"] = "WordPiece"
-    if how == "no vocab":
-        del model["vocab"]
-    if how == "id twice":
-        model["vocab"]["!"] = 7
-    if how == "ids are text":
-        model["vocab"] = {key: str(value) for key, value in model["vocab"].items()}
     if how == "merge of nothing known":
         model["merges"][3] = ["no", "such"]
     if how == "merge of three":
@@ -351,24 +117,12 @@ def _broken(contents: dict, how: str) -> str:
         contents["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = r"\S+"
     if how == "no pre_tokenizer":
         contents["pre_tokenizer"] = None
-    if how == "special missing":
-        contents["added_tokens"].pop()
-    if how == "special renamed":
-        contents["added_tokens"][2]["content"] = "<s>"
     return json.dumps(contents)
 
 
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("no JSON", "Expecting"),
-        ("no object", "no JSON object"),
-        ("no model", "no entry 'model'"),
-        ("model a list", "list indices"),
-        ("WordPiece", "type 'WordPiece'"),
-        ("no vocab", "no entry 'vocab'"),
-        ("id twice", "ids of its vocab"),
-        ("ids are text", "ids of its vocab"),
         ("merge of nothing known", "no entry 'no'"),
         ("merge of three", "too many values"),
         ("merges swapped", "index out of range"),
@@ -376,8 +130,6 @@ def _broken(contents: dict, how: str) -> str:
         ("merge of a special token", "contains a special token"),
         ("other split", "SPLIT_PATTERN"),
         ("no pre_tokenizer", "NoneType"),
-        ("special missing", "special tokens are not <PAD>"),
-        ("special renamed", "special tokens are not <PAD>"),
     ],
 )
 def test_a_malformed_file_says_what_and_where(
@@ -385,7 +137,7 @@ def test_a_malformed_file_says_what_and_where(
 ) -> None:
     file = tmp_path / "tokenizer.json"
     tokenizer.save(file)
-    file.write_text(_broken(json.loads(file.read_text(encoding="utf-8")), how), encoding="utf-8")
+    file.write_text(broken(json.loads(file.read_text(encoding="utf-8")), how), encoding="utf-8")
     for load in (BPETokenizer.load, load_tokenizer):
         with pytest.raises(UserError, match=f"malformed tokenizer .*tokenizer.json: .*{reason}") as raised:
             load(file)

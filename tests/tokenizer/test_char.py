@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchgpt.errors import UserError
@@ -16,8 +16,7 @@ from scratchgpt.tokenizer import (
     encode_chat,
     load_tokenizer,
 )
-
-SEEDED = settings(derandomize=True, deadline=None)
+from tests.tokenizer.texts import SEEDED
 
 TEXT = "小猫说：“今天有 3 条鱼！”\n小狗说：“不，是 4 条。” system user assistant\n"
 

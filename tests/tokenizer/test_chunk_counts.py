@@ -4,14 +4,13 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchgpt.tokenizer import chunk_counts
 from scratchgpt.tokenizer.chunk_counts import count_chunks
 from scratchgpt.tokenizer.split_pattern import compile_splitter
-
-SEEDED = settings(derandomize=True, deadline=None)
+from tests.tokenizer.texts import SEEDED
 
 
 def reference(texts: list[str]) -> dict[bytes, int]:

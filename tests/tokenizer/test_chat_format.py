@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchgpt.errors import UserError
@@ -16,8 +16,7 @@ from scratchgpt.tokenizer import (
     encode_chat_with_mask,
     render_chat,
 )
-
-SEEDED = settings(derandomize=True, deadline=None)
+from tests.tokenizer.texts import SEEDED
 
 DIALOGUE = [
     {"role": "system", "content": "你是一个耐心的助手。"},
