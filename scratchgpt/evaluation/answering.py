@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scratchgpt.inference.generate import generate_batch
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
 
 ANSWER_BATCH = 128
@@ -22,7 +22,7 @@ class Answer:
 
 
 def answer_prompts(
-    model: GPT,
+    model: LanguageModel,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
     max_new_tokens: int = 96,

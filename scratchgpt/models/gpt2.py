@@ -21,6 +21,26 @@ from scratchgpt.errors import UserError
 from scratchgpt.models.base import Initializer, LanguageModel
 from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Module, Parameter
 
+BODY_PATH = "transformer"
+TOKEN_TABLE_PATH, POSITION_TABLE_PATH = "transformer.wte", "transformer.wpe"
+FINAL_LAYERNORM_PATH = "transformer.ln_f"
+
+
+def block_path(layer: int) -> str:
+    """Where a layer's block stands, as a recording and the parameters' names spell it."""
+    return f"transformer.h.{layer}"
+
+
+def block_number(path: str) -> int | None:
+    """The layer of a module or parameter; None for what stands outside of the blocks."""
+    parts = path.split(".")
+    return int(parts[2]) if parts[:2] == ["transformer", "h"] else None
+
+
+def path_in_body(path: str) -> str:
+    """The path without the word that all begin with."""
+    return path.removeprefix("transformer.")
+
 
 class CausalSelfAttention(Module):
     """Every position looks at itself and all before it, once per head."""

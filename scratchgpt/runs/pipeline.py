@@ -23,6 +23,7 @@ from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
 from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.inside.profiler import STEPS, WARM_UP, profile_steps, profile_table
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.runs.plan import DATA_OF_STAGE, Plan
@@ -232,7 +233,7 @@ ANSWER_MEASURES = {
 """How answers to held-out prompts are measured from the fourth stage on, by the name PPOTrainer gives each measure."""
 
 
-def _ppo_trainer(plan: Plan, policy: GPT, tokenizer: Tokenizer) -> PPOTrainer:
+def _ppo_trainer(plan: Plan, policy: LanguageModel, tokenizer: Tokenizer) -> PPOTrainer:
     pairs, heldout = plan.data.pairs()
     return PPOTrainer(
         policy,
@@ -304,7 +305,7 @@ def answer_judge(plan: Plan) -> PPOTrainer | None:
 
 
 # -- where a stage starts and what it leaves ------------------------------------------------------------------
-def _start(plan: Plan, stage: str, console: Console) -> tuple[GPT, Tokenizer]:
+def _start(plan: Plan, stage: str, console: Console) -> tuple[LanguageModel, Tokenizer]:
     base = plan.base if stage == plan.stages[0] else None
     source = base or plan.out
     for predecessor in PREDECESSORS[stage]:
@@ -356,7 +357,7 @@ def _train(trainer: Trainer, plan: Plan, console: Console, settings: Any) -> His
     return run_stage(trainer, plan.out, console, resume=plan.resume)
 
 
-def _save(out: Path, stage: str, model: GPT, tokenizer: Tokenizer) -> None:
+def _save(out: Path, stage: str, model: LanguageModel, tokenizer: Tokenizer) -> None:
     with replacing(stage_directory(out, stage)) as directory:
         model.save_pretrained(directory)
         tokenizer.save_pretrained(directory)
@@ -387,11 +388,11 @@ def _accuracies(stage: str, before: dict, after: dict, name: str) -> list[Measur
     return rows
 
 
-def _answers(model: GPT, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[str]:
+def _answers(model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[str]:
     return [answer.text for answer in answer_prompts(model, tokenizer, prompts)]
 
 
-def _continuations(model: GPT, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[str]:
+def _continuations(model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[str]:
     encoded = [tokenizer.encode(prompt) for prompt in prompts]
     outputs = generate_batch(model.eval(), encoded, 40, temperature=0.8, top_k=50, stop_ids=END_IDS)
     return [tokenizer.decode(ids) for ids in outputs]

@@ -13,7 +13,7 @@ from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets.batches import TextWindows, encode_documents
 from scratchgpt.evaluation.measures import text_metrics
 from scratchgpt.inference.generate import generate_batch
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import cosine_schedule, total_steps
 from scratchgpt.tokenizer import END_IDS, Tokenizer
@@ -23,10 +23,10 @@ from scratchgpt.training.update import language_model_step
 
 
 class Pretrainer(Trainer):
-    """Trains a GPT on documents.
+    """Trains a language model on documents.
 
     Args:
-        model: the GPT, trained in place.
+        model: the language model, trained in place.
         tokenizer: made for the same vocabulary.
         config: the model's sizes.
         pretrain_config: settings of the stage.
@@ -39,7 +39,7 @@ class Pretrainer(Trainer):
 
     def __init__(
         self,
-        model: GPT,
+        model: LanguageModel,
         tokenizer: Tokenizer,
         config: GPTConfig,
         pretrain_config: PretrainConfig,

@@ -28,7 +28,7 @@ from scratchgpt.evaluation.answering import Answer, answer_prompts
 from scratchgpt.evaluation.measures import win_rate
 from scratchgpt.evaluation.reward_scores import score_sequences
 from scratchgpt.evaluation.rubric import answer_score, rubric_passed
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule
@@ -96,7 +96,7 @@ def clipped_value_loss(values: Tensor, old_values: np.ndarray, returns: np.ndarr
 
 def value_model_from(reward_model: RewardModel) -> RewardModel:
     """A value model that knows what the reward model knows and predicts 0 everywhere."""
-    model = RewardModel(reward_model.config)
+    model = RewardModel(reward_model.config, architecture=reward_model.architecture)
     model.load_state_dict(reward_model.state_dict())
     model.score.weight.data[...] = 0
     model.eval()
@@ -131,7 +131,7 @@ class PPOTrainer(Trainer):
 
     def __init__(
         self,
-        policy: GPT,
+        policy: LanguageModel,
         reward_model: RewardModel,
         tokenizer: Tokenizer,
         config: GPTConfig,
@@ -246,10 +246,10 @@ class PPOTrainer(Trainer):
             "tokens": float(rollouts.num_tokens),
         }
 
-    def _sample(self, model: GPT, prompts: Sequence[list[int]], seed: int) -> Rollouts:
+    def _sample(self, model: LanguageModel, prompts: Sequence[list[int]], seed: int) -> Rollouts:
         return sample_responses(model, prompts, self.settings.max_new_tokens, self.settings.temperature, seed)
 
-    def _logprobs(self, model: GPT, rollouts: Rollouts) -> np.ndarray:
+    def _logprobs(self, model: LanguageModel, rollouts: Rollouts) -> np.ndarray:
         return all_tokens(lambda group: response_logprobs(model, rollouts, group, self.settings.temperature), rollouts)
 
     def _advantages(
@@ -339,7 +339,7 @@ class PPOTrainer(Trainer):
             metrics["facts_right"] = float(np.mean(right))
         return metrics
 
-    def _answers(self, model: GPT, records: Sequence[Record]) -> Rollouts:
+    def _answers(self, model: LanguageModel, records: Sequence[Record]) -> Rollouts:
         prompts = [encode_prompt(self.tokenizer, record["prompt"], self.context_size) for record in records]
         return self._sample(model, prompts, self.seed)
 

@@ -15,7 +15,7 @@ from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.datasets.records import Record
 from scratchgpt.evaluation.answering import answer_prompts
 from scratchgpt.evaluation.measures import EVALUATION_BATCH, dialogue_metrics, task_accuracy
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
 from scratchgpt.tokenizer import Tokenizer
@@ -28,10 +28,10 @@ PROGRESS_TASKS = 200
 
 
 class SFTTrainer(Trainer):
-    """Trains a GPT on dialogues.
+    """Trains a language model on dialogues.
 
     Args:
-        model: the GPT, trained in place.
+        model: the language model, trained in place.
         tokenizer: made for the same vocabulary.
         config: the model's sizes.
         sft_config: settings of the stage.
@@ -45,7 +45,7 @@ class SFTTrainer(Trainer):
 
     def __init__(
         self,
-        model: GPT,
+        model: LanguageModel,
         tokenizer: Tokenizer,
         config: GPTConfig,
         sft_config: SFTConfig,
