@@ -17,7 +17,7 @@ from rich.console import Console
 
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.runs.pipeline import context_of
 from scratchgpt.runs.plan import Plan
 from scratchgpt.stages.presets import get_preset
@@ -32,7 +32,7 @@ HEADER = (
 )
 
 
-def row(name: str, model: GPT, tokenizer: Tokenizer, judge: PPOTrainer, plan: Plan) -> str:
+def row(name: str, model: LanguageModel, tokenizer: Tokenizer, judge: PPOTrainer, plan: Plan) -> str:
     """One line of the table."""
     questions = [record for record in plan.data.dialogues()[1] if "rubric" in record and len(record["messages"]) == 2]
     right = question_accuracy(model, tokenizer, questions)["accuracy"]

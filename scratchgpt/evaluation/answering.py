@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scratchgpt.inference.generate import generate_batch
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
 
 ANSWER_BATCH = 128
@@ -22,7 +22,7 @@ class Answer:
 
 
 def answer_prompts(
-    model: GPT,
+    model: LanguageModel,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
     max_new_tokens: int = 96,
@@ -50,7 +50,7 @@ def answer_prompts(
     return answers
 
 
-def answered(model: GPT, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[tuple[str, str]]:
+def answered(model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[tuple[str, str]]:
     """Each prompt and the text of the model's likeliest answer."""
     answers = answer_prompts(model, tokenizer, prompts)
     return [(prompt, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]

@@ -18,7 +18,7 @@ from scratchgpt.datasets.batches import TokenBatch, encode_documents, heldout_wi
 from scratchgpt.datasets.records import Record
 from scratchgpt.evaluation.answering import answer_prompts
 from scratchgpt.evaluation.rubric import rubric_passed
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.verify.verifiers import verifier_for
 
@@ -26,7 +26,7 @@ EVALUATION_BATCH = 8
 """Sequences a forward pass: logits of 8 * 256 tokens are 52 MB at a vocabulary of 6,400."""
 
 
-def summed_loss(model: GPT, batches: Iterable[TokenBatch]) -> tuple[float, int, int]:
+def summed_loss(model: LanguageModel, batches: Iterable[TokenBatch]) -> tuple[float, int, int]:
     """Negative log-likelihood of all targets in nats, their number, and how many were the likeliest token."""
     model.eval()
     total, count, hits = 0.0, 0, 0
@@ -40,7 +40,7 @@ def summed_loss(model: GPT, batches: Iterable[TokenBatch]) -> tuple[float, int, 
     return total, count, hits
 
 
-def text_metrics(model: GPT, tokenizer: Tokenizer, documents: Sequence[str]) -> dict[str, float]:
+def text_metrics(model: LanguageModel, tokenizer: Tokenizer, documents: Sequence[str]) -> dict[str, float]:
     """Loss (nats a token), perplexity, and bits per character of held-out text.
 
     Bits per character = nats / ln 2 / characters: the figure that does not depend on the tokenizer.
@@ -53,14 +53,14 @@ def text_metrics(model: GPT, tokenizer: Tokenizer, documents: Sequence[str]) -> 
     return {"loss": loss, "perplexity": math.exp(min(loss, 50)), "bits_per_character": total / math.log(2) / characters}
 
 
-def dialogue_metrics(model: GPT, batches: Iterable[TokenBatch]) -> dict[str, float]:
+def dialogue_metrics(model: LanguageModel, batches: Iterable[TokenBatch]) -> dict[str, float]:
     """Loss (nats a token), perplexity and token accuracy over the assistant's tokens."""
     total, count, hits = summed_loss(model, batches)
     loss = total / count
     return {"loss": loss, "perplexity": math.exp(min(loss, 50)), "token_accuracy": hits / count}
 
 
-def question_accuracy(model: GPT, tokenizer: Tokenizer, records: Sequence[Record]) -> dict[str, float]:
+def question_accuracy(model: LanguageModel, tokenizer: Tokenizer, records: Sequence[Record]) -> dict[str, float]:
     """Share of held-out single-turn questions with a rubric whose answer passes it; by category as well."""
     asked = [r for r in records if "rubric" in r and len(r["messages"]) == 2]
     answers = answer_prompts(model, tokenizer, [r["messages"][0]["content"] for r in asked])
@@ -68,7 +68,7 @@ def question_accuracy(model: GPT, tokenizer: Tokenizer, records: Sequence[Record
     return accuracy_by_group(passed, [r.get("category", "other") for r in asked])
 
 
-def task_accuracy(model: GPT, tokenizer: Tokenizer, tasks: Sequence[Record]) -> dict[str, float]:
+def task_accuracy(model: LanguageModel, tokenizer: Tokenizer, tasks: Sequence[Record]) -> dict[str, float]:
     """Share of tasks whose greedy answer the verifier accepts; by family as well."""
     answers = answer_prompts(model, tokenizer, [task["prompt"] for task in tasks])
     right = [verifier_for(task).verify(task, answer.text) for task, answer in zip(tasks, answers, strict=True)]

@@ -16,11 +16,11 @@ import numpy as np
 
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sequences import CachedSequences
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 
 
 def beam_search(
-    model: GPT,
+    model: LanguageModel,
     prompt_ids: Sequence[int],
     max_new_tokens: int,
     num_beams: int,

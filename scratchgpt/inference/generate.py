@@ -14,14 +14,14 @@ import numpy as np
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig, penalize_repetition, row_uniforms, sample_logits
 from scratchgpt.inference.sequences import CachedSequences, Sequences, UncachedSequences
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.cache import packing_order
-from scratchgpt.models.gpt2 import GPT
 
 Seed = int | np.random.Generator
 
 
 def generate_batch(
-    model: GPT,
+    model: LanguageModel,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     *,
@@ -57,7 +57,7 @@ def generate_batch(
 
 
 def generate_batch_uncached(
-    model: GPT,
+    model: LanguageModel,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     *,
@@ -75,7 +75,7 @@ def generate_batch_uncached(
 
 def _generate_ids(
     sequences_type: type[CachedSequences] | type[UncachedSequences],
-    model: GPT,
+    model: LanguageModel,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     sampling: SamplingConfig,

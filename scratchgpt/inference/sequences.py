@@ -17,9 +17,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from scratchgpt.autograd import no_grad
+from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.errors import ContextWindowWarning, UserError
 from scratchgpt.kernels.decode import DecoderWeights
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.cache import KVCache
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.gpt2_decoder import decode_step, decoder_weights, prefill, with_packed_head
@@ -51,7 +52,7 @@ class Sequences(ABC):
             longer than the context.
     """
 
-    def __init__(self, model: GPT, prompts: Sequence[Sequence[int]]) -> None:
+    def __init__(self, model: LanguageModel, prompts: Sequence[Sequence[int]]) -> None:
         context_size = model.config.context_size
         _check_prompts(prompts, context_size, model.config.vocab_size)
         self.model = model
@@ -92,9 +93,10 @@ class CachedSequences(Sequences):
         capacity: the most sequences there will ever be; None: as many as prompts.
     """
 
-    def __init__(self, model: GPT, prompts: Sequence[Sequence[int]], capacity: int | None = None) -> None:
+    def __init__(self, model: LanguageModel, prompts: Sequence[Sequence[int]], capacity: int | None = None) -> None:
         super().__init__(model, prompts)
-        self._cache = KVCache(model.config, capacity or len(prompts), model.transformer.wte.weight.dtype)
+        self._cache = KVCache(model.config, capacity or len(prompts), model.token_table.dtype)
+        assert isinstance(model, GPT)  # no other decoder is there yet
         self._layers = decoder_weights(model)
         self.logits = prefill(self._layers, self._cache, self._ids[:, : self._lengths.max()], self._lengths)
 
@@ -114,7 +116,7 @@ class CachedSequences(Sequences):
 class UncachedSequences(Sequences):
     """Sequences that the model reads from the beginning at every step: slow, and plainly right."""
 
-    def __init__(self, model: GPT, prompts: Sequence[Sequence[int]]) -> None:
+    def __init__(self, model: LanguageModel, prompts: Sequence[Sequence[int]]) -> None:
         super().__init__(model, prompts)
         self.logits = self._read()
 
@@ -124,12 +126,12 @@ class UncachedSequences(Sequences):
     def _read(self) -> np.ndarray:
         with no_grad(), _without_dropout(self.model):
             hidden = self.model.hidden_states(self._ids[:, : self._lengths.max()]).data
-        last = hidden[np.arange(len(self._lengths)), self._lengths - 1]
-        return last @ self.model.transformer.wte.weight.data.T
+            last = hidden[np.arange(len(self._lengths)), self._lengths - 1]
+            return self.model.head(Tensor(last)).data
 
 
 @contextmanager
-def _without_dropout(model: GPT) -> Iterator[None]:
+def _without_dropout(model: LanguageModel) -> Iterator[None]:
     training = model.training
     model.eval()
     try:

@@ -12,7 +12,7 @@ from scratchgpt.inference.generate import _steps
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inference.sequences import CachedSequences, UncachedSequences
 from scratchgpt.inference.text_stream import TextStream
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
 from scratchgpt.tokenizer.chat_format import Message
 
@@ -42,7 +42,7 @@ class TextGenerator:
             argument is out of range, or a prompt is empty or longer than the context.
     """
 
-    def __init__(self, model: GPT, tokenizer: Tokenizer, use_cache: bool = True) -> None:
+    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, use_cache: bool = True) -> None:
         if tokenizer.vocab_size > model.config.vocab_size:
             raise UserError(
                 f"the tokenizer has {tokenizer.vocab_size} ids, the model only {model.config.vocab_size}: "

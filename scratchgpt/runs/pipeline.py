@@ -19,6 +19,7 @@ from scratchgpt import kernels
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.inside.profiler import STEPS, WARM_UP, profile_steps, profile_table
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.runs.plan import Plan
 from scratchgpt.runs.report import Measure, Sample, StageResult, save_result, write_report
@@ -133,7 +134,7 @@ def set_up(stage: Stage, plan: Plan, console: Console) -> Setup:
     return stage.build(context_of(plan, stage, model, tokenizer, console))
 
 
-def context_of(plan: Plan, stage: Stage, model: GPT, tokenizer: Tokenizer, console: Console) -> Context:
+def context_of(plan: Plan, stage: Stage, model: LanguageModel, tokenizer: Tokenizer, console: Console) -> Context:
     """What the stage is built from, if it starts from ``model``."""
 
     def checkpoint_of(name: str) -> Path | None:
@@ -152,7 +153,7 @@ def context_of(plan: Plan, stage: Stage, model: GPT, tokenizer: Tokenizer, conso
     )
 
 
-def _start(stage: Stage, plan: Plan, console: Console) -> tuple[GPT, Tokenizer]:
+def _start(stage: Stage, plan: Plan, console: Console) -> tuple[LanguageModel, Tokenizer]:
     base = plan.base if stage.name == plan.stages[0] else None
     source = base or plan.out
     for predecessor in stage.follows:

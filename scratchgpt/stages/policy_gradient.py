@@ -22,7 +22,7 @@ from scratchgpt.config import RLHFConfig, RLVFConfig
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.errors import UserError
 from scratchgpt.inference.generate import generate_batch
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
 from scratchgpt.training.history import Metrics
@@ -123,7 +123,7 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str, context_size: int) -> list[
 
 
 def sample_responses(
-    model: GPT, prompts: Sequence[list[int]], max_new_tokens: int, temperature: float, seed: int
+    model: LanguageModel, prompts: Sequence[list[int]], max_new_tokens: int, temperature: float, seed: int
 ) -> Rollouts:
     """Sample one response to each prompt; a prompt that stands there twice gets two.
 
@@ -151,7 +151,7 @@ def sample_responses(
 
 
 # -- what a model says about each token ---------------------------------------------------------------------
-def response_logprobs(model: GPT, rollouts: Rollouts, members: np.ndarray, temperature: float) -> Tensor:
+def response_logprobs(model: LanguageModel, rollouts: Rollouts, members: np.ndarray, temperature: float) -> Tensor:
     """log pi(token | all before it) of the members' response tokens, (n,).
 
     Only the positions that predict a response token go through the head: most of a batch is prompt and
@@ -161,7 +161,7 @@ def response_logprobs(model: GPT, rollouts: Rollouts, members: np.ndarray, tempe
     hidden = model.hidden_states(batch.input_ids)  # (B, T, C)
     # embedding picks rows of a table, as getitem would, and its way back is a compiled kernel.
     predicting = ag.embedding(ag.reshape(hidden, shape=(-1, hidden.shape[-1])), batch.rows)  # (n, C)
-    logits = ag.matmul(predicting, ag.transpose(model.transformer.wte.weight))  # (n, V)
+    logits = model.head(predicting)  # (n, V)
     if temperature != 1:
         logits = logits / temperature
     return -ag.token_losses(logits, batch.tokens)
@@ -257,7 +257,7 @@ class PolicyUpdate:
 
 
 def update_policy(
-    policy: GPT,
+    policy: LanguageModel,
     optimizer: AdamW,
     rollouts: Rollouts,
     members: np.ndarray,
@@ -304,9 +304,9 @@ def minibatches(rng: np.random.Generator, count: int, size: int) -> list[np.ndar
     return np.array_split(rng.permutation(count), math.ceil(count / size))
 
 
-def frozen_copy(model: GPT) -> GPT:
+def frozen_copy(model: LanguageModel) -> LanguageModel:
     """The model as it is now; what happens to the original does not touch it."""
-    copy = GPT(model.config)
+    copy = type(model)(model.config)
     copy.load_state_dict(model.state_dict())
     copy.eval()
     return copy

@@ -14,7 +14,7 @@ from scratchgpt.datasets.batches import TextWindows, encode_documents
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.measures import text_metrics
 from scratchgpt.inference.generate import generate_batch
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import cosine_schedule, total_steps
 from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage
@@ -25,10 +25,10 @@ from scratchgpt.training.update import language_model_step
 
 
 class Pretrainer(Trainer):
-    """Trains a GPT on documents.
+    """Trains a language model on documents.
 
     Args:
-        model: the GPT, trained in place.
+        model: the language model, trained in place.
         tokenizer: made for the same vocabulary.
         config: the model's sizes.
         pretrain_config: settings of the stage.
@@ -41,7 +41,7 @@ class Pretrainer(Trainer):
 
     def __init__(
         self,
-        model: GPT,
+        model: LanguageModel,
         tokenizer: Tokenizer,
         config: GPTConfig,
         pretrain_config: PretrainConfig,

@@ -29,7 +29,7 @@ from scratchgpt.evaluation.answering import Answer, answer_prompts, answered
 from scratchgpt.evaluation.measures import task_accuracy, win_rate
 from scratchgpt.evaluation.reward_scores import score_sequences
 from scratchgpt.evaluation.rubric import answer_score, rubric_passed
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule
@@ -99,7 +99,7 @@ def clipped_value_loss(values: Tensor, old_values: np.ndarray, returns: np.ndarr
 
 def value_model_from(reward_model: RewardModel) -> RewardModel:
     """A value model that knows what the reward model knows and predicts 0 everywhere."""
-    model = RewardModel(reward_model.config)
+    model = RewardModel(reward_model.config, architecture=reward_model.architecture)
     model.load_state_dict(reward_model.state_dict())
     model.score.weight.data[...] = 0
     model.eval()
@@ -134,7 +134,7 @@ class PPOTrainer(Trainer):
 
     def __init__(
         self,
-        policy: GPT,
+        policy: LanguageModel,
         reward_model: RewardModel,
         tokenizer: Tokenizer,
         config: GPTConfig,
@@ -249,10 +249,10 @@ class PPOTrainer(Trainer):
             "tokens": float(rollouts.num_tokens),
         }
 
-    def _sample(self, model: GPT, prompts: Sequence[list[int]], seed: int) -> Rollouts:
+    def _sample(self, model: LanguageModel, prompts: Sequence[list[int]], seed: int) -> Rollouts:
         return sample_responses(model, prompts, self.settings.max_new_tokens, self.settings.temperature, seed)
 
-    def _logprobs(self, model: GPT, rollouts: Rollouts) -> np.ndarray:
+    def _logprobs(self, model: LanguageModel, rollouts: Rollouts) -> np.ndarray:
         return all_tokens(lambda group: response_logprobs(model, rollouts, group, self.settings.temperature), rollouts)
 
     def _advantages(
@@ -342,7 +342,7 @@ class PPOTrainer(Trainer):
             metrics["facts_right"] = float(np.mean(right))
         return metrics
 
-    def _answers(self, model: GPT, records: Sequence[Record]) -> Rollouts:
+    def _answers(self, model: LanguageModel, records: Sequence[Record]) -> Rollouts:
         prompts = [encode_prompt(self.tokenizer, record["prompt"], self.context_size) for record in records]
         return self._sample(model, prompts, self.seed)
 
@@ -410,7 +410,7 @@ def answer_measures(metrics: Metrics, items: int) -> Measures:
     return {name: (metrics[key], items) for key, name in ANSWER_MEASURES.items() if key in metrics}
 
 
-def ppo_trainer(context: Context, policy: GPT, reward_model: RewardModel) -> PPOTrainer:
+def ppo_trainer(context: Context, policy: LanguageModel, reward_model: RewardModel) -> PPOTrainer:
     """A trainer with the settings and the prompts of this run."""
     pairs, heldout = context.data.pairs()
     return PPOTrainer(

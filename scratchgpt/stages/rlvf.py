@@ -26,7 +26,7 @@ from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts, answered
 from scratchgpt.evaluation.measures import task_accuracy
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.policy_gradient import (
     PolicyUpdate,
@@ -145,7 +145,7 @@ class RLVFTrainer(Trainer):
 
     def __init__(
         self,
-        model: GPT,
+        model: LanguageModel,
         tokenizer: Tokenizer,
         config: GPTConfig,
         rlvf_config: RLVFConfig,
@@ -242,7 +242,7 @@ class RLVFTrainer(Trainer):
             **update_metrics(updates),
         }
 
-    def _logprobs(self, model: GPT, rollouts: Rollouts) -> np.ndarray:
+    def _logprobs(self, model: LanguageModel, rollouts: Rollouts) -> np.ndarray:
         return all_tokens(lambda group: response_logprobs(model, rollouts, group, self.settings.temperature), rollouts)
 
     def train(self, tasks: Sequence[Record] | None = None) -> list[Metrics]:

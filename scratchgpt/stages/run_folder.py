@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scratchgpt.errors import UserError
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.stages import stage_named, writing_stages
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.checkpoints import finished, load_checkpoint, recovered
@@ -36,7 +36,7 @@ def is_finished(out: Path, stage: str) -> bool:
     return finished(out / stage_named(stage).directory)
 
 
-def load_model(out: Path, stage: str) -> tuple[GPT, Tokenizer]:
+def load_model(out: Path, stage: str) -> tuple[LanguageModel, Tokenizer]:
     """A finished stage's model and tokenizer.
 
     Raises:

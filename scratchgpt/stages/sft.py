@@ -16,7 +16,7 @@ from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.answering import answer_prompts, answered
 from scratchgpt.evaluation.measures import EVALUATION_BATCH, dialogue_metrics, question_accuracy, task_accuracy
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
 from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies
@@ -30,10 +30,10 @@ PROGRESS_TASKS = 200
 
 
 class SFTTrainer(Trainer):
-    """Trains a GPT on dialogues.
+    """Trains a language model on dialogues.
 
     Args:
-        model: the GPT, trained in place.
+        model: the language model, trained in place.
         tokenizer: made for the same vocabulary.
         config: the model's sizes.
         sft_config: settings of the stage.
@@ -47,7 +47,7 @@ class SFTTrainer(Trainer):
 
     def __init__(
         self,
-        model: GPT,
+        model: LanguageModel,
         tokenizer: Tokenizer,
         config: GPTConfig,
         sft_config: SFTConfig,

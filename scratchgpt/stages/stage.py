@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from scratchgpt.config import Settings
 from scratchgpt.datasets.sources import DataSources
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import History
 from scratchgpt.training.trainer import Trainer
@@ -41,7 +41,7 @@ class Context:
         say: prints a line.
     """
 
-    model: GPT
+    model: LanguageModel
     tokenizer: Tokenizer
     settings: Any
     settings_of: Callable[[str], Any]

@@ -17,7 +17,8 @@ import safetensors
 import safetensors.numpy
 
 from scratchgpt.errors import UserError
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.architectures import load_language_model
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.huggingface import WEIGHTS_FILE
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
@@ -105,13 +106,13 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise UserError(f"{path}: damaged ({error}); delete it and start the stage anew") from None
 
 
-def load_checkpoint(directory: Path) -> tuple[GPT, Tokenizer]:
+def load_checkpoint(directory: Path) -> tuple[LanguageModel, Tokenizer]:
     """The model and the tokenizer that lie in a directory.
 
     Raises:
         UserError: if a file is missing or damaged, or if the model's vocabulary is not the tokenizer's.
     """
-    model, tokenizer = GPT.from_pretrained(directory), load_tokenizer(directory)
+    model, tokenizer = load_language_model(directory), load_tokenizer(directory)
     check_vocabulary(model.config.vocab_size, tokenizer, directory)
     return model, tokenizer
 

@@ -30,7 +30,7 @@ from scratchgpt.inference.text import TextGenerator
 from scratchgpt.inside.bilingual import Language, Text
 from scratchgpt.inside.recorder import Recording, record
 from scratchgpt.inside.token_display import readable, tokens_of, whole_text_ids
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.gpt2 import GPT, block_number, block_path, path_in_body
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.tokenizer import BPETokenizer
 from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID
@@ -156,7 +156,7 @@ class Demo:
 
     def _print_components(self, recording: Recording) -> None:
         """Three lines for every operation: what and the first numbers of its result, the shapes, the equation."""
-        repeated = [step for step in recording.steps if _block(step.module) > 0]
+        repeated = [step for step in recording.steps if block_number(step.module) not in (None, 0)]
         for step in recording.steps:
             if step in repeated:
                 if step is repeated[-1]:
@@ -164,14 +164,14 @@ class Demo:
                 continue
             inputs = ", ".join(_shape(argument.value) for argument in step.arguments if np.ndim(argument.value))
             first = " ".join(f"{number:+.3f}" for number in step.output.reshape(-1)[:NUMBERS])
-            part = step.module.removeprefix("transformer.") or "gpt"
+            part = path_in_body(step.module) or "gpt"
             self.console.print(Styled.assemble((f"{part:<17}", "bold"), f"{step.operation:<18}", f"{first} …"))
             self.console.print(Styled(f"    {inputs} → {_shape(step.output)}", style="dim"))
             if step.equations:
                 self.console.print(Styled(f"    {step.equations.forward.plain}", style="cyan"))
 
     def _show_attention(self, recording: Recording, tokens: Sequence[str]) -> None:
-        step = recording.step("causal_attention", "transformer.h.0.attn")
+        step = recording.step("causal_attention", f"{block_path(0)}.attn")
         weights = next(hidden.array for hidden in step.hidden() if hidden.name == "weights")[0, 0]
         last = sorted(zip(weights[-1], tokens, strict=True), key=lambda pair: -pair[0])[:5]
         most = "  ".join(f"{token} {weight:.0%}" for weight, token in last)
@@ -267,12 +267,6 @@ def _beginning(documents: Sequence[str], characters: int) -> list[str]:
     """The first documents, until there are enough characters."""
     ends = np.cumsum([len(document) for document in documents])
     return list(documents[: int(np.searchsorted(ends, characters)) + 1])
-
-
-def _block(module: str) -> int:
-    """The number of the layer that a module belongs to; -1 for what stands outside of the layers."""
-    parts = module.split(".")
-    return int(parts[2]) if parts[:2] == ["transformer", "h"] else -1
 
 
 def _shape(array: np.ndarray) -> str:

@@ -30,7 +30,7 @@ from scratchgpt.evaluation.measures import (
     task_accuracy,
     text_metrics,
 )
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.stages.checkpoint_choice import load_chosen
 from scratchgpt.tokenizer import Tokenizer
 
@@ -94,7 +94,7 @@ def run(arguments: Arguments) -> None:
         spread(read_tasks(arguments.rlvf_heldout or DATA / "rlvf_heldout.json"), arguments.items),
     )
     model, tokenizer, place = load_chosen(arguments.checkpoint, arguments.stage)
-    measures: list[Callable[[GPT, Tokenizer, HeldOutData], list[Row]]] = [text_rows, dialogue_rows]
+    measures: list[Callable[[LanguageModel, Tokenizer, HeldOutData], list[Row]]] = [text_rows, dialogue_rows]
     measures += [bleu_rows] if bleu.available() and not arguments.skip_bleu else []
     measures += [task_rows]
     notes = [] if bleu.available() or arguments.skip_bleu else [f"note: {bleu.MISSING}"]
@@ -121,7 +121,7 @@ def spread(items: Sequence[Item], count: int | None) -> Sequence[Item]:
 
 
 # -- the measures -------------------------------------------------------------------------------------------
-def text_rows(model: GPT, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
+def text_rows(model: LanguageModel, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
     """Perplexity and bits per character of the held-out text."""
     metrics = text_metrics(model, tokenizer, data.documents)
     characters = f"{sum(map(len, data.documents)):,} characters"
@@ -131,7 +131,7 @@ def text_rows(model: GPT, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
     ]
 
 
-def dialogue_rows(model: GPT, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
+def dialogue_rows(model: LanguageModel, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
     """Loss, perplexity and token accuracy of the held-out answers, and how many questions are answered rightly."""
     batches = DialogueBatches(data.dialogues, tokenizer, model.config.context_size, EVALUATION_BATCH, seed=0)
     metrics = dialogue_metrics(model, batches.all_batches())
@@ -147,7 +147,7 @@ def dialogue_rows(model: GPT, tokenizer: Tokenizer, data: HeldOutData) -> list[R
     return rows
 
 
-def bleu_rows(model: GPT, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
+def bleu_rows(model: LanguageModel, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
     """BLEU of the greedy answers to the dialogues of one question and one answer; no row if there are none."""
     asked = [record["messages"] for record in data.dialogues if len(record["messages"]) == 2]
     if not asked:
@@ -158,7 +158,7 @@ def bleu_rows(model: GPT, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
     return [Row("answers: BLEU ↑", f"{score:.2f}", f"{len(asked):,} answers", f"BLEU {signature}")]
 
 
-def task_rows(model: GPT, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
+def task_rows(model: LanguageModel, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
     """Verified accuracy on the tasks, over all and by family."""
     return _accuracy_rows("tasks: verified accuracy", task_accuracy(model, tokenizer, data.tasks), "tasks")
 

@@ -16,10 +16,10 @@ from scratchgpt.inside.walkthrough.matrix import Matrix, middle_left_out
 from scratchgpt.inside.walkthrough.numbers import number_format, percent, significant
 from scratchgpt.inside.walkthrough.page import Page, page_of, table
 from scratchgpt.inside.walkthrough.sentence import MAX_GRAD_NORM, Walk
+from scratchgpt.models.gpt2 import TOKEN_TABLE_PATH, path_in_body
 
 SHOWN_CHANNELS = 5
 SHOWN_TOKENS = 6
-TABLE = "transformer.wte.weight"
 
 
 def backward_pages(walk: Walk) -> list[Page]:
@@ -103,8 +103,7 @@ def _way_back(walk: Walk) -> Page:
 
 
 def _place(step: Step) -> Text:
-    """The module's path without the word that all begin with."""
-    return Text(step.module.removeprefix("transformer."))
+    return Text(path_in_body(step.module))
 
 
 def _named(steps: list[HiddenStep]) -> dict[str, HiddenStep]:
@@ -178,7 +177,7 @@ def _gradient_lengths(walk: Walk, steps: list[Step]) -> Table:
 def _row_gradients(walk: Walk) -> tuple[int, np.ndarray, np.ndarray]:
     """The last token's id, and its row's gradients as input and as output."""
     row = int(walk.ids[-1])
-    looked_up = walk.recording.step("embedding", "transformer.wte").argument("weight").gradient
+    looked_up = walk.recording.step("embedding", TOKEN_TABLE_PATH).argument("weight").gradient
     scored = walk.recording.step("transpose", "").argument("x").gradient
     assert looked_up is not None and scored is not None
     return row, looked_up[row], scored[row]
@@ -188,7 +187,7 @@ def _embedding_gradient(walk: Walk) -> Page:
     say = walk.speech.word
     row, looked_up, scored = _row_gradients(walk)
     rows = np.stack([looked_up, scored, looked_up + scored])
-    step = walk.recording.step("embedding", "transformer.wte")
+    step = walk.recording.step("embedding", TOKEN_TABLE_PATH)
     page = page_of(
         step,
         "embedding_gradient",
@@ -204,10 +203,11 @@ def _adamw(walk: Walk) -> Page:
     optimizer, say = walk.update.optimizer, walk.speech.word
     row, looked_up, scored = _row_gradients(walk)
     scale = min(1.0, MAX_GRAD_NORM / (walk.update.norm + 1e-6))
-    before = walk.recording.step("embedding", "transformer.wte").argument("weight").value[row]
-    after = walk.subject.model.transformer.wte.weight.data[row]
+    before = walk.recording.step("embedding", TOKEN_TABLE_PATH).argument("weight").value[row]
+    model = walk.subject.model
+    name_of_table, after = model.token_table_name, model.token_table.data[row]
     first, second = optimizer.betas
-    mean, square = optimizer.exp_avg[TABLE][row], optimizer.exp_avg_sq[TABLE][row]
+    mean, square = optimizer.exp_avg[name_of_table][row], optimizer.exp_avg_sq[name_of_table][row]
     rows = {
         "w": before,
         say("clipped_gradient"): (looked_up + scored) * scale,
@@ -232,7 +232,7 @@ def _adamw(walk: Walk) -> Page:
             "m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ)                  t = 1",
             f"w = w - lr · λ · w - lr · m̂ / (√v̂ + ε)               λ = {optimizer.weight_decay}",
         ],
-        module=f"{TABLE}[{row}]",
+        module=f"{name_of_table}[{row}]",
         sources=[source_of(kernels.adamw_step.reference), source_of(type(optimizer).step)],
         parts=[shown],
     )

@@ -15,6 +15,14 @@ from scratchgpt.inside.walkthrough.numbers import bar, dot_product, in_brackets,
 from scratchgpt.inside.walkthrough.page import Page, page_of, table
 from scratchgpt.inside.walkthrough.sentence import Walk
 from scratchgpt.kernels.sample import draw, keep_top_k
+from scratchgpt.models.gpt2 import (
+    BODY_PATH,
+    FINAL_LAYERNORM_PATH,
+    POSITION_TABLE_PATH,
+    TOKEN_TABLE_PATH,
+    block_path,
+    path_in_body,
+)
 
 SHOWN_TOKENS = 8
 """Rows of a table over the vocabulary."""
@@ -63,7 +71,7 @@ def _tokens(walk: Walk) -> Page:
 
 
 def _embedding(walk: Walk) -> Page:
-    step = walk.recording.step("embedding", "transformer.wte")
+    step = walk.recording.step("embedding", TOKEN_TABLE_PATH)
     vocab, channels = step.argument("weight").value.shape
     rows = [f"{label} = W[{token_id}]" for label, token_id in zip(walk.labels, walk.ids, strict=True)]
     return page_of(
@@ -75,7 +83,7 @@ def _embedding(walk: Walk) -> Page:
 
 
 def _position(walk: Walk) -> Page:
-    step = walk.recording.step("embedding", "transformer.wpe")
+    step = walk.recording.step("embedding", POSITION_TABLE_PATH)
     rows = [f"P[{index}]" for index in range(len(walk.ids))]
     return page_of(
         step, "position", values={"context": len(step.argument("weight").value)}, parts=[Matrix(step.output, rows)]
@@ -83,7 +91,7 @@ def _position(walk: Walk) -> Page:
 
 
 def _sum(walk: Walk) -> Page:
-    step = walk.recording.step("add", "transformer")
+    step = walk.recording.step("add", BODY_PATH)
     token, position, total = step.argument("a").value[0, -1, 0], step.argument("b").value[-1, 0], step.output[0, -1, 0]
     return page_of(
         step,
@@ -102,7 +110,7 @@ def _added(a: float, b: float) -> str:
 def _layers_before(walk: Walk) -> list[Page]:
     if walk.layer == 0:
         return []
-    start = walk.recording.step("add", "transformer")
+    start = walk.recording.step("add", BODY_PATH)
     lengths = _lengths(walk, [start, *_residuals(walk, range(walk.layer))])
     return [Page("before", {"layer": walk.layer}, parts=[lengths])]
 
@@ -116,13 +124,13 @@ def layers_after(walk: Walk) -> list[Page]:
 
 
 def _residuals(walk: Walk, layers: range) -> list[Step]:
-    return [step for layer in layers for step in walk.recording.find("add", f"transformer.h.{layer}")]
+    return [step for layer in layers for step in walk.recording.find("add", block_path(layer))]
 
 
 def _lengths(walk: Walk, steps: list[Step]) -> Matrix:
     """The length of every token's row after each of the sums, named by the place and what was added."""
-    places = [f"{step.module.removeprefix('transformer.')} + {_added_by(step)}" for step in steps]
-    places = [place.removeprefix("transformer + ") for place in places]  # the first: nothing stood there before
+    places = [f"{path_in_body(step.module)} + {_added_by(step)}" for step in steps]
+    places = [place.removeprefix(f"{BODY_PATH} + ") for place in places]  # the first: nothing stood there before
     lengths = np.stack([np.linalg.norm(step.output[0], axis=-1) for step in steps])
     return Matrix(lengths, places, walk.labels, most_rows=24)
 
@@ -224,7 +232,7 @@ def feed_forward_pages(walk: Walk) -> list[Page]:
 def closing_pages(walk: Walk) -> list[Page]:
     """The final layernorm, logits, probabilities, and the draw."""
     return [
-        layernorm_page(walk, "transformer.ln_f", "final_norm", output_only=True),
+        layernorm_page(walk, FINAL_LAYERNORM_PATH, "final_norm", output_only=True),
         _logits(walk),
         _probabilities(walk),
         _sampling(walk),
@@ -241,7 +249,7 @@ def _logits(walk: Walk) -> Page:
     for token_id in best:
         shown.add_row(Text(walk.label(token_id), style="bold"), str(token_id), form(logits[token_id]))
     top = int(best[0])
-    row = walk.recording.step("embedding", "transformer.wte").argument("weight").value[top]
+    row = walk.recording.step("embedding", TOKEN_TABLE_PATH).argument("weight").value[top]
     return page_of(
         step,
         "logits",

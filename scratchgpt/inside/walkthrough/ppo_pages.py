@@ -24,7 +24,7 @@ from scratchgpt.inside.walkthrough.page import Page, labelled, token_table
 from scratchgpt.inside.walkthrough.reward_pages import load_reward_model
 from scratchgpt.inside.walkthrough.subject import fresh_subject, load_first, load_stage, stage_folder
 from scratchgpt.inside.walkthrough.texts import Speech
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.policy_gradient import (
@@ -100,7 +100,7 @@ def iterate(trainer: PPOTrainer, prompts: list[list[int]], seed: int, rng: np.ra
     trainer.policy_optimizer.lr = trainer.learning_rate(settings.value_warmup)
     rollouts = sample_responses(trainer.policy, prompts, settings.max_new_tokens, settings.temperature, seed)
 
-    def logprobs_of(model: GPT) -> np.ndarray:
+    def logprobs_of(model: LanguageModel) -> np.ndarray:
         return all_tokens(lambda group: response_logprobs(model, rollouts, group, settings.temperature), rollouts)
 
     def values_now() -> np.ndarray:
@@ -177,7 +177,7 @@ def ppo_pages(
 
 def _models(
     checkpoint: Path | None, prompts: list[str], seed: int, speech: Speech
-) -> tuple[GPT, GPT, RewardModel, Tokenizer, str]:
+) -> tuple[LanguageModel, LanguageModel, RewardModel, Tokenizer, str]:
     run = stage_folder(checkpoint)
     if run is None:
         fresh = fresh_subject(prompts, seed, context_size=256)

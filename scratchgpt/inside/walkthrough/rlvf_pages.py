@@ -20,7 +20,7 @@ from scratchgpt.inside.walkthrough.numbers import in_brackets
 from scratchgpt.inside.walkthrough.page import Page, labelled, table, token_table
 from scratchgpt.inside.walkthrough.subject import TRAINED_STEP, fresh_subject, load_first, load_stage, stage_folder
 from scratchgpt.inside.walkthrough.texts import Speech
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.policy_gradient import (
     Rollouts,
@@ -71,7 +71,12 @@ class Group:
 
 
 def learn_from_group(
-    policy: GPT, reference: GPT, tokenizer: Tokenizer, tasks: Sequence[Record], settings: RLVFConfig, seed: int
+    policy: LanguageModel,
+    reference: LanguageModel,
+    tokenizer: Tokenizer,
+    tasks: Sequence[Record],
+    settings: RLVFConfig,
+    seed: int,
 ) -> Group:
     """Answer the tasks, take the first whose answers differ in reward (or the first of all), and make one update."""
     size = settings.samples_per_task
@@ -91,7 +96,7 @@ def learn_from_group(
     rewards = np.where(correct[number], settings.correct_reward, settings.incorrect_reward)
     advantages = group_advantages(rewards[None])[0]
 
-    def logprobs_of(model: GPT) -> np.ndarray:
+    def logprobs_of(model: LanguageModel) -> np.ndarray:
         return all_tokens(lambda group: response_logprobs(model, rollouts, group, settings.temperature), rollouts)
 
     logprobs, frozen = logprobs_of(policy), logprobs_of(reference)

@@ -15,6 +15,7 @@ from scratchgpt.inside.recorder import Recording, record
 from scratchgpt.inside.walkthrough.labels import token_label, token_labels
 from scratchgpt.inside.walkthrough.subject import Subject
 from scratchgpt.inside.walkthrough.texts import Speech
+from scratchgpt.models.gpt2 import block_path
 from scratchgpt.nn.optimizers import AdamW
 
 MAX_GRAD_NORM = 1.0
@@ -77,7 +78,7 @@ class Walk:
     @property
     def block(self) -> str:
         """Path of the layer that is shown closely."""
-        return f"transformer.h.{self.layer}"
+        return block_path(self.layer)
 
     @property
     def logits(self) -> np.ndarray:

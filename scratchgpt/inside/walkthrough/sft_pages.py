@@ -21,7 +21,7 @@ from scratchgpt.inside.walkthrough.page import Page, page_of, token_table
 from scratchgpt.inside.walkthrough.sentence import MAX_GRAD_NORM
 from scratchgpt.inside.walkthrough.subject import fresh_subject, load_first, load_stage, stage_folder
 from scratchgpt.inside.walkthrough.texts import Speech
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.tokenizer import encode_chat_with_mask, render_chat
 from scratchgpt.training.update import language_model_step
@@ -132,7 +132,7 @@ def sft_pages(checkpoint: Path | None, example: int, seed: int, speech: Speech) 
     ]
 
 
-def _losses(model: GPT, batch: TokenBatch) -> np.ndarray:
+def _losses(model: LanguageModel, batch: TokenBatch) -> np.ndarray:
     """(T,) the loss of every token, without dropout."""
     with no_grad():
         logits, _ = model.eval()(batch.input_ids)

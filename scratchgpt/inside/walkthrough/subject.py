@@ -9,6 +9,7 @@ from pathlib import Path
 from scratchgpt.config import GPTConfig
 from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.huggingface import CONFIG_FILE
 from scratchgpt.stages.checkpoint_choice import load_chosen
@@ -27,7 +28,7 @@ its gradient, and a trained model of millions of numbers changes a great deal by
 class Subject:
     """A model, its tokenizer, and where they come from (None: fresh, untrained)."""
 
-    model: GPT
+    model: LanguageModel
     tokenizer: Tokenizer
     directory: Path | None
 

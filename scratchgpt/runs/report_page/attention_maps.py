@@ -10,7 +10,7 @@ from scratchgpt.autograd import no_grad
 from scratchgpt.errors import UserError
 from scratchgpt.inside.recorder import record
 from scratchgpt.inside.token_display import tokens_of
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import Tokenizer
 
 
@@ -27,7 +27,9 @@ class AttentionMaps:
     weights: np.ndarray
 
 
-def attention_maps(model: GPT, tokenizer: Tokenizer, text: str, most_tokens: int | None = None) -> AttentionMaps:
+def attention_maps(
+    model: LanguageModel, tokenizer: Tokenizer, text: str, most_tokens: int | None = None
+) -> AttentionMaps:
     """Read the text and keep the attention weights (Vaswani et al. 2017, eq. 1).
 
     The weights are those of the kernels' reference: the fast kernel never holds them.

@@ -13,10 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from scratchgpt.inside.bilingual import Text
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.runs.curves import parts_of_the_data, quantities
 from scratchgpt.runs.report import (
     Measure,
@@ -280,7 +278,7 @@ def _samples(out: Path, results: Sequence[StageResult]) -> str:
 
 
 # -- inside the model ---------------------------------------------------------------------------------------
-def _attention(model: GPT, tokenizer: Tokenizer, stage: str, results: Sequence[StageResult]) -> str:
+def _attention(model: LanguageModel, tokenizer: Tokenizer, stage: str, results: Sequence[StageResult]) -> str:
     samples = [sample.prompt for result in results if stage_named(result.stage).writes for sample in result.samples]
     # A vocabulary made for other text spells the sentence byte by byte: then one of the run's own prompts.
     own = len(tokenizer.encode(SENTENCE)) > MOST_TOKENS and samples
@@ -305,7 +303,7 @@ def _attention(model: GPT, tokenizer: Tokenizer, stage: str, results: Sequence[S
     return _card("attention", Text("注意力：每个头在看哪里", "Attention: where every head looks"), *content)
 
 
-def _neighbours(model: GPT, tokenizer: Tokenizer, results: Sequence[StageResult]) -> str:
+def _neighbours(model: LanguageModel, tokenizer: Tokenizer, results: Sequence[StageResult]) -> str:
     words = words_to_show(tokenizer, WORDS)
     if not words:
         return ""
@@ -315,9 +313,9 @@ def _neighbours(model: GPT, tokenizer: Tokenizer, results: Sequence[StageResult]
     seed = next((result.settings.get("seed") for result in results if not stage_named(result.stage).follows), None)
     if seed is not None:
         heads.append(Text("训练前（随机）", "before training (random)"))
-        columns.append(nearest_words(_table_of(GPT(model.config, seed)), tokenizer, words))
+        columns.append(nearest_words(type(model)(model.config, seed).token_table.data, tokenizer, words))
     heads.append(Text("训练后", "after training"))
-    columns.append(nearest_words(_table_of(model), tokenizer, words))
+    columns.append(nearest_words(model.token_table.data, tokenizer, words))
     rows = []
     for number, word in enumerate(words):
         cells = ["".join(map(_chip, column[number])) for column in columns]
@@ -334,17 +332,13 @@ def _neighbours(model: GPT, tokenizer: Tokenizer, results: Sequence[StageResult]
     )
 
 
-def _table_of(model: GPT) -> np.ndarray:
-    return model.transformer.wte.weight.data
-
-
 def _chip(neighbour: Neighbour) -> str:
     word, cosine = neighbour
     return f'<span class="chip">{_escaped(word)}<small>{cosine:.2f}</small></span>'
 
 
 # -- configuration ------------------------------------------------------------------------------------------
-def _configuration(results: Sequence[StageResult], model: GPT | None = None) -> str:
+def _configuration(results: Sequence[StageResult], model: LanguageModel | None = None) -> str:
     content = []
     if model is not None:
         sizes = ", ".join(f"{name} {setting_text(value)}" for name, value in asdict(model.config).items())
