@@ -15,12 +15,12 @@ from pathlib import Path
 from common import ROOT  # noqa: F401  puts the package on the path
 
 from scratchgpt.errors import UserError
+from scratchgpt.evaluation.judge import AnswerJudge
 from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.runs.pipeline import answer_judge
+from scratchgpt.runs.pipeline import answer_judge, heldout_prompts
 from scratchgpt.runs.plan import Plan
 from scratchgpt.stages.presets import get_preset
-from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.checkpoints import load_model, most_advanced_stage
 
@@ -30,13 +30,12 @@ HEADER = (
 )
 
 
-def row(name: str, model: GPT, tokenizer: Tokenizer, judge: PPOTrainer, plan: Plan) -> str:
+def row(name: str, model: GPT, tokenizer: Tokenizer, judge: AnswerJudge, plan: Plan) -> str:
     """One line of the table."""
     questions = [record for record in plan.data.dialogues()[1] if "rubric" in record and len(record["messages"]) == 2]
     right = question_accuracy(model, tokenizer, questions)["accuracy"]
     tasks = task_accuracy(model, tokenizer, plan.data.tasks()[1])["accuracy"]
-    judge.policy = model
-    answers = judge.evaluate_on(judge.heldout)
+    answers = judge.evaluate(model, heldout_prompts(plan))
     return (
         f"| {name} | {right:.1%} | {tasks:.1%} | {answers['reward']:+.2f} | {answers['kl']:.1f} "
         f"| {answers['win_rate']:.1%} | {answers['facts_right']:.1%} |"

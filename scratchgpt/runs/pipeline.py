@@ -17,8 +17,10 @@ from rich.console import Console
 
 from scratchgpt import kernels
 from scratchgpt.config import GPTConfig
+from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts
+from scratchgpt.evaluation.judge import AnswerJudge
 from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
 from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.inference.generate import generate_batch
@@ -229,28 +231,33 @@ ANSWER_MEASURES = {
     "rubric": "rubric points (0-6)",
     "facts_right": "facts right",
 }
-"""How answers to held-out prompts are measured from the fourth stage on, by the name PPOTrainer gives each measure."""
+"""How answers to held-out prompts are measured from the fourth stage on, by the name AnswerJudge gives each measure."""
 
 
-def _ppo_trainer(plan: Plan, policy: GPT, tokenizer: Tokenizer) -> PPOTrainer:
-    pairs, heldout = plan.data.pairs()
-    return PPOTrainer(
-        policy,
-        _load_reward_model(plan.out, tokenizer),
-        tokenizer,
-        policy.config,
-        plan.preset.rlhf,
-        prompts=sorted({record["prompt"] for record in pairs}),
-        heldout=list({record["prompt"]: record for record in heldout}.values()),
-        seed=plan.seed,
-    )
+def _prompts(plan: Plan) -> list[str]:
+    """What the policy answers in training."""
+    return sorted({record["prompt"] for record in plan.data.pairs()[0]})
+
+
+def heldout_prompts(plan: Plan) -> list[Record]:
+    """The held-out prompts, each once, with their rubrics."""
+    return list({record["prompt"]: record for record in plan.data.pairs()[1]}.values())
 
 
 def _rlhf(plan: Plan, console: Console) -> StageResult:
     _, tasks = plan.data.tasks()
     policy, tokenizer = _start(plan, "rlhf", console)
-    trainer = _ppo_trainer(plan, policy, tokenizer)
-    asked, settings = trainer.heldout, plan.preset.rlhf
+    asked, settings = heldout_prompts(plan), plan.preset.rlhf
+    trainer = PPOTrainer(
+        policy,
+        _load_reward_model(plan.out, tokenizer),
+        tokenizer,
+        policy.config,
+        settings,
+        prompts=_prompts(plan),
+        heldout=asked,
+        seed=plan.seed,
+    )
     console.print(f"rlhf: {len(trainer.prompts):,} prompts")
     shown = [record["prompt"] for record in asked[:SAMPLES]]
 
@@ -276,13 +283,10 @@ def _rlvf(plan: Plan, console: Console) -> StageResult:
     console.print(f"rlvf: {len(tasks):,} tasks")
     shown = [task["prompt"] for task in heldout[:: max(1, len(heldout) // SAMPLES)]][:SAMPLES]
     judge = answer_judge(plan)
+    asked = [] if judge is None else heldout_prompts(plan)
 
     def measure() -> tuple[dict[str, float], dict[str, float]]:
-        answers: dict[str, float] = {}
-        if judge is not None:
-            judge.policy = model
-            answers = judge.evaluate_on(judge.heldout)
-        return trainer.evaluate(heldout), answers
+        return trainer.evaluate(heldout), {} if judge is None else judge.evaluate(model, asked)
 
     before, samples_before = measure(), _answers(model, tokenizer, shown)
     history = _train(trainer, plan, console, settings)
@@ -290,17 +294,19 @@ def _rlvf(plan: Plan, console: Console) -> StageResult:
     _save(plan.out, "rlvf", model, tokenizer)
     measures = _accuracies("rlvf", before[0], after[0], "verified accuracy on tasks")
     if judge is not None:
-        measures += _measures("rlvf", before[1], after[1], ANSWER_MEASURES, len(judge.heldout))
+        measures += _measures("rlvf", before[1], after[1], ANSWER_MEASURES, len(asked))
     return _result(
         "rlvf", measures, _samples(shown, samples_before, _answers(model, tokenizer, shown)), history, settings
     )
 
 
-def answer_judge(plan: Plan) -> PPOTrainer | None:
+def answer_judge(plan: Plan) -> AnswerJudge | None:
     """What RLHF measures answers with, to see what becomes of them; None without an SFT and a reward model."""
     if not (is_finished(plan.out, "sft") and is_finished(plan.out, "reward")):
         return None
-    return _ppo_trainer(plan, *load_model(plan.out, "sft"))
+    reference, tokenizer = load_model(plan.out, "sft")
+    reward_model = _load_reward_model(plan.out, tokenizer)
+    return AnswerJudge(reference, reward_model, tokenizer, _prompts(plan), plan.preset.rlhf, plan.seed)
 
 
 # -- where a stage starts and what it leaves ------------------------------------------------------------------

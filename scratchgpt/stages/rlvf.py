@@ -24,21 +24,16 @@ from scratchgpt.config import GPTConfig, RLVFConfig
 from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts
+from scratchgpt.evaluation.divergence import kl_k1, kl_k3
 from scratchgpt.evaluation.measures import task_accuracy
+from scratchgpt.evaluation.rollouts import Rollouts, encode_prompt, sample_responses, token_logprobs
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.policy_gradient import (
     PolicyUpdate,
-    Rollouts,
-    all_tokens,
     clipped_policy_loss,
-    encode_prompt,
     frozen_copy,
-    kl_k1,
-    kl_k3,
     minibatches,
-    response_logprobs,
-    sample_responses,
     update_metrics,
     update_policy,
 )
@@ -239,7 +234,7 @@ class RLVFTrainer(Trainer):
         }
 
     def _logprobs(self, model: GPT, rollouts: Rollouts) -> np.ndarray:
-        return all_tokens(lambda group: response_logprobs(model, rollouts, group, self.settings.temperature), rollouts)
+        return token_logprobs(model, rollouts, self.settings.temperature)
 
     def train(self, tasks: Sequence[Record] | None = None) -> list[Metrics]:
         """Run all iterations, on ``tasks`` if they are given; the metrics of each."""
