@@ -16,12 +16,13 @@ from common import ROOT  # noqa: F401  puts the package on the path
 from rich.console import Console
 
 from scratchgpt.errors import UserError
+from scratchgpt.evaluation.judge import AnswerJudge
 from scratchgpt.evaluation.measures import question_accuracy, task_accuracy
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.runs.pipeline import context_of
 from scratchgpt.runs.plan import Plan
 from scratchgpt.stages.presets import get_preset
-from scratchgpt.stages.rlhf import PPOTrainer
+from scratchgpt.stages.rlhf import heldout_prompts
 from scratchgpt.stages.rlvf import RLVF, answer_judge
 from scratchgpt.stages.run_folder import load_model, most_advanced_stage
 from scratchgpt.tokenizer import Tokenizer
@@ -32,13 +33,12 @@ HEADER = (
 )
 
 
-def row(name: str, model: LanguageModel, tokenizer: Tokenizer, judge: PPOTrainer, plan: Plan) -> str:
+def row(name: str, model: LanguageModel, tokenizer: Tokenizer, judge: AnswerJudge, plan: Plan) -> str:
     """One line of the table."""
     questions = [record for record in plan.data.dialogues()[1] if "rubric" in record and len(record["messages"]) == 2]
     right = question_accuracy(model, tokenizer, questions)["accuracy"]
     tasks = task_accuracy(model, tokenizer, plan.data.tasks()[1])["accuracy"]
-    judge.policy = model
-    answers = judge.evaluate_on(judge.heldout)
+    answers = judge.evaluate(model, heldout_prompts(plan.data))
     return (
         f"| {name} | {right:.1%} | {tasks:.1%} | {answers['reward']:+.2f} | {answers['kl']:.1f} "
         f"| {answers['win_rate']:.1%} | {answers['facts_right']:.1%} |"

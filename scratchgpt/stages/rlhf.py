@@ -25,26 +25,28 @@ from scratchgpt.config import GPTConfig, RLHFConfig
 from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
-from scratchgpt.evaluation.answering import Answer, answer_prompts, answered
-from scratchgpt.evaluation.measures import task_accuracy, win_rate
-from scratchgpt.evaluation.reward_scores import score_sequences
-from scratchgpt.evaluation.rubric import answer_score, rubric_passed
+from scratchgpt.evaluation.answering import answer_prompts, answered
+from scratchgpt.evaluation.divergence import kl_k1
+from scratchgpt.evaluation.judge import AnswerJudge, answer_rows, as_records
+from scratchgpt.evaluation.measures import task_accuracy
+from scratchgpt.evaluation.rollouts import (
+    Rollouts,
+    all_tokens,
+    encode_prompt,
+    sample_responses,
+    token_logprobs,
+    without_dropout,
+)
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule
 from scratchgpt.stages.policy_gradient import (
     PolicyUpdate,
-    Rollouts,
     accumulate_gradients,
-    all_tokens,
     clipped_policy_loss,
-    encode_prompt,
     frozen_copy,
-    kl_k1,
     minibatches,
-    response_logprobs,
-    sample_responses,
     update_metrics,
     update_policy,
     whiten,
@@ -56,13 +58,11 @@ from scratchgpt.stages.warning_signs import (
     reward_against_measure,
     reward_far_from_reference,
 )
-from scratchgpt.tokenizer import IM_END_ID, Tokenizer
+from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.checkpoints import load_reward_model
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
 
-STANDARD_PROMPTS = 256
-"""Training prompts whose answers by the SFT policy set the scale of the reward."""
 PROGRESS_PROMPTS = 100
 """Held-out prompts that a measurement on the way looks at; the report looks at all."""
 
@@ -107,9 +107,11 @@ def value_model_from(reward_model: RewardModel) -> RewardModel:
 
 
 def response_values(model: RewardModel, rollouts: Rollouts, members: np.ndarray) -> Tensor:
-    """The value model's number before each of the members' response tokens, (n,)."""
+    """The value model's number before each of the members' response tokens, (n,), without dropout."""
     batch = rollouts.batch(members)
-    return ag.getitem(ag.reshape(model.values(batch.input_ids), shape=(-1,)), index=batch.rows)
+    with without_dropout(model):
+        values = model.values(batch.input_ids)  # (B, T)
+    return ag.getitem(ag.reshape(values, shape=(-1,)), index=batch.rows)
 
 
 class PPOTrainer(Trainer):
@@ -124,6 +126,7 @@ class PPOTrainer(Trainer):
         prompts: what to answer in training, as text or as records with ``prompt``.
         heldout: prompts to measure on; a record may hold a ``rubric``.
         seed: of the choice of prompts, of the sampling and of the minibatches.
+        reference: the policy that the KL is measured from; by default the policy as it is now, frozen.
 
     Raises:
         UserError: if the models have different vocabularies or a prompt leaves no room for an answer.
@@ -142,63 +145,31 @@ class PPOTrainer(Trainer):
         prompts: Sequence[str | Record] = (),
         heldout: Sequence[str | Record] = (),
         seed: int = 0,
+        reference: LanguageModel | None = None,
     ) -> None:
         super().__init__()
-        if not config.vocab_size == policy.config.vocab_size == reward_model.config.vocab_size:
+        if config.vocab_size != policy.config.vocab_size:
             raise UserError(
-                f"rlhf: vocabularies differ: config {config.vocab_size}, policy {policy.config.vocab_size}, reward "
-                f"model {reward_model.config.vocab_size}; train the reward model from this policy's SFT checkpoint"
+                f"rlhf: vocabularies differ: config {config.vocab_size}, policy {policy.config.vocab_size}; "
+                "pass the config that the policy was made with"
             )
-        self.policy, self.reward_model, self.tokenizer = policy, reward_model, tokenizer
-        self.context_size = min(config.context_size, reward_model.config.context_size)
-        self.settings, self.seed = rlhf_config, seed
-        self.reference = frozen_copy(policy)
+        self.policy, self.tokenizer, self.settings, self.seed = policy, tokenizer, rlhf_config, seed
+        self.reference = frozen_copy(policy) if reference is None else reference
+        self.judge = AnswerJudge(self.reference, reward_model, tokenizer, prompts, rlhf_config, seed)
+        self.context_size = min(config.context_size, self.judge.context_size)
         self.value_model = value_model_from(reward_model)
         self._set_prompts(prompts)
-        self.heldout = _records(heldout)
+        self.heldout = as_records(heldout)
         self.total_steps = rlhf_config.num_episodes
         self.evaluate_every = rlhf_config.evaluate_every
         self.policy_optimizer = AdamW(policy.named_parameters(), rlhf_config.lr, weight_decay=0)
         self.value_optimizer = AdamW(self.value_model.named_parameters(), rlhf_config.value_lr, weight_decay=0)
         self.modules = {"policy": policy, "value": self.value_model}
         self.optimizers = {"policy": self.policy_optimizer, "value": self.value_optimizer}
-        self._score_scale: tuple[float, float] | None = None
-        self._reference_answers: dict[tuple[str, ...], list[Answer]] = {}
 
     def _set_prompts(self, prompts: Sequence[str | Record]) -> None:
-        self.prompts = [encode_prompt(self.tokenizer, r["prompt"], self.context_size) for r in _records(prompts)]
-
-    # -- rewards --------------------------------------------------------------------------------------------
-    def _raw_scores(self, rollouts: Rollouts) -> np.ndarray:
-        """(R,) the reward model's scores; a finished answer is read with the end it was trained on, <|im_end|>."""
-        sequences = [
-            prompt + ([*response[:-1], IM_END_ID] if finished else response)
-            for prompt, response, finished in zip(rollouts.prompts, rollouts.responses, rollouts.finished, strict=True)
-        ]
-        return score_sequences(self.reward_model, sequences)
-
-    @property
-    def score_scale(self) -> tuple[float, float]:
-        """Mean and standard deviation of the scores of the SFT policy's own answers to training prompts."""
-        if self._score_scale is None:
-            prompts = self._require_prompts()
-            chosen = [prompts[i] for i in np.linspace(0, len(prompts) - 1, STANDARD_PROMPTS).astype(int)]
-            answers = self._sample(self.reference, chosen, self.seed)
-            scores = self._raw_scores(answers)
-            if answers.finished.sum() > 1:  # an answer without an end is never scored, so it has no say in the scale
-                scores = scores[answers.finished]
-            self._score_scale = float(scores.mean()), float(max(scores.std(), 1e-6))
-        return self._score_scale
-
-    def scores(self, rollouts: Rollouts) -> np.ndarray:
-        """(R,) rewards of whole answers, in standard deviations of the SFT policy's scores around their mean.
-
-        Clipped to +-reward_clip; an answer that never ends its turn gets missing_eos_reward.
-        """
-        mean, deviation = self.score_scale
-        limit = self.settings.reward_clip
-        standard = np.clip((self._raw_scores(rollouts) - mean) / deviation, -limit, limit)
-        return np.where(rollouts.finished, standard, self.settings.missing_eos_reward)
+        self.judge.prompts = prompts
+        self.prompts = [encode_prompt(self.tokenizer, r["prompt"], self.context_size) for r in as_records(prompts)]
 
     def learning_rate(self, index: int) -> float:
         """The policy's learning rate at iteration ``index``: a straight line from ``lr`` to zero (Huang et al. 2024).
@@ -217,7 +188,7 @@ class PPOTrainer(Trainer):
         chosen = rng.choice(len(prompts), settings.batch_size, replace=settings.batch_size > len(prompts))
         rollouts = self._sample(self.policy, [prompts[i] for i in chosen], int(rng.integers(2**32)))
 
-        scores = self.scores(rollouts)  # (R,)
+        scores = self.judge.scores(rollouts)  # (R,)
         logprobs = self._logprobs(self.policy, rollouts)  # (N,) each from here on
         kl_per_token = kl_k1(self._logprobs(self.reference, rollouts) - logprobs)
         values = all_tokens(lambda group: response_values(self.value_model, rollouts, group), rollouts)
@@ -253,7 +224,7 @@ class PPOTrainer(Trainer):
         return sample_responses(model, prompts, self.settings.max_new_tokens, self.settings.temperature, seed)
 
     def _logprobs(self, model: LanguageModel, rollouts: Rollouts) -> np.ndarray:
-        return all_tokens(lambda group: response_logprobs(model, rollouts, group, self.settings.temperature), rollouts)
+        return token_logprobs(model, rollouts, self.settings.temperature)
 
     def _advantages(
         self, rollouts: Rollouts, scores: np.ndarray, kl_per_token: np.ndarray, values: np.ndarray
@@ -306,55 +277,15 @@ class PPOTrainer(Trainer):
         """:meth:`evaluate_on` some of the held-out prompts."""
         return self.evaluate_on(self.heldout[:: max(1, len(self.heldout) // PROGRESS_PROMPTS)])
 
-    def evaluate_on(self, records: Sequence[str | Record]) -> Metrics:
-        """Measure sampled answers to prompts.
-
-        Returns:
-            "reward" (standard deviations of the SFT policy's scores), "kl" (nats a response from the
-            reference), "response_length", "finished", "items"; where there are rubrics also "rubric" (mean
-            points, 0 to 6), "win_rate" against the reference's answers by these points, a tie counting
-            half, and "facts_right".
+    def evaluate_on(self, prompts: Sequence[str | Record]) -> Metrics:
+        """What the judge measures of the policy's answers to ``prompts`` (:meth:`AnswerJudge.evaluate`).
 
         Raises:
-            UserError: if there are no prompts.
+            UserError: if there are none.
         """
-        records = _records(records)
-        if not records:
-            raise UserError("rlhf: no held-out prompts to measure on; pass heldout=... or call evaluate_on(records)")
-        rollouts = self._answers(self.policy, records)
-        kl_per_token = kl_k1(self._logprobs(self.reference, rollouts) - self._logprobs(self.policy, rollouts))
-        metrics = {
-            "reward": float(self.scores(rollouts).mean()),
-            "kl": float(rollouts.sum_per_response(kl_per_token).mean()),
-            "response_length": float(rollouts.lengths.mean()),
-            "finished": float(rollouts.finished.mean()),
-            "items": float(len(records)),
-        }
-        judged = [i for i, record in enumerate(records) if record.get("rubric")]
-        if judged:
-            rubrics = [records[i]["rubric"] for i in judged]
-            ours, theirs = self._texts(rollouts), self._answers_of_reference(records)
-            points = [answer_score(rubric, ours[i]) for rubric, i in zip(rubrics, judged, strict=True)]
-            baseline = [answer_score(rubric, theirs[i]) for rubric, i in zip(rubrics, judged, strict=True)]
-            right = [rubric_passed(rubric, ours[i].text) for rubric, i in zip(rubrics, judged, strict=True)]
-            metrics["rubric"] = float(np.mean(points))
-            metrics["win_rate"] = win_rate(points, baseline)
-            metrics["facts_right"] = float(np.mean(right))
-        return metrics
-
-    def _answers(self, model: LanguageModel, records: Sequence[Record]) -> Rollouts:
-        prompts = [encode_prompt(self.tokenizer, record["prompt"], self.context_size) for record in records]
-        return self._sample(model, prompts, self.seed)
-
-    def _texts(self, rollouts: Rollouts) -> list[Answer]:
-        return [Answer(rollouts.text(self.tokenizer, i), bool(rollouts.finished[i])) for i in range(len(rollouts))]
-
-    def _answers_of_reference(self, records: Sequence[Record]) -> list[Answer]:
-        """The frozen policy's answers, which never change and so are made once."""
-        key = tuple(record["prompt"] for record in records)
-        if key not in self._reference_answers:
-            self._reference_answers[key] = self._texts(self._answers(self.reference, records))
-        return self._reference_answers[key]
+        if not prompts:
+            raise UserError("rlhf: no held-out prompts to measure on; pass heldout=... or call evaluate_on(prompts)")
+        return self.judge.evaluate(self.policy, prompts)
 
     def sample(self) -> str:
         """A held-out prompt and the policy's likeliest answer."""
@@ -378,12 +309,12 @@ class PPOTrainer(Trainer):
     # -- state ----------------------------------------------------------------------------------------------
     def extra_arrays(self) -> dict[str, np.ndarray]:
         """The scale of the reward."""
-        return {"score_scale": np.array(self.score_scale)}
+        return {"score_scale": np.array(self.judge.score_scale)}
 
     def load_extra_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """Take back what :meth:`extra_arrays` gave."""
         mean, deviation = arrays["score_scale"]
-        self._score_scale = float(mean), float(deviation)
+        self.judge.score_scale = float(mean), float(deviation)
 
     def _require_prompts(self) -> list[list[int]]:
         if not self.prompts:
@@ -391,38 +322,14 @@ class PPOTrainer(Trainer):
         return self.prompts
 
 
-def _records(prompts: Sequence[str | Record]) -> list[Record]:
-    return [{"prompt": prompt} if isinstance(prompt, str) else prompt for prompt in prompts]
+def heldout_prompts(data: DataSources) -> list[Record]:
+    """The held-out prompts, each once, with their rubrics."""
+    return list({record["prompt"]: record for record in data.pairs()[1]}.values())
 
 
-ANSWER_MEASURES = {
-    "reward": "mean reward (SFT deviations)",
-    "kl": "KL per response (nats)",
-    "win_rate": "win rate against SFT by rubric",
-    "rubric": "rubric points (0-6)",
-    "facts_right": "facts right",
-}
-"""How answers to held-out prompts are measured from the fourth stage on, by the name PPOTrainer gives each measure."""
-
-
-def answer_measures(metrics: Metrics, items: int) -> Measures:
-    """The rows of :data:`ANSWER_MEASURES`, as far as the metrics have them."""
-    return {name: (metrics[key], items) for key, name in ANSWER_MEASURES.items() if key in metrics}
-
-
-def ppo_trainer(context: Context, policy: LanguageModel, reward_model: RewardModel) -> PPOTrainer:
-    """A trainer with the settings and the prompts of this run."""
-    pairs, heldout = context.data.pairs()
-    return PPOTrainer(
-        policy,
-        reward_model,
-        context.tokenizer,
-        policy.config,
-        context.settings_of("rlhf"),
-        prompts=sorted({record["prompt"] for record in pairs}),
-        heldout=list({record["prompt"]: record for record in heldout}.values()),
-        seed=context.seed,
-    )
+def training_prompts(data: DataSources) -> list[str]:
+    """The prompts to answer in training, each once."""
+    return sorted({record["prompt"] for record in data.pairs()[0]})
 
 
 def _build(context: Context) -> Setup:
@@ -431,15 +338,24 @@ def _build(context: Context) -> Setup:
     directory = context.checkpoint_of("reward")
     if directory is None:
         raise ValueError("rlhf: built before its reward model")
-    trainer = ppo_trainer(context, policy, load_reward_model(directory, tokenizer))
+    asked = heldout_prompts(context.data)
+    trainer = PPOTrainer(
+        policy,
+        load_reward_model(directory, tokenizer),
+        tokenizer,
+        policy.config,
+        context.settings,
+        prompts=training_prompts(context.data),
+        heldout=asked,
+        seed=context.seed,
+    )
     context.say(f"rlhf: {len(trainer.prompts):,} prompts")
-    asked = trainer.heldout
     shown = [record["prompt"] for record in asked[:SAMPLES]]
 
     def measure() -> Measures:
         accuracy = task_accuracy(policy, tokenizer, tasks)["accuracy"]
         return {
-            **answer_measures(trainer.evaluate_on(asked), len(asked)),
+            **answer_rows(trainer.evaluate_on(asked)),
             "verified accuracy on tasks": (accuracy, len(tasks)),
         }
 

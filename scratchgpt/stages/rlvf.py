@@ -25,25 +25,21 @@ from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts, answered
+from scratchgpt.evaluation.divergence import kl_k1, kl_k3
+from scratchgpt.evaluation.judge import AnswerJudge, answer_rows
 from scratchgpt.evaluation.measures import task_accuracy
+from scratchgpt.evaluation.rollouts import Rollouts, encode_prompt, sample_responses, token_logprobs
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.policy_gradient import (
     PolicyUpdate,
-    Rollouts,
-    all_tokens,
     clipped_policy_loss,
-    encode_prompt,
     frozen_copy,
-    kl_k1,
-    kl_k3,
     minibatches,
-    response_logprobs,
-    sample_responses,
     update_metrics,
     update_policy,
 )
-from scratchgpt.stages.rlhf import PPOTrainer, answer_measures, ppo_trainer
+from scratchgpt.stages.rlhf import heldout_prompts, training_prompts
 from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies
 from scratchgpt.stages.warning_signs import entropy_collapse, kl_blow_up, reward_against_measure
 from scratchgpt.tokenizer import Tokenizer
@@ -243,7 +239,7 @@ class RLVFTrainer(Trainer):
         }
 
     def _logprobs(self, model: LanguageModel, rollouts: Rollouts) -> np.ndarray:
-        return all_tokens(lambda group: response_logprobs(model, rollouts, group, self.settings.temperature), rollouts)
+        return token_logprobs(model, rollouts, self.settings.temperature)
 
     def train(self, tasks: Sequence[Record] | None = None) -> list[Metrics]:
         """Run all iterations, on ``tasks`` if they are given; the metrics of each."""
@@ -310,24 +306,26 @@ def _build(context: Context) -> Setup:
     context.say(f"rlvf: {len(tasks):,} tasks")
     shown = [task["prompt"] for task in heldout[:: max(1, len(heldout) // SAMPLES)]][:SAMPLES]
     judge = answer_judge(context)
+    asked = [] if judge is None else heldout_prompts(context.data)
 
     def measure() -> Measures:
         rows = accuracies("verified accuracy on tasks", trainer.evaluate(heldout))
         if judge is not None:
-            judge.policy = model
-            rows |= answer_measures(judge.evaluate_on(judge.heldout), len(judge.heldout))
+            rows |= answer_rows(judge.evaluate(model, asked))
         return rows
 
     return Setup(trainer, model, tokenizer, measure, lambda: answered(model, tokenizer, shown))
 
 
-def answer_judge(context: Context) -> PPOTrainer | None:
+def answer_judge(context: Context) -> AnswerJudge | None:
     """What RLHF measures answers with, to see what becomes of them; None without an SFT and a reward model."""
     sft, reward = context.checkpoint_of("sft"), context.checkpoint_of("reward")
     if sft is None or reward is None:
         return None
-    policy, tokenizer = load_checkpoint(sft)
-    return ppo_trainer(context, policy, load_reward_model(reward, tokenizer))
+    reference, tokenizer = load_checkpoint(sft)
+    reward_model = load_reward_model(reward, tokenizer)
+    prompts = training_prompts(context.data)
+    return AnswerJudge(reference, reward_model, tokenizer, prompts, context.settings_of("rlhf"), context.seed)
 
 
 RLVF = Stage(

@@ -21,13 +21,13 @@ import pytest
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig, RLVFConfig
+from scratchgpt.evaluation.rollouts import Rollouts, token_logprobs
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.stages.policy_gradient import Rollouts, all_tokens, response_logprobs
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.stages.rlvf import RLVFTrainer
 from scratchgpt.tokenizer import END_IDS, CharTokenizer
-from tests.stages.test_policy_gradient import tiny_policy, tiny_tokenizer
+from tests.rl_helpers import digit_tokenizer, tiny_policy
 
 ARMS = {"1": 0.0, "2": 0.5, "3": 1.0, "4": 3.0, "5": 1.5}
 """What PPO's bandit pays for each character; nothing for any other."""
@@ -54,8 +54,7 @@ class Answers:
 
     def logprobs(self, model: GPT) -> np.ndarray:
         """(answers,) log-probability of each; they sum to 1."""
-        model.eval()
-        per_token = all_tokens(lambda group: response_logprobs(model, self.rollouts, group, 1.0), self.rollouts)
+        per_token = token_logprobs(model, self.rollouts, 1.0)
         total = self.rollouts.sum_per_response(per_token.astype(np.float64))
         assert np.exp(total).sum() == pytest.approx(1, abs=1e-4)
         return total
@@ -78,7 +77,7 @@ class PPOBandit:
     """PPO on the arms, from random weights."""
 
     def __init__(self, **settings: float) -> None:
-        tokenizer = tiny_tokenizer("".join(ARMS))
+        tokenizer = digit_tokenizer("".join(ARMS))
         policy = tiny_policy(tokenizer)
         config = dataclasses.replace(PPO, **settings)
         self.trainer = PPOTrainer(policy, ArmReward(tokenizer), tokenizer, policy.config, config, ["1"], ["1"])
@@ -87,7 +86,7 @@ class PPOBandit:
 
     @cached_property
     def rewards(self) -> np.ndarray:
-        return self.trainer.scores(self.answers.rollouts)
+        return self.trainer.judge.scores(self.answers.rollouts)
 
     def objective(self) -> float:
         """E[r] - kl_coef KL(pi || pi_ref), exactly."""
@@ -123,7 +122,9 @@ def test_ppo_with_a_kl_penalty_reaches_the_best_policy_of_all() -> None:
     assert highest - 0.05 < bandit.objective() < highest + 1e-6
     found = np.exp(bandit.answers.logprobs(bandit.trainer.policy))
     assert 0.5 * np.abs(found - best).sum() < 0.1  # total variation; it also tries the second best arm, as it should
-    assert 0.8 < best[bandit.rewards == bandit.rewards.max()].sum() < 0.99  # the penalty keeps it from the best arm alone
+    assert (
+        0.8 < best[bandit.rewards == bandit.rewards.max()].sum() < 0.99
+    )  # the penalty keeps it from the best arm alone
 
 
 # -- RLVF -----------------------------------------------------------------------------------------------------
@@ -131,7 +132,7 @@ class RLVFBandit:
     """RLVF on some levers, from random weights."""
 
     def __init__(self, tasks: list[dict[str, str]], **settings: float) -> None:
-        tokenizer = tiny_tokenizer("12345")
+        tokenizer = digit_tokenizer("12345")
         # Small initial weights: at first nearly every answer is as likely as any other, so each lever is explored.
         sizes = dataclasses.replace(tiny_policy(tokenizer).config, init_std=0.1)
         config = dataclasses.replace(RLVF, tasks_per_iteration=len(tasks), **settings)

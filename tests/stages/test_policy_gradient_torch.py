@@ -15,20 +15,13 @@ import pytest
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig
+from scratchgpt.evaluation.divergence import kl_k1, kl_k3
+from scratchgpt.evaluation.rollouts import Rollouts, all_tokens, response_logprobs
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.stages.policy_gradient import (
-    Rollouts,
-    accumulate_gradients,
-    all_tokens,
-    clipped_policy_loss,
-    kl_k1,
-    kl_k3,
-    response_logprobs,
-    whiten,
-)
+from scratchgpt.stages.policy_gradient import accumulate_gradients, clipped_policy_loss, whiten
 from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, response_values
 from scratchgpt.stages.rlvf import group_advantages, grpo_token_loss
-from tests.stages.test_policy_gradient import random_rollouts, tiny_policy, tiny_tokenizer
+from tests.rl_helpers import digit_tokenizer, random_rollouts, tiny_policy
 
 torch = pytest.importorskip("torch")
 
@@ -153,7 +146,7 @@ def test_advantages_are_a_triangular_matrix_times_the_errors() -> None:
 def test_ppos_advantages_and_returns_equal_pytorchs_from_reward_to_whitening() -> None:
     """Scores at the last tokens, the KL penalty at all of them, GAE, whitening: the whole of PPOTrainer._advantages."""
     rng = np.random.default_rng(4)
-    tokenizer = tiny_tokenizer()
+    tokenizer = digit_tokenizer()
     settings = RLHFConfig(kl_coef=0.15, gamma=0.98, gae_lambda=0.9)
     policy = tiny_policy(tokenizer)
     trainer = PPOTrainer(policy, RewardModel(policy.config), tokenizer, policy.config, settings)
@@ -332,7 +325,7 @@ def test_rlvf_loss_and_gradient_equal_pytorchs(dtype: type, kl_coef: float) -> N
 # -- through a whole model ------------------------------------------------------------------------------------
 @pytest.fixture
 def rollouts() -> Rollouts:
-    return random_rollouts(np.random.default_rng(9), 21, tiny_tokenizer().vocab_size)
+    return random_rollouts(np.random.default_rng(9), 21, digit_tokenizer().vocab_size)
 
 
 def whole_sequences(rollouts: Rollouts):
@@ -349,7 +342,7 @@ def test_gradients_of_the_policy_equal_those_of_transformers(
     tmp_path: Path, rollouts: Rollouts, temperature: float
 ) -> None:
     transformers = pytest.importorskip("transformers")
-    policy = tiny_policy(tiny_tokenizer()).eval()
+    policy = tiny_policy(digit_tokenizer()).eval()
     policy.save_pretrained(tmp_path)
     rng = np.random.default_rng(10)
 
@@ -380,7 +373,7 @@ def test_gradients_of_the_policy_equal_those_of_transformers(
 
 def test_gradients_of_the_value_model_equal_those_of_transformers(tmp_path: Path, rollouts: Rollouts) -> None:
     transformers = pytest.importorskip("transformers")
-    model = RewardModel(tiny_policy(tiny_tokenizer()).config, seed=3).eval()
+    model = RewardModel(tiny_policy(digit_tokenizer()).config, seed=3).eval()
     model.save_pretrained(tmp_path)
     rng = np.random.default_rng(12)
 

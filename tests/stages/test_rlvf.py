@@ -10,7 +10,7 @@ from scratchgpt.config import RLVFConfig
 from scratchgpt.errors import UserError
 from scratchgpt.stages.rlvf import RLVFTrainer, SuccessRates, group_advantages, grpo_token_loss
 from scratchgpt.training.state import load_state, save_state
-from tests.stages.test_policy_gradient import tiny_policy, tiny_tokenizer
+from tests.rl_helpers import digit_tokenizer, tiny_policy
 
 TASKS = [
     {"type": "math", "prompt": "1", "expected_answer": "7", "family": "one", "level": 1},
@@ -22,7 +22,7 @@ SETTINGS = RLVFConfig(
 
 
 def make_trainer(settings: RLVFConfig = SETTINGS, tasks=TASKS, heldout=TASKS, seed=0) -> RLVFTrainer:
-    tokenizer = tiny_tokenizer("1237")
+    tokenizer = digit_tokenizer("1237")
     model = tiny_policy(tokenizer, context_size=128)
     return RLVFTrainer(model, tokenizer, model.config, settings, tasks, heldout, seed)
 

@@ -15,7 +15,9 @@ import numpy as np
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig
 from scratchgpt.datasets.sources import DataSources
-from scratchgpt.evaluation.reward_scores import score_sequences
+from scratchgpt.evaluation.divergence import kl_k1
+from scratchgpt.evaluation.judge import AnswerJudge
+from scratchgpt.evaluation.rollouts import Rollouts, all_tokens, response_logprobs, sample_responses, token_logprobs
 from scratchgpt.inside.source_lines import source_of
 from scratchgpt.inside.walkthrough.examples import choose, starting_with
 from scratchgpt.inside.walkthrough.labels import token_labels
@@ -29,21 +31,16 @@ from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.policy_gradient import (
     PolicyUpdate,
-    Rollouts,
     accumulate_gradients,
-    all_tokens,
     clipped_policy_loss,
     frozen_copy,
-    kl_k1,
     minibatches,
-    response_logprobs,
-    sample_responses,
     update_policy,
     whiten,
 )
 from scratchgpt.stages.presets import get_preset
 from scratchgpt.stages.rlhf import RLHF, PPOTrainer, clipped_value_loss, generalized_advantages, response_values
-from scratchgpt.tokenizer import IM_END_ID, Tokenizer
+from scratchgpt.tokenizer import Tokenizer
 
 SETTINGS = dataclasses.replace(get_preset("mini").of("rlhf"), batch_size=16, minibatch_size=8)
 """The settings of the default run with a batch small enough to watch."""
@@ -101,12 +98,12 @@ def iterate(trainer: PPOTrainer, prompts: list[list[int]], seed: int, rng: np.ra
     rollouts = sample_responses(trainer.policy, prompts, settings.max_new_tokens, settings.temperature, seed)
 
     def logprobs_of(model: LanguageModel) -> np.ndarray:
-        return all_tokens(lambda group: response_logprobs(model, rollouts, group, settings.temperature), rollouts)
+        return token_logprobs(model, rollouts, settings.temperature)
 
     def values_now() -> np.ndarray:
         return all_tokens(lambda group: response_values(trainer.value_model, rollouts, group), rollouts)
 
-    scores = trainer.scores(rollouts)
+    scores = trainer.judge.scores(rollouts)
     logprobs, reference, values = logprobs_of(trainer.policy), logprobs_of(trainer.reference), values_now()
     kl = kl_k1(reference - logprobs)
     rewards = -settings.kl_coef * kl.astype(np.float64)
@@ -166,8 +163,7 @@ def ppo_pages(
     choose(pairs, example, "rlhf")
     prompts = [pairs[number]["prompt"] for number in starting_with(pairs, example, PROMPTS)]
     policy, reference, reward_model, tokenizer, where = _models(checkpoint, prompts, seed, speech)
-    trainer = PPOTrainer(policy, reward_model, tokenizer, policy.config, settings, prompts, (), seed)
-    trainer.reference = reference  # the policy may be trained already; the leash is held by where it began
+    trainer = PPOTrainer(policy, reward_model, tokenizer, policy.config, settings, prompts, (), seed, reference)
     for index in range(settings.value_warmup):
         trainer.step(index)  # as in training, the value model learns alone at first
     found = iterate(trainer, trainer.prompts[: settings.batch_size], seed, np.random.default_rng(seed))
@@ -198,9 +194,8 @@ def _pages(
     response = rollouts.responses[0]
     labels = token_labels(tokenizer, response)
     finished = bool(rollouts.finished[0])
-    mean, deviation = trainer.score_scale
-    read = [*response[:-1], IM_END_ID] if finished else response
-    raw = float(score_sequences(trainer.reward_model, [rollouts.prompts[0] + read])[0])
+    mean, deviation = trainer.judge.score_scale
+    raw = float(trainer.judge.raw_scores(rollouts.select(np.array([0])))[0])
     rewards, values, advantages, kl = of(found.rewards), of(found.values), of(found.advantages), of(found.kl)
     next_values = np.append(values[1:], 0.0)
     deltas = rewards + settings.gamma * next_values - values
@@ -237,7 +232,7 @@ def _pages(
             {"clip": settings.reward_clip, "missing": settings.missing_eos_reward, "score": f"{found.scores[0]:+.4f}"},
             equations=["score = clip((r - mean) / deviation)"],
             by_hand=[standard] if finished else [],
-            sources=[source_of(PPOTrainer.scores)],
+            sources=[source_of(AnswerJudge.scores)],
         ),
         Page(
             "ppo_rewards",

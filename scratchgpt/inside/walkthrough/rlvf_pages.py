@@ -13,6 +13,8 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLVFConfig
 from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
+from scratchgpt.evaluation.divergence import kl_k3
+from scratchgpt.evaluation.rollouts import Rollouts, encode_prompt, sample_responses, token_logprobs
 from scratchgpt.inside.source_lines import source_of
 from scratchgpt.inside.walkthrough.examples import choose, starting_with
 from scratchgpt.inside.walkthrough.labels import token_labels
@@ -22,16 +24,7 @@ from scratchgpt.inside.walkthrough.subject import TRAINED_STEP, fresh_subject, l
 from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.stages.policy_gradient import (
-    Rollouts,
-    all_tokens,
-    encode_prompt,
-    frozen_copy,
-    kl_k3,
-    response_logprobs,
-    sample_responses,
-    update_policy,
-)
+from scratchgpt.stages.policy_gradient import frozen_copy, update_policy
 from scratchgpt.stages.presets import get_preset
 from scratchgpt.stages.rlvf import RLVF, group_advantages, grpo_token_loss
 from scratchgpt.tokenizer import Tokenizer
@@ -97,7 +90,7 @@ def learn_from_group(
     advantages = group_advantages(rewards[None])[0]
 
     def logprobs_of(model: LanguageModel) -> np.ndarray:
-        return all_tokens(lambda group: response_logprobs(model, rollouts, group, settings.temperature), rollouts)
+        return token_logprobs(model, rollouts, settings.temperature)
 
     logprobs, frozen = logprobs_of(policy), logprobs_of(reference)
     per_token = np.repeat(advantages, rollouts.lengths).astype(np.float32)

@@ -15,19 +15,19 @@ from scratchgpt.config import RLVFConfig
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
+from scratchgpt.evaluation import judge
 from scratchgpt.evaluation.reward_scores import encode_answer
+from scratchgpt.evaluation.rollouts import Rollouts
 from scratchgpt.inside.walkthrough import ppo_pages, rlvf_pages
 from scratchgpt.inside.walkthrough.examples import starting_with
 from scratchgpt.inside.walkthrough.page import Page
 from scratchgpt.inside.walkthrough.subject import fresh_subject
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.stages import rlhf
-from scratchgpt.stages.policy_gradient import Rollouts
 from scratchgpt.stages.run_folder import stage_directory
 from scratchgpt.tokenizer import IM_END_ID, encode_chat_with_mask, load_tokenizer
 from tests.inside.walkthrough.conftest import printed
-from tests.stages.test_rlhf import SETTINGS, make_trainer
+from tests.rl_helpers import SETTINGS, ppo_trainer
 from tests.tiny import files_in, save_checkpoint, tiny_tokenizer
 
 STAGES = {"sft": 4, "reward": 6, "ppo": 6, "rlvf": 4}
@@ -36,7 +36,7 @@ STAGES = {"sft": 4, "reward": 6, "ppo": 6, "rlvf": 4}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few and short responses."""
-    monkeypatch.setattr(rlhf, "STANDARD_PROMPTS", 4)
+    monkeypatch.setattr(judge, "STANDARD_PROMPTS", 4)
     ppo = dataclasses.replace(ppo_pages.SETTINGS, batch_size=4, minibatch_size=2, max_new_tokens=6)
     monkeypatch.setattr(ppo_pages.ppo_pages, "__defaults__", (ppo,))
     rlvf = dataclasses.replace(rlvf_pages.SETTINGS, samples_per_task=3, max_new_tokens=6)
@@ -127,7 +127,7 @@ def test_reward_shows_scores_margin_and_gradient(small_data: DataSources, finish
 
 # -- ppo ----------------------------------------------------------------------------------------------------
 def test_an_iteration_is_the_trainers_own() -> None:
-    ours, theirs = make_trainer(), make_trainer()
+    ours, theirs = ppo_trainer(), ppo_trainer()
     index = SETTINGS.value_warmup
     theirs.step(index)
 
@@ -150,7 +150,7 @@ def test_an_iteration_is_the_trainers_own() -> None:
 
 def test_updates_stop_where_the_trainers_would() -> None:
     settings = dataclasses.replace(SETTINGS, target_kl=1e-9)
-    trainer = make_trainer(settings)
+    trainer = ppo_trainer(settings)
     found = ppo_pages.iterate(trainer, trainer.prompts * 4, 0, np.random.default_rng(0))
     assert [update.applied for update in found.updates] == [True, False]
 
@@ -169,7 +169,9 @@ def test_ppo_shows_rewards_advantages_and_ratios_that_fit_together(small_data: D
     reward_again, values, deltas, advantages, returns = rewards[tokens:].T
     np.testing.assert_allclose(reward_again, reward, atol=1e-3)
     np.testing.assert_allclose(deltas, reward + np.append(values[1:], 0) - values, atol=3e-3)
-    np.testing.assert_allclose(advantages, deltas + ppo_pages.SETTINGS.gae_lambda * np.append(advantages[1:], 0), atol=3e-3)
+    np.testing.assert_allclose(
+        advantages, deltas + ppo_pages.SETTINGS.gae_lambda * np.append(advantages[1:], 0), atol=3e-3
+    )
     np.testing.assert_allclose(returns, advantages + values, atol=2e-3)
 
 
@@ -217,7 +219,9 @@ def test_examples_from_a_number_on_have_different_prompts() -> None:
 @pytest.mark.parametrize(
     ("stage", "place"), [("sft", "sft"), ("reward", "reward_model"), ("ppo", "rlhf"), ("rlvf", "rlvf")]
 )
-def test_a_run_without_the_stage_names_the_command(stage: str, place: str, small_data: DataSources, tmp_path: Path) -> None:
+def test_a_run_without_the_stage_names_the_command(
+    stage: str, place: str, small_data: DataSources, tmp_path: Path
+) -> None:
     save_checkpoint(tmp_path / "run", "pretrain")
     with pytest.raises(UserError, match=rf"{place}: no checkpoint here yet; make one with: python train.py --stage"):
         pages(stage, checkpoint=tmp_path / "run")
