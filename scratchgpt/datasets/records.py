@@ -188,5 +188,6 @@ def split_heldout(items: Sequence[Any], key: Callable[[Any], str], share: float,
     if len(keys) < 2:
         raise UserError("too little data: at least two different items are needed, one to train on and one to hold out")
     order = np.random.default_rng((seed, len(keys))).permutation(len(keys))
-    heldout = {keys[i] for i in order[: max(1, round(share * len(keys)))]}
+    count = min(max(1, round(share * len(keys))), len(keys) - 1)
+    heldout = {keys[i] for i in order[:count]}
     return [i for i in items if key(i) not in heldout], [i for i in items if key(i) in heldout]

@@ -103,7 +103,8 @@ class DataSources:
             return read(DATA / default), read(own_heldout or DATA / default_heldout)
         if own_heldout is not None:
             return read(own), read(own_heldout)
+        records = read(own)  # its errors name the file, that of the split does not
         try:
-            return split_heldout(read(own), key, HELDOUT_SHARE, self.seed)
+            return split_heldout(records, key, HELDOUT_SHARE, self.seed)
         except UserError as error:
             raise UserError(f"{own}: {error}") from None
