@@ -12,6 +12,7 @@ import numpy as np
 from scratchgpt.errors import UserError
 
 Record = dict[str, Any]
+"""One dialogue, pair or task: its fields by name."""
 
 
 def read_text(path: Path) -> str:
@@ -161,12 +162,20 @@ def read_dialogues(path: Path) -> list[Record]:
 
 
 def read_pairs(path: Path) -> list[Record]:
-    """Preference records: ``prompt``, ``chosen``, ``rejected``, optionally ``kind`` and ``rubric``."""
+    """Preference records: ``prompt``, ``chosen``, ``rejected``, optionally ``kind`` and ``rubric``.
+
+    Raises:
+        UserError: with the line of what is malformed or missing.
+    """
     return read_records(path, {"prompt": str, "chosen": str, "rejected": str})
 
 
 def read_tasks(path: Path) -> list[Record]:
-    """RLVF records: ``type`` (math or logic), ``prompt``, ``expected_answer``, optionally ``keywords``, ``family``."""
+    """RLVF records: ``type`` (math or logic), ``prompt``, ``expected_answer``, optionally ``keywords``, ``family``.
+
+    Raises:
+        UserError: with the line of what is malformed or missing, also for another type.
+    """
 
     def complaint(record: Record) -> str | None:
         known = record["type"] in {"math", "logic"}
@@ -176,7 +185,13 @@ def read_tasks(path: Path) -> list[Record]:
 
 
 def split_heldout(items: Sequence[Any], key: Callable[[Any], str], share: float, seed: int) -> tuple[list, list]:
-    """Hold out a share of the items; items with the same key stay together on one side.
+    """Hold out a part of the items; items with the same key stay together on one side.
+
+    Args:
+        items: what to split.
+        key: says what must not stand on both sides, such as a prompt.
+        share: of the keys, about how many are held out; 0 to 1.
+        seed: of the choice.
 
     Returns:
         (training, held out); both hold at least one item.

@@ -19,6 +19,7 @@ from scratchgpt.tokenizer.plain_bpe import Pair
 from scratchgpt.tokenizer.stretches import hash_stretch, same_stretch
 
 MAX_VOCAB_SIZE = 2**20
+"""A larger id does not fit an entry of the table."""
 # A table entry is left id (20 bits), right id (20), merged id (24): one read a look-up. All is unsigned,
 # so that no index needs the check for being negative. Encoding is twice as fast so as with int64 keys.
 _ID_BITS = np.uint64(20)

@@ -13,6 +13,7 @@ from scratchgpt.tokenizer.special_tokens import SPECIAL_TOKENS
 
 FIRST_BYTE_ID = len(SPECIAL_TOKENS)
 FIRST_MERGE_ID = FIRST_BYTE_ID + 256
+"""Merge r makes this id plus r."""
 
 
 def _byte_characters() -> list[str]:
@@ -29,6 +30,7 @@ def _byte_characters() -> list[str]:
 
 
 BYTE_TO_CHARACTER = _byte_characters()
+"""The character that spells each byte, by its value."""
 
 BYTES_IN_ID_ORDER = sorted(range(256), key=BYTE_TO_CHARACTER.__getitem__)
 """The byte of id FIRST_BYTE_ID + i, for i in 0..255."""

@@ -23,6 +23,7 @@ CHAT_TEMPLATE = (
 """The same format as a Jinja template, for ``tokenizer_config.json`` and ``apply_chat_template``."""
 
 Message = Mapping[str, str]
+"""One turn: ``role`` and ``content``."""
 
 
 class Encoder(Protocol):
