@@ -121,6 +121,9 @@ def _json_array(path: Path, text: str) -> Iterator[tuple[int, Any]]:
             raise UserError(f"{path}, line {line_at(position)}: malformed JSON (a comma is missing between records)")
     if position >= len(text):
         raise UserError(f"{path}, line {line_at(len(text))}: malformed JSON (the array never ends, ] is missing)")
+    position = skip_space(position + 1)
+    if position < len(text):
+        raise UserError(f"{path}, line {line_at(position)}: malformed JSON (something follows the end of the array)")
 
 
 def _checked(path: Path, located: Any, fields: dict[str, type]) -> list[Record]:

@@ -56,6 +56,7 @@ GOOD = '{"prompt": "a", "chosen": "b", "rejected": "c"}'
         (f"[\n{GOOD},\n{GOOD}\n", "malformed JSON .the array never ends"),
         (f'[\n{GOOD},\n\n{{"prompt": "a", "chosen": "b"}}]', "line 4: the record has no field 'rejected'"),
         ('[{"prompt": "a", "chosen": "", "rejected": "c"}]', "line 1: 'chosen' is empty"),
+        (f"[{GOOD}]\n[{GOOD}]", "line 2: malformed JSON .something follows"),
         (GOOD, "expected a JSON array"),
         ("[]", "holds no records"),
     ],
