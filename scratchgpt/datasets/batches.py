@@ -20,19 +20,28 @@ from scratchgpt.tokenizer import EOS_ID, PAD_ID, Tokenizer, encode_chat_with_mas
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """input_ids and targets (B, T) int64; a target of -100 takes no part in the loss."""
+    """What one step reads.
+
+    Attributes:
+        input_ids: (B, T) int64.
+        targets: (B, T) int64, the token after each; one of -100 takes no part in the loss.
+    """
 
     input_ids: np.ndarray
     targets: np.ndarray
 
     @property
     def tokens(self) -> int:
-        """Tokens that go through the model."""
+        """How many tokens go through the model, padding among them."""
         return self.input_ids.size
 
 
 def encode_documents(documents: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
-    """All documents as one stream of ids (int32), each closed by <EOS>."""
+    """All documents as one stream, each closed by <EOS>.
+
+    Returns:
+        (N,) int32.
+    """
     stream: list[int] = []
     for document in documents:
         stream += tokenizer.encode(document)
@@ -45,8 +54,18 @@ class TextWindows:
 
     Every epoch cuts the stream at another offset, so a window is never quite the same twice.
 
+    Args:
+        stream: (N,) ids, as of :func:`encode_documents`.
+        context_size: T, tokens in a window.
+        batch_size: B, windows in a batch; fewer if there are not so many.
+        seed: of the order and the offsets.
+
+    Attributes:
+        num_windows: windows in an epoch.
+        steps_per_epoch: whole batches in an epoch.
+
     Raises:
-        UserError: if the stream is shorter than one window.
+        UserError: if the stream does not fill two windows.
     """
 
     def __init__(self, stream: np.ndarray, context_size: int, batch_size: int, seed: int) -> None:
@@ -62,7 +81,7 @@ class TextWindows:
         self.steps_per_epoch = windows // self.batch_size
 
     def batch(self, step: int) -> TokenBatch:
-        """Step's batch: (batch_size, context_size)."""
+        """The batch of a step, counted from 0: (B, T)."""
         epoch, position = divmod(step, self.steps_per_epoch)
         rng = np.random.default_rng((self.seed, epoch))
         offset = int(rng.integers(self.context_size))
@@ -73,7 +92,13 @@ class TextWindows:
 
 
 def heldout_windows(stream: np.ndarray, context_size: int, batch_size: int) -> Iterator[TokenBatch]:
-    """The whole stream once, in order, in windows that do not overlap; every token but the first is a target."""
+    """The whole stream once, in order, in windows that do not overlap; every token but the first is a target.
+
+    Args:
+        stream: (N,) ids.
+        context_size: T, tokens in a window; the last one is padded.
+        batch_size: windows in a batch at most.
+    """
     count = math.ceil((len(stream) - 1) / context_size)
     padded = np.full(count * context_size + 1, PAD_ID, dtype=np.int64)
     padded[: len(stream)] = stream
@@ -84,7 +109,15 @@ def heldout_windows(stream: np.ndarray, context_size: int, batch_size: int) -> I
 
 
 def pad_sequences(sequences: Sequence[Sequence[int]], value: int = PAD_ID) -> np.ndarray:
-    """(B, longest) int64, filled up on the right."""
+    """Sequences as one array, filled up on the right.
+
+    Args:
+        sequences: B lists of ids.
+        value: what fills them up.
+
+    Returns:
+        (B, longest) int64.
+    """
     padded = np.full((len(sequences), max(map(len, sequences))), value, dtype=np.int64)
     for row, sequence in zip(padded, sequences, strict=True):
         row[: len(sequence)] = sequence
@@ -94,8 +127,19 @@ def pad_sequences(sequences: Sequence[Sequence[int]], value: int = PAD_ID) -> np
 class DialogueBatches:
     """Dialogues of similar length together, padded; the loss is on the assistant's tokens.
 
-    A record with ``weight`` w is shown w times an epoch. Dialogues longer than the context are left out
-    and counted in ``too_long``.
+    A record with ``weight`` w is shown w times an epoch.
+
+    Args:
+        records: dialogues, as of :func:`scratchgpt.datasets.records.read_dialogues`.
+        tokenizer: what encodes them.
+        context_size: tokens of the longest that is taken.
+        batch_size: dialogues in a batch; fewer if there are not so many.
+        seed: of the order.
+
+    Attributes:
+        sequences: (ids int32, mask bool) of each dialogue taken, both (T,).
+        too_long: how many were left out because they do not fit the context.
+        steps_per_epoch: whole batches in an epoch.
 
     Raises:
         UserError: if no dialogue fits the context.
@@ -126,7 +170,7 @@ class DialogueBatches:
         self._order: list[np.ndarray] = []
 
     def batch(self, step: int) -> TokenBatch:
-        """Step's batch: (batch_size, longest in the batch)."""
+        """The batch of a step, counted from 0: (B, longest in the batch - 1)."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._epoch_order(epoch)

@@ -12,6 +12,7 @@ import numpy as np
 from scratchgpt.errors import UserError
 
 Record = dict[str, Any]
+"""One dialogue, pair or task: its fields by name."""
 
 
 def read_text(path: Path) -> str:
@@ -120,6 +121,9 @@ def _json_array(path: Path, text: str) -> Iterator[tuple[int, Any]]:
             raise UserError(f"{path}, line {line_at(position)}: malformed JSON (a comma is missing between records)")
     if position >= len(text):
         raise UserError(f"{path}, line {line_at(len(text))}: malformed JSON (the array never ends, ] is missing)")
+    position = skip_space(position + 1)
+    if position < len(text):
+        raise UserError(f"{path}, line {line_at(position)}: malformed JSON (something follows the end of the array)")
 
 
 def _checked(path: Path, located: Any, fields: dict[str, type]) -> list[Record]:
@@ -161,12 +165,20 @@ def read_dialogues(path: Path) -> list[Record]:
 
 
 def read_pairs(path: Path) -> list[Record]:
-    """Preference records: ``prompt``, ``chosen``, ``rejected``, optionally ``kind`` and ``rubric``."""
+    """Preference records: ``prompt``, ``chosen``, ``rejected``, optionally ``kind`` and ``rubric``.
+
+    Raises:
+        UserError: with the line of what is malformed or missing.
+    """
     return read_records(path, {"prompt": str, "chosen": str, "rejected": str})
 
 
 def read_tasks(path: Path) -> list[Record]:
-    """RLVF records: ``type`` (math or logic), ``prompt``, ``expected_answer``, optionally ``keywords``, ``family``."""
+    """RLVF records: ``type`` (math or logic), ``prompt``, ``expected_answer``, optionally ``keywords``, ``family``.
+
+    Raises:
+        UserError: with the line of what is malformed or missing, also for another type.
+    """
 
     def complaint(record: Record) -> str | None:
         known = record["type"] in {"math", "logic"}
@@ -176,7 +188,13 @@ def read_tasks(path: Path) -> list[Record]:
 
 
 def split_heldout(items: Sequence[Any], key: Callable[[Any], str], share: float, seed: int) -> tuple[list, list]:
-    """Hold out a share of the items; items with the same key stay together on one side.
+    """Hold out a part of the items; items with the same key stay together on one side.
+
+    Args:
+        items: what to split.
+        key: says what must not stand on both sides, such as a prompt.
+        share: of the keys, about how many are held out; 0 to 1.
+        seed: of the choice.
 
     Returns:
         (training, held out); both hold at least one item.
@@ -188,5 +206,6 @@ def split_heldout(items: Sequence[Any], key: Callable[[Any], str], share: float,
     if len(keys) < 2:
         raise UserError("too little data: at least two different items are needed, one to train on and one to hold out")
     order = np.random.default_rng((seed, len(keys))).permutation(len(keys))
-    heldout = {keys[i] for i in order[: max(1, round(share * len(keys)))]}
+    count = min(max(1, round(share * len(keys))), len(keys) - 1)
+    heldout = {keys[i] for i in order[:count]}
     return [i for i in items if key(i) not in heldout], [i for i in items if key(i) in heldout]

@@ -42,7 +42,14 @@ class DataSources:
     seed: int = 0
 
     def documents(self) -> tuple[list[str], list[str]]:
-        """Texts to pretrain on, and held out."""
+        """Texts to pretrain on.
+
+        Returns:
+            (training, held out).
+
+        Raises:
+            UserError: if a file cannot be read or there is nothing to hold out.
+        """
         if self.running_text and self.corpus is not None:
             return self._running_text(self.corpus)
         return self._split(
@@ -50,7 +57,14 @@ class DataSources:
         )
 
     def dialogues(self) -> tuple[list[Record], list[Record]]:
-        """SFT records; a user's own are split by what the dialogue opens with."""
+        """SFT records; a user's own are split by what the dialogue opens with.
+
+        Returns:
+            (training, held out).
+
+        Raises:
+            UserError: if a file cannot be read, a record is malformed, or there is nothing to hold out.
+        """
         return self._split(
             read_dialogues,
             self.sft_data,
@@ -61,7 +75,14 @@ class DataSources:
         )
 
     def pairs(self) -> tuple[list[Record], list[Record]]:
-        """Preference pairs; a user's own are split by prompt."""
+        """Preference pairs; a user's own are split by prompt.
+
+        Returns:
+            (training, held out).
+
+        Raises:
+            UserError: if a file cannot be read, a record is malformed, or there is nothing to hold out.
+        """
         return self._split(
             read_pairs,
             self.reward_data,
@@ -72,7 +93,14 @@ class DataSources:
         )
 
     def tasks(self) -> tuple[list[Record], list[Record]]:
-        """Verifiable tasks; a user's own are split by prompt."""
+        """Verifiable tasks; a user's own are split by prompt.
+
+        Returns:
+            (training, held out).
+
+        Raises:
+            UserError: if a file cannot be read, a record is malformed, or there is nothing to hold out.
+        """
         return self._split(
             read_tasks,
             self.rlvf_data,
@@ -103,7 +131,8 @@ class DataSources:
             return read(DATA / default), read(own_heldout or DATA / default_heldout)
         if own_heldout is not None:
             return read(own), read(own_heldout)
+        records = read(own)  # its errors name the file, that of the split does not
         try:
-            return split_heldout(read(own), key, HELDOUT_SHARE, self.seed)
+            return split_heldout(records, key, HELDOUT_SHARE, self.seed)
         except UserError as error:
             raise UserError(f"{own}: {error}") from None

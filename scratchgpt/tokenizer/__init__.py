@@ -1,8 +1,8 @@
 """Tokenizers: text to ids and back, and the chat format. They know nothing of the model.
 
-Read in this order: `special_tokens`, `char` (the simplest), `split_pattern`, `byte_level`,
-`plain_bpe`, `bpe_training`, `bpe`, `chat_format`. `base` holds what they share and the files on
-disk. How it is made fast: `splitting`, `chunk_counts`, `bpe_merging`, and `stretches`, how compiled
+Read in this order: ``special_tokens``, ``char`` (the simplest), ``split_pattern``, ``byte_level``,
+``plain_bpe``, ``bpe_training``, ``bpe``, ``chat_format``. ``base`` holds what they share and the files on
+disk. How it is made fast: ``splitting``, ``chunk_counts``, ``bpe_merging``, and ``stretches``, how compiled
 code sees a chunk.
 """
 
@@ -59,7 +59,8 @@ __all__ = [
 def load_tokenizer(path: str | os.PathLike[str]) -> BPETokenizer | CharTokenizer:
     """The tokenizer saved in a directory or a tokenizer.json, of whichever kind it is.
 
-    Raises UserError if it is missing or malformed.
+    Raises:
+        UserError: if it is missing or malformed.
     """
     contents = read_tokenizer_file(path)
     model = contents.get("model")

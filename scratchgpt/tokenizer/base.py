@@ -1,8 +1,8 @@
 """What every tokenizer of this project can do, and how it lies on disk.
 
-A tokenizer is saved as the `tokenizer.json` of the Hugging Face `tokenizers` package and a
-`tokenizer_config.json` beside it; `transformers.AutoTokenizer` loads the directory as it stands. A
-subclass says only how text becomes ids and what its `model` section holds.
+A tokenizer is saved as the ``tokenizer.json`` of the Hugging Face ``tokenizers`` package and a
+``tokenizer_config.json`` beside it; ``transformers.AutoTokenizer`` loads the directory as it stands. A
+subclass says only how text becomes ids and what its ``model`` section holds.
 """
 
 import json
@@ -23,32 +23,44 @@ CONFIG_FILE = "tokenizer_config.json"
 class Tokenizer(ABC):
     """Text to ids and back. Ids 0 to 5 are the special tokens; no spelling in a text gives them.
 
-    A subclass fills `_tokens`, the bytes of every id (empty until trained), and writes and reads
-    its own part of `tokenizer.json`.
+    A subclass fills ``_tokens``, the bytes of every id (empty until trained), and writes and reads
+    its own part of ``tokenizer.json``.
     """
 
     model_type: str
-    """The `type` of the `model` section in `tokenizer.json`."""
+    """The ``type`` of the ``model`` section in ``tokenizer.json``."""
 
     def __init__(self) -> None:
         self._tokens: list[bytes] = []
 
     @abstractmethod
     def fit(self, texts: Iterable[str]) -> None:
-        """Learn the vocabulary from `texts`, in place of any before. Raises UserError if they are empty."""
+        """Learn the vocabulary from ``texts``, in place of any before.
+
+        Raises:
+            UserError: if they are empty.
+        """
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """The ids of `text`; the spelling of a special token is encoded as the plain text it is."""
+        """The ids of ``text``; the spelling of a special token is encoded as the plain text it is.
+
+        Raises:
+            UserError: before training.
+        """
 
     @abstractmethod
     def _sections(self) -> dict[str, Any]:
-        """The sections `pre_tokenizer`, `decoder` and `model` of tokenizer.json."""
+        """The sections ``pre_tokenizer``, ``decoder`` and ``model`` of tokenizer.json."""
 
     @classmethod
     @abstractmethod
     def _from_sections(cls, contents: dict[str, Any]) -> Self:
-        """The tokenizer of a tokenizer.json. Raises ValueError, KeyError or TypeError if malformed."""
+        """The tokenizer of a tokenizer.json.
+
+        Raises:
+            ValueError, KeyError, TypeError: if it is malformed.
+        """
 
     def __len__(self) -> int:
         """The number of ids in use; 0 before training."""
@@ -60,7 +72,11 @@ class Tokenizer(ABC):
         return len(self)
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes of one id; of a special token its spelling. Raises UserError if there is no such id."""
+        """The bytes of one id; of a special token its spelling.
+
+        Raises:
+            UserError: if there is no such id.
+        """
         self._require_trained()
         if not 0 <= token_id < len(self._tokens):
             raise UserError(
@@ -70,7 +86,15 @@ class Tokenizer(ABC):
         return self._tokens[token_id]
 
     def decode_bytes(self, ids: Iterable[int], skip_special_tokens: bool = True) -> bytes:
-        """The bytes of `ids`, whole characters or not. Raises UserError for an unknown id."""
+        """The bytes of ``ids``, whole characters or not.
+
+        Args:
+            ids: what to decode.
+            skip_special_tokens: leave the special tokens out instead of spelling them.
+
+        Raises:
+            UserError: for an unknown id.
+        """
         first = len(SPECIAL_TOKENS) if skip_special_tokens else 0
         ids = [int(token_id) for token_id in ids]
         for token_id in (min(ids, default=0), max(ids, default=0)):
@@ -78,19 +102,30 @@ class Tokenizer(ABC):
         return b"".join([self._tokens[token_id] for token_id in ids if token_id >= first])
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
-        """The text of `ids`; bytes that are no character give U+FFFD. Raises UserError for an unknown id."""
+        """The text of ``ids``; bytes that are no character give U+FFFD.
+
+        Args:
+            ids: what to decode.
+            skip_special_tokens: leave the special tokens out instead of spelling them.
+
+        Raises:
+            UserError: for an unknown id.
+        """
         data = self.decode_bytes(ids, skip_special_tokens)
         try:
-            # not UTF-8 strictly, but what `encode` makes of a lone surrogate
+            # not UTF-8 strictly, but what ``encode`` makes of a lone surrogate
             return data.decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
             return data.decode("utf-8", "replace")
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write `tokenizer.json` to `path`: that file if it ends in .json, else a directory for it.
+        """Write ``tokenizer.json``, replacing an old one in one step: a crash leaves the old or the new one whole.
 
-        The old file is replaced in one step, so a crash leaves the old or the new one whole. Raises
-        UserError before training or if the place cannot be written.
+        Args:
+            path: the file itself if it ends in .json, else a directory for it.
+
+        Raises:
+            UserError: before training, or if the place cannot be written.
         """
         self._require_trained()
         contents = {
@@ -105,7 +140,11 @@ class Tokenizer(ABC):
         _write_json(_tokenizer_path(path), contents)
 
     def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
-        """Write `tokenizer.json` and `tokenizer_config.json`, what AutoTokenizer loads. Raises as `save`."""
+        """Write ``tokenizer.json`` and ``tokenizer_config.json``, what AutoTokenizer loads.
+
+        Raises:
+            UserError: before training, or if the place cannot be written.
+        """
         self.save(Path(directory) / TOKENIZER_FILE)
         config = {
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -121,12 +160,20 @@ class Tokenizer(ABC):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """The tokenizer saved at `path`, a tokenizer.json or its directory. Raises UserError if it cannot."""
+        """The tokenizer saved at ``path``, a tokenizer.json or its directory.
+
+        Raises:
+            UserError: if it is missing, malformed or of another kind.
+        """
         return cls.from_contents(read_tokenizer_file(path), _tokenizer_path(path))
 
     @classmethod
     def from_contents(cls, contents: dict[str, Any], path: Path) -> Self:
-        """The tokenizer in the `contents` of the tokenizer.json at `path`. Raises UserError if malformed."""
+        """The tokenizer in the ``contents`` of the tokenizer.json at ``path``, which errors name.
+
+        Raises:
+            UserError: if they are malformed or of another kind.
+        """
         try:
             found = contents["model"]["type"]
             if found != cls.model_type:
@@ -146,7 +193,11 @@ class Tokenizer(ABC):
 
 
 def read_tokenizer_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The contents of a tokenizer.json, given as file or directory. Raises UserError if it is none."""
+    """The contents of a tokenizer.json, given as file or directory.
+
+    Raises:
+        UserError: if there is none, or it is no JSON object.
+    """
     file = _tokenizer_path(path)
     try:
         contents = json.loads(file.read_text(encoding="utf-8"))
@@ -162,7 +213,11 @@ def read_tokenizer_file(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def ids_in_order(vocab: dict[str, int]) -> list[str]:
-    """The tokens of a `vocab` section, by id. Raises ValueError if the ids are not 0 to n-1, each once."""
+    """The tokens of a ``vocab`` section, by id.
+
+    Raises:
+        ValueError: if the ids are not 0 to n-1, each once.
+    """
     tokens = sorted(vocab, key=vocab.__getitem__)
     if [vocab[token] for token in tokens] != list(range(len(tokens))):
         raise ValueError(f"the {len(tokens)} ids of its vocab are not 0 to {len(tokens) - 1}, each once")

@@ -24,13 +24,16 @@ from scratchgpt.tokenizer.splitting import TRANSITIONS, character_classes, split
 
 
 class BPETokenizer(Tokenizer):
-    """Byte-level BPE with at most `vocab_size` ids, of which specials and bytes take 262.
+    """Byte-level BPE: text of any kind to ids and back, without loss.
 
-    max_token_length: the longest token that training may make, in bytes (a Han character has 3), or
-    None. Chinese has no spaces to stop a merge, so on text with often repeated sentences whole
-    sentences would become tokens, from which nothing can be learned about their words.
+    Args:
+        vocab_size: how many ids training may make at most, of which special tokens and bytes take 262.
+        max_token_length: the longest token that training may make, in bytes (a Han character has 3); None: no limit.
+            Chinese has no spaces to stop a merge, so on text with often repeated sentences whole sentences would
+            become tokens, from which nothing can be learned about their words.
 
-    Raises UserError if `vocab_size` is below 262 or above MAX_VOCAB_SIZE.
+    Raises:
+        UserError: if ``vocab_size`` is below 262 or above 2^20.
     """
 
     model_type = "BPE"
@@ -57,10 +60,12 @@ class BPETokenizer(Tokenizer):
         return list(self._merges)
 
     def fit(self, texts: Iterable[str]) -> None:
-        """Learn the merges from `texts` until there are `vocab_size` ids or nothing is left to merge.
+        """Learn the merges from ``texts`` until there are ``vocab_size`` ids or nothing is left to merge.
 
-        Of pairs with equal counts the smallest ids win, as in the `tokenizers` package. Raises
-        UserError if the texts are empty.
+        Of pairs with equal counts the smallest ids win, as in the ``tokenizers`` package.
+
+        Raises:
+            UserError: if the texts are empty.
         """
         chunk_counts = count_chunks([texts] if isinstance(texts, str) else texts)
         if not chunk_counts:
@@ -68,16 +73,18 @@ class BPETokenizer(Tokenizer):
         self._set_merges(train(chunk_counts, self._target_size - FIRST_MERGE_ID, self._max_token_length))
 
     def encode(self, text: str) -> list[int]:
-        """The ids of any string; `decode` gives it back. Special spellings are encoded as plain text.
+        """The ids of any string; ``decode`` gives it back. Special spellings are encoded as plain text.
 
-        Raises UserError before training.
+        Raises:
+            UserError: before training.
         """
         return self.encode_bytes(text.encode("utf-8", "surrogatepass"))
 
     def encode_bytes(self, data: bytes) -> list[int]:
-        """The ids of any bytes; `decode_bytes` gives them back. For valid UTF-8 the ids of the text.
+        """The ids of any bytes; ``decode_bytes`` gives them back. For valid UTF-8 the ids of the text.
 
-        Raises UserError before training.
+        Raises:
+            UserError: before training.
         """
         self._require_trained()
         ids = _encode(data, character_classes(), TRANSITIONS, *self._table)

@@ -19,6 +19,7 @@ from scratchgpt.tokenizer.plain_bpe import Pair
 from scratchgpt.tokenizer.stretches import hash_stretch, same_stretch
 
 MAX_VOCAB_SIZE = 2**20
+"""A larger id does not fit an entry of the table."""
 # A table entry is left id (20 bits), right id (20), merged id (24): one read a look-up. All is unsigned,
 # so that no index needs the check for being negative. Encoding is twice as fast so as with int64 keys.
 _ID_BITS = np.uint64(20)
@@ -38,11 +39,17 @@ _ONE = np.uint64(1)
 
 
 class MergeTable(NamedTuple):
-    """The merges, for look-up by pair: a hash table, and a plain one for pairs of bytes, needed most."""
+    """The merges, for look-up by pair: a hash table, and a plain one for pairs of bytes, needed most.
 
-    entries: NDArray[np.uint64]  # (S,), S a power of two, at most a quarter full; 0 is empty
-    byte_pairs: NDArray[np.uint32]  # (256, 256): merged id of two bytes, or NO_MERGE
-    byte_ids: NDArray[np.int32]  # (256,)
+    Attributes:
+        entries: (S,) uint64, S a power of two, at most a quarter full; 0 is empty.
+        byte_pairs: (256, 256) uint32, the merged id of two bytes, or NO_MERGE.
+        byte_ids: (256,) int32, the id of each byte.
+    """
+
+    entries: NDArray[np.uint64]
+    byte_pairs: NDArray[np.uint32]
+    byte_ids: NDArray[np.int32]
 
 
 @njit(cache=True)
@@ -75,9 +82,12 @@ def _fill_table(merges, first_id, table):
 
 
 def build_merge_table(merges: list[Pair], byte_ids: NDArray[np.int32], first_id: int) -> MergeTable:
-    """The table in which merge r of `merges` gives id `first_id` + r.
+    """The table in which merge r gives id ``first_id`` + r.
 
-    All ids must be below MAX_VOCAB_SIZE, and id 0 in no merge.
+    Args:
+        merges: pairs of ids, all below MAX_VOCAB_SIZE and none of them 0, in the order learned.
+        byte_ids: (256,) int32, the id of each byte.
+        first_id: the id of merge 0.
     """
     size = 1 << max(4, (4 * len(merges)).bit_length())
     table = MergeTable(np.zeros(size, dtype=np.uint64), np.empty((256, 256), dtype=np.uint32), byte_ids)
@@ -87,7 +97,7 @@ def build_merge_table(merges: list[Pair], byte_ids: NDArray[np.int32], first_id:
 
 @njit(cache=True)
 def _merge_by_scan(data, table, work, ids):
-    """Write the ids of the chunk `data`, at most _LONGEST_SCANNED bytes, to `ids`. Returns their number."""
+    """Write the ids of the chunk ``data``, at most _LONGEST_SCANNED bytes, to ``ids``. Returns their number."""
     entries = table.entries
     size = np.uint64(len(data))
     # the symbols are at 1..size, symbols[0] is _NO_TOKEN, and so is what follows the last
@@ -132,7 +142,7 @@ def _merge_by_scan(data, table, work, ids):
 
 @njit(cache=True)
 def _merge_by_heap(data, table, ids):
-    """Write the ids of the chunk `data` to `ids`, as long as it. Returns their number.
+    """Write the ids of the chunk ``data`` to ``ids``, as long as it. Returns their number.
 
     A heap entry is merged id * 2^32 + position; it is out of date if that position has another merge by now.
     """
@@ -179,13 +189,18 @@ def _merge_by_heap(data, table, ids):
 def encode_chunks(data, ends, table):
     """The ids of all chunks, one after the other. Compiled, to be called from compiled code.
 
-    data: (N,) uint8, the text's bytes. ends: (K,) int64, where each chunk ends in it. table: from
-    `build_merge_table`. Returns (M,) int32 with M <= N.
+    Args:
+        data: (N,) uint8, the text's bytes.
+        ends: (K,) int64, where each chunk ends in it.
+        table: from ``build_merge_table``.
+
+    Returns:
+        (M,) int32 with M <= N.
     """
     places = _LONGEST_SCANNED + 2
     symbols, keys = np.full(places, _NO_TOKEN, dtype=np.uint32), np.empty(places, dtype=np.uint32)
     work = symbols, keys, np.empty(places, dtype=np.uint8), np.empty(places, dtype=np.uint8)
-    # of each hash the chunk last seen: its start and length in `data`, the start and number of its ids
+    # of each hash the chunk last seen: its start and length in ``data``, the start and number of its ids
     recent = np.zeros((min(_RECENT_SLOTS, len(ends)), 4), dtype=np.int64)
     out = np.empty(len(data), dtype=np.int32)
     size = start = 0

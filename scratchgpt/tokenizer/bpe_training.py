@@ -2,8 +2,8 @@
 
 Start with every chunk of the corpus as a sequence of byte ids. Count the adjacent pairs; the most
 frequent one becomes a new symbol and is replaced wherever it stands; repeat. Of pairs with equal
-counts the one with the smallest ids wins. `train_reference` is exactly that, and counts everything
-again for each merge: on 4 MB of Chinese an hour. `train` gives the same merges in seconds, because
+counts the one with the smallest ids wins. ``train_reference`` is exactly that, and counts everything
+again for each merge: on 4 MB of Chinese an hour. ``train`` gives the same merges in seconds, because
 a merge changes only the pairs next to where it happens:
 
 - the corpus is a doubly linked list of symbols, so a merge at one place touches four numbers;
@@ -36,10 +36,15 @@ _NONE = -1
 def train_reference(
     chunk_counts: Mapping[bytes, int], num_merges: int, max_token_length: int | None = None
 ) -> list[Pair]:
-    """The first `num_merges` merges, found the plain way; fewer if nothing is left to merge.
+    """The merges, found the plain way.
 
-    chunk_counts: how often each chunk stands in the corpus. max_token_length: in bytes; pairs that
-    would make a longer token are passed over. Returns pairs of ids, in merge order.
+    Args:
+        chunk_counts: how often each chunk stands in the corpus.
+        num_merges: how many to find at most.
+        max_token_length: in bytes; pairs that would make a longer token are passed over. None: no limit.
+
+    Returns:
+        Pairs of ids in merge order, fewer than ``num_merges`` if nothing is left to merge.
     """
     lengths = [1] * FIRST_MERGE_ID
     words = [(BYTE_IDS[list(chunk)].tolist(), count) for chunk, count in chunk_counts.items()]
@@ -175,9 +180,9 @@ def _count_pairs(corpus, pairs, slots):
 
 @njit(cache=True)
 def _merge_pair(corpus, pairs, num_pairs, index, new_id, slots_before, slots_after):
-    """Replace pair `index` by `new_id` everywhere. Returns P after the new pairs were entered.
+    """Replace pair ``index`` by ``new_id`` everywhere. Returns P after the new pairs were entered.
 
-    Every pair that arises contains `new_id`, so two tables (I,) by the other symbol find it:
+    Every pair that arises contains ``new_id``, so two tables (I,) by the other symbol find it:
     slots_before for (x, new_id), slots_after for (new_id, y). Both are _NONE before and after.
     """
     first_new_pair = num_pairs
@@ -225,7 +230,7 @@ def _push_pairs(heap, pairs, start, stop):
 
 @njit(cache=True)
 def _find_merges(corpus, pairs, num_pairs, merges, max_token_length):
-    """Fill `merges` (M, 2) with pairs of ids. Returns how many there are."""
+    """Fill ``merges`` (M, 2) with pairs of ids. Returns how many there are."""
     num_ids = FIRST_MERGE_ID + len(merges)
     lengths = np.ones(num_ids, dtype=np.int64)
     slots_before = np.full(num_ids, _NONE, dtype=np.int32)
@@ -251,11 +256,17 @@ def _find_merges(corpus, pairs, num_pairs, merges, max_token_length):
 
 
 def train(chunk_counts: Mapping[bytes, int], num_merges: int, max_token_length: int | None = None) -> list[Pair]:
-    """The merges of `train_reference`, in time that grows with the symbols merged, not re-counted.
+    """The merges of ``train_reference``, in time that grows with the symbols merged, not re-counted.
 
-    chunk_counts: how often each chunk stands in the corpus. max_token_length: in bytes, None for no
-    limit. Returns at most `num_merges` pairs of ids. Memory: about 32 bytes for each byte of the
-    distinct chunks, and 60 for each pair that ever arises.
+    It takes about 32 bytes of memory for each byte of the distinct chunks, and 60 for each pair that ever arises.
+
+    Args:
+        chunk_counts: how often each chunk stands in the corpus.
+        num_merges: how many to find at most.
+        max_token_length: in bytes; pairs that would make a longer token are passed over. None: no limit.
+
+    Returns:
+        Pairs of ids in merge order, fewer than ``num_merges`` if nothing is left to merge.
     """
     corpus = _build_corpus(chunk_counts)
     # each symbol begins a pair, and each of two symbols merged enters two at most; unused room takes no memory

@@ -1,9 +1,9 @@
 """The byte-level alphabet: every byte a printable character, and the id of every byte.
 
-A `tokenizer.json` is text, but a token may be any bytes, also half a character. GPT-2 spells byte
+A ``tokenizer.json`` is text, but a token may be any bytes, also half a character. GPT-2 spells byte
 b as the character chr(b) where that is printable and as chr(256 + n) for the n-th one that is not
-(Radford et al. 2019, `bytes_to_unicode` of its encoder). Bytes take their ids in the order of these
-characters, which is the order in which the `tokenizers` package numbers its initial alphabet; so
+(Radford et al. 2019, ``bytes_to_unicode`` of its encoder). Bytes take their ids in the order of these
+characters, which is the order in which the ``tokenizers`` package numbers its initial alphabet; so
 ties between pairs of equal count fall the same way here and there.
 """
 
@@ -13,6 +13,7 @@ from scratchgpt.tokenizer.special_tokens import SPECIAL_TOKENS
 
 FIRST_BYTE_ID = len(SPECIAL_TOKENS)
 FIRST_MERGE_ID = FIRST_BYTE_ID + 256
+"""Merge r makes this id plus r."""
 
 
 def _byte_characters() -> list[str]:
@@ -29,6 +30,7 @@ def _byte_characters() -> list[str]:
 
 
 BYTE_TO_CHARACTER = _byte_characters()
+"""The character that spells each byte, by its value."""
 
 BYTES_IN_ID_ORDER = sorted(range(256), key=BYTE_TO_CHARACTER.__getitem__)
 """The byte of id FIRST_BYTE_ID + i, for i in 0..255."""
@@ -39,5 +41,5 @@ BYTE_IDS[BYTES_IN_ID_ORDER] = np.arange(FIRST_BYTE_ID, FIRST_MERGE_ID)
 
 
 def spell(token: bytes) -> str:
-    """The byte-level spelling of `token`, as `tokenizer.json` holds it: b" the" gives "Ġthe"."""
+    """The byte-level spelling of ``token``, as ``tokenizer.json`` holds it: b" the" gives "Ġthe"."""
     return "".join(BYTE_TO_CHARACTER[byte] for byte in token)

@@ -1,6 +1,6 @@
 """CharTokenizer: one character, one id. The simplest tokenizer there is, to compare BPE with.
 
-A character that was not in the training text has no id and becomes `<UNK>`: unlike BPE's, the round
+A character that was not in the training text has no id and becomes ``<UNK>``: unlike BPE's, the round
 trip of unseen text loses something.
 """
 
@@ -14,9 +14,13 @@ from scratchgpt.tokenizer.special_tokens import SPECIAL_TOKENS, UNK, UNK_ID
 
 
 class CharTokenizer(Tokenizer):
-    """One id for each character, the most frequent first; at most `vocab_size` ids (None: no limit).
+    """One id for each character, the most frequent first.
 
-    Raises UserError if `vocab_size` leaves no id beside the special tokens.
+    Args:
+        vocab_size: how many ids there may be at most, the special tokens among them; None: no limit.
+
+    Raises:
+        UserError: if ``vocab_size`` leaves no id beside the special tokens.
     """
 
     model_type = "WordLevel"
@@ -32,9 +36,12 @@ class CharTokenizer(Tokenizer):
         self._ids: dict[str, int] = {}
 
     def build_vocab(self, texts: Iterable[str]) -> None:
-        """Give ids to the characters of `texts`, by falling count, then by code point.
+        """Give ids to the characters of ``texts``, by falling count, then by code point.
 
-        Lone surrogates, which no file can hold, get none. Raises UserError if the texts are empty.
+        Lone surrogates, which no file can hold, get none.
+
+        Raises:
+            UserError: if the texts are empty.
         """
         counts: Counter[str] = Counter()
         for text in [texts] if isinstance(texts, str) else texts:
@@ -48,13 +55,18 @@ class CharTokenizer(Tokenizer):
         self._set_characters(characters)
 
     def fit(self, texts: Iterable[str]) -> None:
-        """The same as `build_vocab`, under the name that every tokenizer has."""
+        """The same as ``build_vocab``, under the name that every tokenizer has.
+
+        Raises:
+            UserError: if the texts are empty.
+        """
         self.build_vocab(texts)
 
     def encode(self, text: str) -> list[int]:
-        """The id of each character, `UNK_ID` for an unknown one. Special spellings are plain text.
+        """The id of each character, ``UNK_ID`` for an unknown one. Special spellings are plain text.
 
-        Raises UserError before training.
+        Raises:
+            UserError: before training.
         """
         self._require_trained()
         return [self._ids.get(character, UNK_ID) for character in text]

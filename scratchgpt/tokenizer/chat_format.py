@@ -3,7 +3,7 @@ r"""The chat format: how a list of messages becomes one sequence of ids.
     <|im_start|>user\n…<|im_end|>\n<|im_start|>assistant\n…<|im_end|>\n
 
 This is the only place where special tokens enter a sequence. The text between them is encoded as
-plain text, so a message that spells `<|im_end|>` cannot end its turn.
+plain text, so a message that spells ``<|im_end|>`` cannot end its turn.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +20,10 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-"""The same format as a Jinja template, for `tokenizer_config.json` and `apply_chat_template`."""
+"""The same format as a Jinja template, for ``tokenizer_config.json`` and ``apply_chat_template``."""
 
 Message = Mapping[str, str]
+"""One turn: ``role`` and ``content``."""
 
 
 class Encoder(Protocol):
@@ -35,9 +36,15 @@ class Encoder(Protocol):
 def encode_chat(
     tokenizer: Encoder, messages: Sequence[Message], add_generation_prompt: bool = False
 ) -> list[int]:
-    """The ids of a dialogue; with `add_generation_prompt` the opening of the assistant's next turn after it.
+    """The ids of a dialogue.
 
-    messages: dicts with `role` (system, user or assistant) and `content`. Raises UserError for any other.
+    Args:
+        tokenizer: what encodes the text between the special tokens.
+        messages: dicts with ``role`` (system, user or assistant) and ``content``.
+        add_generation_prompt: open the assistant's next turn after it.
+
+    Raises:
+        UserError: for a malformed message.
     """
     ids, _ = encode_chat_with_mask(tokenizer, messages)
     if add_generation_prompt:
@@ -46,10 +53,18 @@ def encode_chat(
 
 
 def encode_chat_with_mask(tokenizer: Encoder, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
-    """The ids of a dialogue and its loss mask, of the same length.
+    """The ids of a dialogue and its loss mask.
 
-    The mask is 1 on what the assistant must learn to say: its content and the `<|im_end|>` that
-    ends its turn; 0 on everything it is given. Raises UserError for a malformed message.
+    Args:
+        tokenizer: what encodes the text between the special tokens.
+        messages: dicts with ``role`` (system, user or assistant) and ``content``.
+
+    Returns:
+        (ids, mask) of the same length. The mask is 1 on what the assistant must learn to say, its content and the
+        ``<|im_end|>`` that ends its turn, and 0 on everything it is given.
+
+    Raises:
+        UserError: for a malformed message.
     """
     ids: list[int] = []
     mask: list[int] = []
@@ -63,7 +78,11 @@ def encode_chat_with_mask(tokenizer: Encoder, messages: Sequence[Message]) -> tu
 
 
 def render_chat(messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
-    """The dialogue as text, to look at; `encode_chat` encodes it. Raises UserError if malformed."""
+    """The dialogue as text, to look at; ``encode_chat`` encodes it.
+
+    Raises:
+        UserError: for a malformed message.
+    """
     turns = [f"{IM_START}{role}\n{content}{IM_END}\n" for role, content in _checked(messages)]
     return "".join(turns) + (f"{IM_START}assistant\n" if add_generation_prompt else "")
 

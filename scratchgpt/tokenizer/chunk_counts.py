@@ -19,7 +19,7 @@ _EMPTY = -1
 
 
 def count_chunks(texts: Iterable[str]) -> dict[bytes, int]:
-    """How often each chunk stands in `texts`, each text split by itself."""
+    """How often each chunk stands in ``texts``, each text split by itself; the chunks are UTF-8."""
     counts: Counter[bytes] = Counter()
     for block in _blocks(texts):
         # after a newline, always a chunk alone, the split begins afresh

@@ -12,6 +12,7 @@ from scratchgpt.tokenizer.byte_level import BYTE_IDS, FIRST_MERGE_ID
 from scratchgpt.tokenizer.split_pattern import compile_splitter
 
 Pair = tuple[int, int]
+"""Two ids that stand side by side."""
 
 
 def encode(text: str, merges: Sequence[Pair]) -> list[int]:

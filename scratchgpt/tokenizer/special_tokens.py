@@ -1,7 +1,7 @@
 """The six special tokens: their spellings and ids, the same for every tokenizer of this project.
 
-Special tokens are ids, not text. A user who types `<|im_end|>` gets the ids of those ten
-characters; only `chat_format.py` puts the ids below into a sequence. Otherwise a user's message could end
+Special tokens are ids, not text. A user who types ``<|im_end|>`` gets the ids of those ten
+characters; only ``chat_format.py`` puts the ids below into a sequence. Otherwise a user's message could end
 its own turn and speak as the assistant.
 """
 

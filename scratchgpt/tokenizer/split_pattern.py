@@ -9,10 +9,10 @@ GPT-2's: Radford et al. 2019, "Language Models are Unsupervised Multitask Learne
 - the ending of an English contraction ('s, 't, 'll) is alone, so "dog" and "dog's" share "dog";
 - punctuation and symbols form runs of their own, so a word is the same with a comma after it;
 - every newline is alone. What follows a newline is split as if the text began there, which is why
-  a chat turn can be encoded in pieces (`chat_format.py`) and still give the ids of the whole;
+  a chat turn can be encoded in pieces (``chat_format.py``) and still give the ids of the whole;
 - other white space forms runs, but leaves its last space to the word that follows.
 
-The pattern means the same to the `regex` package and to Oniguruma, which `tokenizers` uses, up to
+The pattern means the same to the ``regex`` package and to Oniguruma, which ``tokenizers`` uses, up to
 characters so new that only one of the two knows their category.
 """
 
@@ -39,8 +39,9 @@ SPLIT_PATTERN = "|".join(
 
 
 def compile_splitter() -> Callable[[str], list[str]]:
-    """A function that cuts a text into its chunks, which joined give the text again: the plain way.
+    """The plain splitter; ``splitting`` does the same from bytes, compiled.
 
-    `splitting` does the same from bytes, compiled.
+    Returns:
+        A function from a text to its chunks, which joined give the text again.
     """
     return regex.compile(SPLIT_PATTERN).findall

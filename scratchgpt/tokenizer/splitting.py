@@ -1,4 +1,4 @@
-"""Splitting by an automaton: the chunks of `SPLIT_PATTERN`, compiled.
+"""Splitting by an automaton: the chunks of ``SPLIT_PATTERN``, compiled.
 
 The regular expression takes most of the time of encoding. Yet all that it asks about a character is
 which of nine classes it is in, and all it asks about the text before is what kind of chunk that
@@ -7,7 +7,7 @@ starts here, and the text is read once, from its UTF-8 bytes. Two things a singl
 tell: a run of blanks leaves its last space to the word that follows, so a chunk may start one
 character back; and a contraction is looked for ahead, at the rare apostrophe.
 
-`split_pattern` stays the definition: the classes are what the `regex` package says of its sets, and
+``split_pattern`` stays the definition: the classes are what the ``regex`` package says of its sets, and
 tests hold the chunks equal to those of the expression.
 """
 
@@ -59,7 +59,11 @@ _STARTS_BEFORE = 16  # at the character before this one
 
 @cache
 def character_classes() -> NDArray[np.uint8]:
-    """The `Character` of every code point, (0x110000,) uint8; made in about 20 ms when first needed."""
+    """The class of every code point, made in about 20 ms when first needed.
+
+    Returns:
+        (0x110000,) uint8, a ``Character`` each.
+    """
     groups = (
         (Character.HAN_SYMBOL, rf"[\p{{Han}}&&{OTHER_CHARACTER}]"),
         (Character.HAN, rf"[\p{{Han}}--{OTHER_CHARACTER}]"),
@@ -113,14 +117,18 @@ def _transitions() -> NDArray[np.uint64]:
 
 
 TRANSITIONS = _transitions()
-"""The automaton, (states, classes) uint64: a `State` and two flags."""
+"""The automaton, (states, classes) uint64: a ``State`` and two flags."""
 
 
 def split(data: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Where each chunk of a text ends, (K,) int64; the first one starts at 0.
+    """Where each chunk of a text ends; the first one starts at 0.
 
-    data: (N,) uint8, the text as UTF-8. A byte that is not part of UTF-8 counts as a character that
-    is no letter, digit or white space; so do the three bytes of a lone surrogate.
+    Args:
+        data: (N,) uint8, the text as UTF-8. A byte that is not part of UTF-8 counts as a character that is no letter,
+            digit or white space; so do the three bytes of a lone surrogate.
+
+    Returns:
+        (K,) int64.
     """
     return split_compiled(data, character_classes(), TRANSITIONS)
 
@@ -172,7 +180,16 @@ def _end_of_contraction(data, i):
 
 @njit(cache=True)
 def split_compiled(data, classes, transitions):
-    """`split` with the two tables given, to be called from compiled code."""
+    """``split`` with the two tables given, to be called from compiled code.
+
+    Args:
+        data: (N,) uint8.
+        classes: ``character_classes()``.
+        transitions: ``TRANSITIONS``.
+
+    Returns:
+        (K,) int64.
+    """
     size = np.uint64(len(data))
     starts = np.empty(size + np.uint64(2), dtype=np.int64)
     count = i = before = np.uint64(0)

@@ -13,9 +13,15 @@ _HIGH_BITS = np.uint64(32)  # what a product leaves in the low bits is poorly mi
 
 @njit(cache=True)
 def hash_stretch(data, start, end, num_slots):
-    """A number in 0..num_slots - 1 for the bytes data[start:end]; num_slots at most 2^32.
+    """A number in 0..num_slots - 1 for the bytes data[start:end].
 
     The scheme of FNV-1a (Fowler, Noll and Vo) with another multiplier.
+
+    Args:
+        data: (N,) uint8.
+        start: where the stretch begins.
+        end: the place after its last byte.
+        num_slots: at most 2^32.
     """
     value = np.uint64(0)
     for i in range(start, end):
@@ -25,7 +31,7 @@ def hash_stretch(data, start, end, num_slots):
 
 @njit(cache=True)
 def same_stretch(data, first, second, length):
-    """Whether the `length` bytes from `first` on are those from `second` on."""
+    """Whether the ``length`` bytes of ``data`` (N,) uint8 from ``first`` on are those from ``second`` on."""
     for i in range(length):  # noqa: SIM110 - compiled code has no all()
         if data[first + i] != data[second + i]:
             return False

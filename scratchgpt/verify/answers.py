@@ -20,16 +20,20 @@ class Unclear(Enum):
 
 
 UNCLEAR = Unclear.UNCLEAR
-Reading = Hashable  # an answer's value, UNCLEAR, or None when the clause says nothing
+Reading = Hashable
+"""An answer's value, UNCLEAR, or None when the clause says nothing."""
 
 
 @dataclass(frozen=True)
 class AnswerReader:
     """How answers of one kind (numbers, weekdays, names) are read from a clause.
 
-    ``read`` is used where an answer has been announced, ``stated`` where the clause must speak for itself,
-    ``bare`` recognises a clause that is nothing but an answer. ``guesses`` tells whether words like 可能 make a
-    clause a guess (for yes-no questions they can be the answer), ``denial`` whether 不对 can itself be an answer.
+    Attributes:
+        read: the answer of a clause where one has been announced.
+        stated: the answer of a clause that must speak for itself.
+        bare: the answer that a clause is, if it is nothing else.
+        guesses: whether words like 可能 make a clause a guess; to a yes-no question they can be the answer.
+        denial: whether 不对 can itself be an answer.
     """
 
     read: Callable[[str], Reading]
@@ -186,7 +190,15 @@ def _last_statement(text: str, reader: AnswerReader) -> Reading:
 
 
 def final_answer(text: str, reader: AnswerReader) -> Reading:
-    """The answer that a normalised response stands by: a value of ``reader``, UNCLEAR, or None if there is none."""
+    """The answer that a response stands by.
+
+    Args:
+        text: the response, normalised.
+        reader: how answers of the expected kind are read.
+
+    Returns:
+        A value of the reader; UNCLEAR if it names several or only guesses; None if there is none.
+    """
     text = _after_correction(text, reader)
     spoken = sentences(text)
     asked = [sentence for sentence in spoken if sentence.endswith("？")]

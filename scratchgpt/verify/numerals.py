@@ -37,7 +37,13 @@ _KEEP = set("，；：。！？、（）")
 
 
 class NumberMention(NamedTuple):
-    """A number in a text: the half-open range of characters it occupies and its exact value."""
+    """A number in a text.
+
+    Attributes:
+        start: its first character.
+        end: the place after its last one.
+        value: what it is worth, exactly.
+    """
 
     start: int
     end: int

@@ -11,7 +11,13 @@ from scratchgpt.verify.numerals import normalise, numbers_in
 
 
 class Mention(NamedTuple):
-    """A possible answer in a clause: the half-open range of characters it occupies and its canonical value."""
+    """A possible answer in a clause.
+
+    Attributes:
+        start: its first character.
+        end: the place after its last one.
+        value: what it means, the same for every way to say it.
+    """
 
     start: int
     end: int
@@ -62,7 +68,11 @@ def _chosen(clause: str, mentions: list[Mention]) -> Reading:
 
 
 def number_reader(prompt: str) -> AnswerReader:
-    """Reads numbers; in an equation the side that is a single number. ``prompt`` is the normalised question."""
+    """Reads numbers; in an equation the side that is a single number.
+
+    Args:
+        prompt: the question, normalised: what it gives is no answer.
+    """
     given_clauses, given_values = set(clauses(prompt)), {mention.value for mention in numbers_in(prompt)}
     wants_remainder = "余" in prompt or "剩" in prompt
 
@@ -125,7 +135,13 @@ def number_reader(prompt: str) -> AnswerReader:
 def choice_reader(
     find: Callable[[str], list[Mention]], prompt: str, opposite: Mapping[str, str] | None = None
 ) -> AnswerReader:
-    """Reads one of several words; ``find`` lists them in a clause, ``opposite`` says what denying one implies."""
+    """Reads one of several words.
+
+    Args:
+        find: lists them in a clause, in order.
+        prompt: the question, normalised: what it gives is no answer.
+        opposite: by value, what denying it implies; None if that implies nothing.
+    """
 
     def canonical(text: str) -> str:
         for mention in reversed(find(text)):
@@ -164,7 +180,12 @@ def choice_reader(
 def pattern_finder(
     pattern: re.Pattern[str], value_of: Callable[[re.Match[str]], Reading]
 ) -> Callable[[str], list[Mention]]:
-    """A ``find`` for ``choice_reader``: every match of ``pattern``, with the value that ``value_of`` gives it."""
+    """A ``find`` for :func:`choice_reader`: every match of a pattern.
+
+    Args:
+        pattern: what to look for.
+        value_of: what a match means; None leaves it out.
+    """
 
     def find(text: str) -> list[Mention]:
         found = [Mention(match.start(), match.end(), value_of(match)) for match in pattern.finditer(text)]
@@ -199,8 +220,11 @@ def _time_value(match: re.Match[str]) -> Reading:
 
 
 find_weekdays = pattern_finder(_WEEKDAY, _weekday_value)
+"""The days of the week in a text, ``weekday 1`` (Monday) to ``weekday 7``."""
 find_times = pattern_finder(_TIME, _time_value)
+"""The times of day in a text, such as ``time 15:30``."""
 find_parities = pattern_finder(_PARITY, lambda match: "odd" if match[1] else "even")
+"""The words for ``odd`` and ``even`` in a text."""
 PARITY_OPPOSITES = {"odd": "even", "even": "odd"}
 
 _UNKNOWN = re.compile(
@@ -250,7 +274,11 @@ def asked_statement(prompt: str) -> str:
 
 
 def closed_reader(prompt: str) -> AnswerReader:
-    """Reads yes, no or cannot tell, said outright or as the statement of the question, affirmed or denied."""
+    """Reads yes, no or cannot tell, said outright or as the statement of the question, affirmed or denied.
+
+    Args:
+        prompt: the question, normalised.
+    """
     statement = asked_statement(prompt)
     negations = _negations(statement)
 
@@ -301,7 +329,12 @@ _NAME = re.compile(r"[小阿老大](?!学|时|朋|于|家|小|师|心|的|和|�
 
 
 def options_of(expected: str, prompt: str) -> set[str]:
-    """The answers that compete with ``expected``: the other names in the question, or the sides of an 还是."""
+    """The answers that compete with the expected one: the other names in the question, or the sides of an 还是.
+
+    Args:
+        expected: the right answer, normalised.
+        prompt: the question, normalised.
+    """
     found: set[str] = set()
     if _NAME.fullmatch(expected):
         found.update(_NAME.findall(prompt))

@@ -38,7 +38,15 @@ class Verifier(Protocol):
     """Anything that can say whether a response answers a task rightly."""
 
     def verify(self, task: Mapping[str, Any], response: str) -> bool:
-        """Whether ``response`` gives the expected answer of ``task``."""
+        """Whether a response answers the task rightly.
+
+        Args:
+            task: a record with ``prompt`` and ``expected_answer``, perhaps ``keywords``.
+            response: the answer as the model wrote it, without special tokens.
+
+        Raises:
+            UserError: if the task cannot be judged.
+        """
         ...
 
 
@@ -55,7 +63,8 @@ class MathVerifier:
     def verify(self, task: Mapping[str, Any], response: str) -> bool:
         """Whether the number ``response`` settles on equals ``task["expected_answer"]``.
 
-        Raises UserError when the expected answer is missing or is not a number.
+        Raises:
+            UserError: if the expected answer is missing or is not a number.
         """
         expected_text = _field(task, "expected_answer")
         expected = parse_number(expected_text)
@@ -70,9 +79,10 @@ class LogicVerifier:
     """Judges answers that are words: weekdays, times, odd or even, yes or no, names, the task's own keywords."""
 
     def verify(self, task: Mapping[str, Any], response: str) -> bool:
-        """Whether what ``response`` settles on means ``task["expected_answer"]`` (or one of its "keywords").
+        """Whether what ``response`` settles on means ``task["expected_answer"]`` or one of its ``keywords``.
 
-        Raises UserError when the expected answer is missing.
+        Raises:
+            UserError: if the expected answer is missing.
         """
         expected = normalise(_field(task, "expected_answer"))
         prompt = normalise(str(task.get("prompt", "")))
@@ -113,7 +123,11 @@ _VERIFIERS: Mapping[str, type[MathVerifier] | type[LogicVerifier]] = {
 
 
 def verifier_for(task: Mapping[str, Any]) -> Verifier:
-    """The verifier for the task's "type". Raises UserError on a type that has none."""
+    """The verifier for the task's ``type``.
+
+    Raises:
+        UserError: if there is none for that type.
+    """
     kind = task.get("type")
     if kind not in _VERIFIERS:
         raise UserError(f"unknown task type {kind!r}; known types: {', '.join(_VERIFIERS)}")
@@ -121,5 +135,5 @@ def verifier_for(task: Mapping[str, Any]) -> Verifier:
 
 
 def family_of(task: Mapping[str, Any]) -> str:
-    """The family a task is counted under in reports: its "family", or its "type" for tasks that name none."""
+    """The family a task is counted under in reports: its ``family``, or its ``type`` for tasks that name none."""
     return str(task.get("family") or task.get("type") or "unknown")

@@ -1,20 +1,16 @@
-"""Files to token batches: what is read, what is refused, and which batch comes when."""
+"""Files to records: what is read, what is refused and with which line, and what is held out."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from scratchgpt.datasets.batches import DialogueBatches, TextWindows, encode_documents, heldout_windows, pad_sequences
 from scratchgpt.datasets.records import read_corpus, read_dialogues, read_pairs, read_tasks, split_heldout
 from scratchgpt.errors import UserError
-from scratchgpt.tokenizer import EOS_ID, IM_END_ID, CharTokenizer
 
 
-# -- reading --------------------------------------------------------------------------------------------------
 def test_a_corpus_is_documents_between_blank_lines(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\ufeff一\n二\n\n\n三\n", encoding="utf-8")
     (tmp_path / "b.jsonl").write_text('{"text": "四"}\n\n{"text": "五\\n\\n六"}\n', encoding="utf-8")
@@ -60,6 +56,7 @@ GOOD = '{"prompt": "a", "chosen": "b", "rejected": "c"}'
         (f"[\n{GOOD},\n{GOOD}\n", "malformed JSON .the array never ends"),
         (f'[\n{GOOD},\n\n{{"prompt": "a", "chosen": "b"}}]', "line 4: the record has no field 'rejected'"),
         ('[{"prompt": "a", "chosen": "", "rejected": "c"}]', "line 1: 'chosen' is empty"),
+        (f"[{GOOD}]\n[{GOOD}]", "line 2: malformed JSON .something follows"),
         (GOOD, "expected a JSON array"),
         ("[]", "holds no records"),
     ],
@@ -93,6 +90,18 @@ def test_bad_dialogues_are_refused(tmp_path: Path, messages: list, message: str)
         read_dialogues(path)
 
 
+@pytest.mark.parametrize("weight", [0, -1, 1.5, "2"])
+def test_a_weight_is_a_positive_integer(tmp_path: Path, weight: object) -> None:
+    path = tmp_path / "sft.jsonl"
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    lines = [json.dumps({"messages": messages, "weight": w}) for w in (3, weight)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(UserError, match="line 2: weight must be a positive integer"):
+        read_dialogues(path)
+    path.write_text(lines[0], encoding="utf-8")
+    assert read_dialogues(path) == [{"messages": messages, "weight": 3}]
+
+
 def test_an_unknown_task_type_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tasks.jsonl"
     path.write_text('{"type": "poem", "prompt": "a", "expected_answer": "b"}', encoding="utf-8")
@@ -110,80 +119,14 @@ def test_items_of_one_key_stay_on_one_side() -> None:
         split_heldout(items[:3], lambda item: item[0], 0.2, seed=0)
 
 
-# -- text batches ---------------------------------------------------------------------------------------------
-def test_documents_become_one_stream_with_an_end_after_each(char_tokenizer: CharTokenizer) -> None:
-    stream = encode_documents(["你好", "猫"], char_tokenizer)
-    assert stream.tolist() == [*char_tokenizer.encode("你好"), EOS_ID, *char_tokenizer.encode("猫"), EOS_ID]
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.9, 1.0])
+def test_neither_side_is_left_empty(share: float) -> None:
+    for items in ("ab", "aabbb", "abcdefgh"):
+        train, heldout = split_heldout(items, str, share, seed=0)
+        assert train and heldout and not set(train) & set(heldout)
 
 
-def test_windows_cover_the_stream_once_an_epoch_and_targets_are_the_next_token() -> None:
-    stream = np.arange(100, dtype=np.int32)
-    windows = TextWindows(stream, context_size=8, batch_size=3, seed=5)
-    assert windows.steps_per_epoch == 3  # (99 // 8 - 1) // 3
-    for epoch in range(2):
-        seen: list[int] = []
-        for position in range(3):
-            batch = windows.batch(epoch * 3 + position)
-            assert batch.input_ids.shape == (3, 8) and batch.tokens == 24
-            np.testing.assert_array_equal(batch.targets, batch.input_ids + 1)
-            seen += batch.input_ids.reshape(-1).tolist()
-        assert len(set(seen)) == len(seen)
-    again = TextWindows(stream, context_size=8, batch_size=3, seed=5).batch(4)
-    np.testing.assert_array_equal(windows.batch(4).input_ids, again.input_ids)
-    assert not np.array_equal(windows.batch(0).input_ids, windows.batch(3).input_ids)
-
-
-def test_text_too_short_for_two_windows_is_refused() -> None:
-    with pytest.raises(UserError, match="too short"):
-        TextWindows(np.arange(16, dtype=np.int32), context_size=8, batch_size=1, seed=0)
-
-
-@pytest.mark.parametrize("length", [2, 8, 9, 10, 30])
-def test_held_out_windows_hold_every_token_once(length: int) -> None:
-    stream = np.arange(1, length + 1, dtype=np.int32)
-    batches = list(heldout_windows(stream, context_size=4, batch_size=2))
-    targets = np.concatenate([b.targets.reshape(-1) for b in batches])
-    inputs = np.concatenate([b.input_ids.reshape(-1) for b in batches])
-    counted = targets != -100
-    assert targets[counted].tolist() == list(range(2, length + 1))
-    np.testing.assert_array_equal(inputs[counted] + 1, targets[counted])
-
-
-# -- dialogue batches -----------------------------------------------------------------------------------------
-def test_the_loss_is_on_the_answer_and_its_end_only(char_tokenizer: CharTokenizer, dialogues: list) -> None:
-    batch = DialogueBatches(dialogues[2:3], char_tokenizer, 64, 4, seed=0).batch(0)
-    counted = batch.targets[0][batch.targets[0] != -100].tolist()
-    assert counted == [*char_tokenizer.encode("猫吃鱼。"), IM_END_ID]
-    position = int(np.argmax(batch.targets[0] != -100))
-    assert batch.input_ids[0, position + 1] == counted[0]
-
-
-def test_every_dialogue_is_shown_as_often_as_its_weight(char_tokenizer: CharTokenizer, dialogues: list) -> None:
-    dialogues[0]["weight"] = 3
-    batches = DialogueBatches(dialogues, char_tokenizer, 64, 2, seed=0)
-    assert batches.steps_per_epoch == 4
-    for epoch in range(2):
-        rows = [r for step in range(4) for r in batches.batch(epoch * 4 + step).input_ids]
-        first = char_tokenizer.encode("你好")
-        assert sum(first == row[3:5].tolist() for row in map(np.asarray, rows)) == 3 or len(rows) == 8
-    assert sum(b.input_ids.shape[0] for b in batches.all_batches()) == len(dialogues)
-
-
-def test_batches_do_not_depend_on_the_order_they_are_asked_for(char_tokenizer: CharTokenizer, dialogues: list) -> None:
-    one, other = (DialogueBatches(dialogues, char_tokenizer, 64, 2, seed=1) for _ in range(2))
-    forward = [one.batch(step).input_ids for step in range(6)]
-    backward = [other.batch(step).input_ids for step in reversed(range(6))][::-1]
-    for a, b in zip(forward, backward, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_dialogues_beyond_the_context_are_counted_and_none_left_is_an_error(
-    char_tokenizer: CharTokenizer, dialogues: list
-) -> None:
-    assert DialogueBatches(dialogues, char_tokenizer, 26, 2, seed=0).too_long > 0
-    with pytest.raises(UserError, match="none of the 6 dialogues fits"):
-        DialogueBatches(dialogues, char_tokenizer, 8, 2, seed=0)
-
-
-def test_padding_is_on_the_right() -> None:
-    np.testing.assert_array_equal(pad_sequences([[5], [6, 7]]), [[5, 0], [6, 7]])
+def test_the_choice_of_what_is_held_out_goes_by_the_seed() -> None:
+    items = [str(number) for number in range(100)]
+    choices = {tuple(split_heldout(items, str, 0.05, seed)[1]) for seed in range(5)}
+    assert len(choices) == 5
