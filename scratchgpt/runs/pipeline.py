@@ -33,13 +33,14 @@ from scratchgpt.stages.reward import RewardModelTrainer
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.stages.rlvf import RLVFTrainer
 from scratchgpt.stages.sft import SFTTrainer
-from scratchgpt.tokenizer import END_IDS, BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer, render_chat
+from scratchgpt.tokenizer import END_IDS, BPETokenizer, CharTokenizer, Tokenizer, render_chat
 from scratchgpt.training.checkpoints import (
     PREDECESSORS,
     STAGES,
-    check_vocabulary,
+    finished_directory,
     is_finished,
     load_model,
+    load_reward_model,
     partial_file,
     replacing,
     stage_directory,
@@ -237,7 +238,7 @@ def _ppo_trainer(plan: Plan, policy: LanguageModel, tokenizer: Tokenizer) -> PPO
     pairs, heldout = plan.data.pairs()
     return PPOTrainer(
         policy,
-        _load_reward_model(plan.out, tokenizer),
+        load_reward_model(finished_directory(plan.out, "reward"), tokenizer),
         tokenizer,
         policy.config,
         plan.preset.rlhf,
@@ -339,17 +340,6 @@ def _fresh_tokenizer(plan: Plan, documents: Sequence[str], console: Console) -> 
         tokenizer.fit([*documents, *spoken])
     console.print(f"tokenizer: {plan.tokenizer}, {tokenizer.vocab_size:,} entries")
     return tokenizer, dataclasses.replace(plan.preset.model, vocab_size=tokenizer.vocab_size)
-
-
-def _load_reward_model(out: Path, tokenizer: Tokenizer) -> RewardModel:
-    directory = stage_directory(out, "reward")
-    if not is_finished(out, "reward"):
-        command = f"python train.py --stage reward --out {out}"
-        raise UserError(f"{directory}: rlhf needs a reward model; make one with: {command}")
-    check_vocabulary(RewardModel.from_pretrained(directory).config.vocab_size, load_tokenizer(directory), directory)
-    if load_tokenizer(directory).encode("奖励模型") != tokenizer.encode("奖励模型"):
-        raise UserError(f"{directory}: the reward model has another tokenizer than the policy; train it again")
-    return RewardModel.from_pretrained(directory)
 
 
 def _train(trainer: Trainer, plan: Plan, console: Console, settings: Any) -> History:

@@ -86,14 +86,10 @@ class Tokenizer(ABC):
         except UnicodeDecodeError:
             return data.decode("utf-8", "replace")
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write `tokenizer.json` to `path`: that file if it ends in .json, else a directory for it.
-
-        The old file is replaced in one step, so a crash leaves the old or the new one whole. Raises
-        UserError before training or if the place cannot be written.
-        """
+    def contents(self) -> dict[str, Any]:
+        """What `tokenizer.json` holds: two tokenizers with equal contents are one. Raises UserError before training."""
         self._require_trained()
-        contents = {
+        return {
             "version": "1.0",
             "truncation": None,
             "padding": None,
@@ -102,7 +98,14 @@ class Tokenizer(ABC):
             "post_processor": None,
             **self._sections(),
         }
-        _write_json(_tokenizer_path(path), contents)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `tokenizer.json` to `path`: that file if it ends in .json, else a directory for it.
+
+        The old file is replaced in one step, so a crash leaves the old or the new one whole. Raises
+        UserError before training or if the place cannot be written.
+        """
+        _write_json(_tokenizer_path(path), self.contents())
 
     def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json`, what AutoTokenizer loads. Raises as `save`."""

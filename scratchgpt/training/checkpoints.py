@@ -23,6 +23,7 @@ import safetensors.numpy
 from scratchgpt.errors import UserError
 from scratchgpt.models.architectures import load_language_model
 from scratchgpt.models.base import LanguageModel
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
 
 STAGES = ("pretrain", "sft", "reward", "rlhf", "rlvf")
@@ -134,14 +135,46 @@ def load_model(out: Path, stage: str) -> tuple[LanguageModel, Tokenizer]:
         UserError: if the stage is not finished (naming the command that runs it), or if the model's
             vocabulary is not the tokenizer's.
     """
+    directory = finished_directory(out, stage)
+    model, tokenizer = load_language_model(directory), load_tokenizer(directory)
+    check_vocabulary(model.config.vocab_size, tokenizer, directory)
+    return model, tokenizer
+
+
+class OtherTokenizerError(UserError):
+    """The reward model reads other tokens than the policy writes."""
+
+
+def load_reward_model(directory: Path, tokenizer: Tokenizer) -> RewardModel:
+    """The reward model that lies in a directory.
+
+    Raises:
+        OtherTokenizerError: if its tokenizer is not, whole and exactly, the policy's, which is given: one id that
+            stands for another text, and the scores would be those of other answers.
+        UserError: if a file is missing or damaged, or if the model's vocabulary is not its tokenizer's.
+    """
+    model, own = RewardModel.from_pretrained(directory), load_tokenizer(directory)
+    check_vocabulary(model.config.vocab_size, own, directory)
+    if own.contents() != tokenizer.contents():
+        raise OtherTokenizerError(
+            f"{directory}: the reward model has another tokenizer than the policy; "
+            f"train it again with: python train.py --stage reward --out {directory.parent}"
+        )
+    return model
+
+
+def finished_directory(out: Path, stage: str) -> Path:
+    """Where the stage's finished checkpoint lies.
+
+    Raises:
+        UserError: if there is none, naming the command that makes one.
+    """
     directory = stage_directory(out, stage)
     if not is_finished(out, stage):
         raise UserError(
             f"{directory}: no checkpoint here yet; make one with: python train.py --stage {stage} --out {out}"
         )
-    model, tokenizer = load_language_model(directory), load_tokenizer(directory)
-    check_vocabulary(model.config.vocab_size, tokenizer, directory)
-    return model, tokenizer
+    return directory
 
 
 def check_vocabulary(vocab_size: int, tokenizer: Tokenizer, where: Path) -> None:
