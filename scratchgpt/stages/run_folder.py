@@ -36,6 +36,20 @@ def is_finished(out: Path, stage: str) -> bool:
     return finished(out / stage_named(stage).directory)
 
 
+def finished_directory(out: Path, stage: str) -> Path:
+    """Where the stage's finished checkpoint lies.
+
+    Raises:
+        UserError: if there is none, naming the command that makes one.
+    """
+    directory = stage_directory(out, stage)
+    if not is_finished(out, stage):
+        raise UserError(
+            f"{directory}: no checkpoint here yet; make one with: python train.py --stage {stage} --out {out}"
+        )
+    return directory
+
+
 def load_model(out: Path, stage: str) -> tuple[LanguageModel, Tokenizer]:
     """A finished stage's model and tokenizer.
 
@@ -43,12 +57,7 @@ def load_model(out: Path, stage: str) -> tuple[LanguageModel, Tokenizer]:
         UserError: if the stage is not finished (naming the command that runs it), or if the model's
             vocabulary is not the tokenizer's.
     """
-    directory = stage_directory(out, stage)
-    if not is_finished(out, stage):
-        raise UserError(
-            f"{directory}: no checkpoint here yet; make one with: python train.py --stage {stage} --out {out}"
-        )
-    return load_checkpoint(directory)
+    return load_checkpoint(finished_directory(out, stage))
 
 
 def finished_writers(out: Path) -> list[str]:

@@ -118,6 +118,23 @@ class Tokenizer(ABC):
         except UnicodeDecodeError:
             return data.decode("utf-8", "replace")
 
+    def contents(self) -> dict[str, Any]:
+        """What ``tokenizer.json`` holds: two tokenizers with equal contents are one.
+
+        Raises:
+            UserError: before training.
+        """
+        self._require_trained()
+        return {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "added_tokens": [_special_entry(i, token) for i, token in enumerate(SPECIAL_TOKENS)],
+            "normalizer": None,
+            "post_processor": None,
+            **self._sections(),
+        }
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write ``tokenizer.json``, replacing an old one in one step: a crash leaves the old or the new one whole.
 
@@ -127,17 +144,7 @@ class Tokenizer(ABC):
         Raises:
             UserError: before training, or if the place cannot be written.
         """
-        self._require_trained()
-        contents = {
-            "version": "1.0",
-            "truncation": None,
-            "padding": None,
-            "added_tokens": [_special_entry(i, token) for i, token in enumerate(SPECIAL_TOKENS)],
-            "normalizer": None,
-            "post_processor": None,
-            **self._sections(),
-        }
-        _write_json(_tokenizer_path(path), contents)
+        _write_json(_tokenizer_path(path), self.contents())
 
     def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
         """Write ``tokenizer.json`` and ``tokenizer_config.json``, what AutoTokenizer loads.

@@ -117,16 +117,25 @@ def load_checkpoint(directory: Path) -> tuple[LanguageModel, Tokenizer]:
     return model, tokenizer
 
 
+class OtherTokenizerError(UserError):
+    """The reward model reads other tokens than the policy writes."""
+
+
 def load_reward_model(directory: Path, tokenizer: Tokenizer) -> RewardModel:
     """The reward model that lies in a directory.
 
     Raises:
-        UserError: if it is damaged, or reads other tokens than the policy whose ``tokenizer`` is given.
+        OtherTokenizerError: if its tokenizer is not, whole and exactly, the policy's, which is given: one id that
+            stands for another text, and the scores would be those of other answers.
+        UserError: if a file is missing or damaged, or if the model's vocabulary is not its tokenizer's.
     """
     model, own = RewardModel.from_pretrained(directory), load_tokenizer(directory)
     check_vocabulary(model.config.vocab_size, own, directory)
-    if own.encode("奖励模型") != tokenizer.encode("奖励模型"):
-        raise UserError(f"{directory}: the reward model has another tokenizer than the policy; train it again")
+    if own.contents() != tokenizer.contents():
+        raise OtherTokenizerError(
+            f"{directory}: the reward model has another tokenizer than the policy; "
+            f"train it again with: python train.py --stage reward --out {directory.parent}"
+        )
     return model
 
 

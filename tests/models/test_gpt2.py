@@ -11,7 +11,16 @@ import pytest
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import GPTConfig, get_mini_config
 from scratchgpt.errors import UserError
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.gpt2 import (
+    BODY_PATH,
+    FINAL_LAYERNORM_PATH,
+    GPT,
+    POSITION_TABLE_PATH,
+    TOKEN_TABLE_PATH,
+    block_number,
+    block_path,
+    path_in_body,
+)
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import cosine_schedule, linear_schedule
 
@@ -187,23 +196,26 @@ def test_a_config_out_of_range_says_which_field(arguments: dict, message: str) -
         GPTConfig(**arguments)
 
 
-def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no model here"):
-        GPT.from_pretrained(tmp_path)
-    GPT(CONFIG).save_pretrained(tmp_path)
-    fields = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**fields, "vocab_size": 98}))
-    with pytest.raises(UserError, match=r"wte.weight.*\(97, 48\).*\(98, 48\)"):
-        GPT.from_pretrained(tmp_path)
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match="not a model's configuration"):
-        GPT.from_pretrained(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps(fields))
-    (tmp_path / "model.safetensors").write_bytes(b"junk")
-    with pytest.raises(UserError, match="damaged"):
-        GPT.from_pretrained(tmp_path)
+def test_too_long_a_sequence_is_refused() -> None:
     with pytest.raises(UserError, match="context of 40"):
         GPT(CONFIG)(np.zeros((1, 41), int))
+
+
+def test_only_gelu_new_is_computed(tmp_path: Path) -> None:
+    GPT(CONFIG).save_pretrained(tmp_path)
+    fields = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**fields, "activation_function": "relu"}))
+    with pytest.raises(UserError, match=r"not a gpt2 configuration that can be loaded .*'relu', only 'gelu_new'"):
+        GPT.from_pretrained(tmp_path)
+
+
+def test_where_a_part_stands() -> None:
+    paths = {path for path, _ in GPT(CONFIG).named_modules()}
+    assert {BODY_PATH, TOKEN_TABLE_PATH, POSITION_TABLE_PATH, FINAL_LAYERNORM_PATH, block_path(1)} <= paths
+    inside = {path for path in paths if block_number(path) == 1}
+    assert inside == {path for path in paths if path.startswith(block_path(1))} and len(inside) > 5
+    assert block_number(FINAL_LAYERNORM_PATH) is block_number(BODY_PATH) is None
+    assert path_in_body(block_path(1)) == "h.1"
 
 
 def test_gradients_accumulate_over_backward_calls(batch: tuple[np.ndarray, np.ndarray]) -> None:

@@ -1,14 +1,11 @@
-"""The reward model: its loss, its parity with transformers, and that it learns to prefer."""
+"""Stage 3: the loss of a pair, and that the reward model learns to prefer."""
 
 from __future__ import annotations
-
-import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from scratchgpt.autograd import Tensor, no_grad
+from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RewardConfig
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
@@ -30,34 +27,6 @@ def test_the_loss_equals_pytorchs_and_does_not_overflow() -> None:
     assert loss.item() == pytest.approx(expected.item(), abs=1e-9)
     np.testing.assert_allclose(a.grad, ta.grad.numpy(), atol=1e-12)
     np.testing.assert_allclose(b.grad, tb.grad.numpy(), atol=1e-12)
-
-
-def test_transformers_loads_it_and_gives_the_same_scores(tmp_path: Path, tiny_config: GPTConfig) -> None:
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    model = RewardModel(tiny_config, seed=2).eval()
-    model.save_pretrained(tmp_path)
-    theirs = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
-    assert theirs.config.num_labels == 1
-    ids = np.random.default_rng(0).integers(6, tiny_config.vocab_size, (3, 12))
-    lengths = np.array([12, 5, 1])
-    for row, length in zip(ids, lengths, strict=True):
-        row[length:] = 0
-    with torch.no_grad(), no_grad():
-        expected = theirs(torch.from_numpy(ids), attention_mask=torch.from_numpy((ids != 0).astype(np.int64))).logits
-        np.testing.assert_allclose(model(ids, lengths).data, expected[:, 0].numpy(), atol=1e-4)
-    again = RewardModel.from_pretrained(tmp_path, tiny_config)
-    np.testing.assert_array_equal(again.score.weight.data, model.score.weight.data)
-
-
-def test_it_starts_from_a_language_model(tmp_path: Path, tiny_config: GPTConfig) -> None:
-    base = GPT(tiny_config, seed=5)
-    model = RewardModel.from_pretrained(base, tiny_config)
-    np.testing.assert_array_equal(model.transformer.wte.weight.data, base.transformer.wte.weight.data)
-    model.transformer.wte.weight.data[:] = 0
-    assert base.transformer.wte.weight.data.any()  # a copy
-    with pytest.raises(UserError, match="sizes"):
-        RewardModel.from_pretrained(base, dataclasses.replace(tiny_config, emb_dim=32))
 
 
 def test_the_score_is_read_at_the_end_of_the_answer(char_tokenizer: CharTokenizer) -> None:

@@ -11,10 +11,11 @@ import pytest
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages.run_folder import is_finished, load_model, most_advanced_stage, stage_directory
 from scratchgpt.tokenizer import CharTokenizer
 from scratchgpt.training import checkpoints as checkpoint
-from scratchgpt.training.checkpoints import read_arrays, replacing, write_arrays
+from scratchgpt.training.checkpoints import OtherTokenizerError, load_reward_model, read_arrays, replacing, write_arrays
 
 
 def save(out: Path, stage: str, config: GPTConfig, tokenizer: CharTokenizer) -> None:
@@ -99,3 +100,30 @@ def test_a_model_that_does_not_fit_its_tokenizer_is_refused(tmp_path: Path, char
     save(tmp_path, "sft", GPTConfig(vocab_size=9, emb_dim=8, num_heads=2, num_layers=1, context_size=8), char_tokenizer)
     with pytest.raises(UserError, match="the model 9"):
         load_model(tmp_path, "sft")
+
+
+def test_a_reward_model_of_another_tokenizer_is_refused(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    model = RewardModel(tiny_config, seed=3)
+    model.save_pretrained(tmp_path)
+    char_tokenizer.save_pretrained(tmp_path)
+    again = load_reward_model(tmp_path, char_tokenizer)
+    np.testing.assert_array_equal(again.score.weight.data, model.score.weight.data)
+
+    fields = char_tokenizer.contents()
+    vocab = fields["model"]["vocab"]
+    vocab["红"] = vocab.pop("蓝")  # of the same size, and alike but for one character
+    other = CharTokenizer.from_contents(fields, tmp_path)
+    assert len(other) == len(char_tokenizer) and other.encode("奖励模型") == char_tokenizer.encode("奖励模型")
+    with pytest.raises(OtherTokenizerError, match="another tokenizer than the policy; train it again with: python train"):
+        load_reward_model(tmp_path, other)
+
+
+def test_a_reward_model_that_does_not_fit_its_own_tokenizer_is_refused(
+    tmp_path: Path, char_tokenizer: CharTokenizer
+) -> None:
+    RewardModel(GPTConfig(vocab_size=9, emb_dim=8, num_heads=2, num_layers=1, context_size=8)).save_pretrained(tmp_path)
+    char_tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="the model 9"):
+        load_reward_model(tmp_path, char_tokenizer)

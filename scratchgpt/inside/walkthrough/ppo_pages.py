@@ -23,7 +23,6 @@ from scratchgpt.inside.walkthrough.examples import choose, starting_with
 from scratchgpt.inside.walkthrough.labels import token_labels
 from scratchgpt.inside.walkthrough.numbers import in_brackets, significant
 from scratchgpt.inside.walkthrough.page import Page, labelled, token_table
-from scratchgpt.inside.walkthrough.reward_pages import load_reward_model
 from scratchgpt.inside.walkthrough.subject import fresh_subject, load_first, load_stage, stage_folder
 from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.models.base import LanguageModel
@@ -40,7 +39,9 @@ from scratchgpt.stages.policy_gradient import (
 )
 from scratchgpt.stages.presets import get_preset
 from scratchgpt.stages.rlhf import RLHF, PPOTrainer, clipped_value_loss, generalized_advantages, response_values
+from scratchgpt.stages.run_folder import finished_directory
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.checkpoints import load_reward_model
 
 SETTINGS = dataclasses.replace(get_preset("mini").of("rlhf"), batch_size=16, minibatch_size=8)
 """The settings of the default run with a batch small enough to watch."""
@@ -180,7 +181,7 @@ def _models(
         reward_model = RewardModel(fresh.model.config, seed + 1)
         return fresh.model, frozen_copy(fresh.model), reward_model, fresh.tokenizer, speech.word("fresh")
     policy = load_stage(run, "rlhf")
-    reward_model, _ = load_reward_model(run)
+    reward_model = load_reward_model(finished_directory(run, "reward"), policy.tokenizer)
     start = load_first(run, RLHF.follows)
     reference = frozen_copy(policy.model) if start is None else start.model.eval()
     return policy.model, reference, reward_model, policy.tokenizer, str(policy.directory)

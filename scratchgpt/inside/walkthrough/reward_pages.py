@@ -10,7 +10,6 @@ import numpy as np
 from scratchgpt.autograd import no_grad
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.datasets.sources import DataSources
-from scratchgpt.errors import UserError
 from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.inside.recorder import record
 from scratchgpt.inside.source_lines import source_of
@@ -24,8 +23,9 @@ from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.models.reward import RewardModel, ScoreHead
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.reward import bradley_terry_loss
-from scratchgpt.stages.run_folder import is_finished, stage_directory
-from scratchgpt.tokenizer import Tokenizer, load_tokenizer
+from scratchgpt.stages.run_folder import finished_directory
+from scratchgpt.tokenizer import load_tokenizer
+from scratchgpt.training.checkpoints import load_reward_model
 
 SIDES = ("chosen", "rejected")
 
@@ -45,8 +45,10 @@ def reward_pages(checkpoint: Path | None, example: int, seed: int, speech: Speec
         model, tokenizer = RewardModel(fresh.model.config, seed), fresh.tokenizer
         where, learning_rate = say("fresh"), fresh.learning_rate
     else:
-        model, tokenizer = load_reward_model(run)
-        where, learning_rate = str(stage_directory(run, "reward")), TRAINED_STEP
+        directory = finished_directory(run, "reward")
+        tokenizer = load_tokenizer(directory)
+        model = load_reward_model(directory, tokenizer)
+        where, learning_rate = str(directory), TRAINED_STEP
     model.eval()
     sequences = [encode_answer(tokenizer, pair["prompt"], pair[side]) for side in SIDES]
     require_room(max(map(len, sequences)), model.config.context_size, example)
@@ -142,17 +144,3 @@ def reward_pages(checkpoint: Path | None, example: int, seed: int, speech: Speec
             parts=[moved],
         ),
     ]
-
-
-def load_reward_model(run: Path) -> tuple[RewardModel, Tokenizer]:
-    """The finished reward model of a run.
-
-    Raises:
-        UserError: if there is none, naming the command that makes one.
-    """
-    directory = stage_directory(run, "reward")
-    if not is_finished(run, "reward"):
-        raise UserError(
-            f"{directory}: no checkpoint here yet; make one with: python train.py --stage reward --out {run}"
-        )
-    return RewardModel.from_pretrained(directory), load_tokenizer(directory)

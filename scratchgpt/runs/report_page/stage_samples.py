@@ -11,10 +11,10 @@ from scratchgpt.errors import ContextWindowWarning
 from scratchgpt.evaluation.answering import answer_prompts
 from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.inference.generate import generate_batch
-from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages import stage_named
 from scratchgpt.stages.run_folder import finished_writers, is_finished, load_model, stage_directory
-from scratchgpt.tokenizer import END_IDS, Tokenizer, load_tokenizer
+from scratchgpt.tokenizer import END_IDS, Tokenizer
+from scratchgpt.training.checkpoints import OtherTokenizerError, load_reward_model
 
 CONTINUATION = 40
 """Tokens that a model continues a text by which cannot answer yet."""
@@ -66,8 +66,11 @@ def _scores(
     out: Path, tokenizer: Tokenizer, prompts: Sequence[str], texts: Sequence[str], context_size: int
 ) -> list[float | None]:
     """The reward model's scores; None for each if there is none that reads these tokens."""
-    directory = stage_directory(out, "reward")
-    if not is_finished(out, "reward") or len(load_tokenizer(directory)) != len(tokenizer):
+    if not is_finished(out, "reward"):
+        return [None] * len(texts)
+    try:
+        reward_model = load_reward_model(stage_directory(out, "reward"), tokenizer)
+    except OtherTokenizerError:  # left from another run: the answers are worth showing without scores
         return [None] * len(texts)
     sequences = [encode_answer(tokenizer, *pair)[:context_size] for pair in zip(prompts, texts, strict=True)]
-    return [float(score) for score in score_sequences(RewardModel.from_pretrained(directory), sequences)]
+    return [float(score) for score in score_sequences(reward_model, sequences)]

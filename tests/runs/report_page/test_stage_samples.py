@@ -71,9 +71,12 @@ def test_the_reward_model_scores_answers_but_no_continuation(out: Path) -> None:
     assert len({answer.score for row in answers_by_stage(out, PROMPTS) for answer in row}) > 2
 
 
-def test_a_reward_model_of_other_tokens_has_no_say(out: Path) -> None:
+@pytest.mark.parametrize("same_size", [False, True])
+def test_a_reward_model_of_other_tokens_has_no_say(out: Path, same_size: bool) -> None:
+    characters = "".join(chr(0x5000 + i) for i in range(len(tiny_tokenizer()) - 6)) if same_size else "只有这些字"
     other = CharTokenizer()
-    other.build_vocab(["只有这些字"])
+    other.build_vocab([characters])
+    assert (len(other) == len(tiny_tokenizer())) == same_size
     save_reward_model(out, other)
     assert all(answer.score is None for row in answers_by_stage(out, PROMPTS) for answer in row)
 
