@@ -153,16 +153,18 @@ class GPT(Module):
         logits = ag.matmul(self.hidden_states(input_ids), ag.transpose(wte))
         return logits, None if targets is None else ag.cross_entropy(logits, targets)
 
-    def loss(self, input_ids: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> Tensor:
+    def loss(self, input_ids: np.ndarray, targets: np.ndarray, count: int | None = None) -> Tensor:
         """The loss of :meth:`forward` without the logits: what training calls.
 
         Args:
             input_ids: (B, T) integers.
             targets: (B, T) integers; -100 takes no part.
-            weights: (B, T) weight of each token in the mean, or None for equal weights.
+            count: what the sum of the token losses is divided by; None for the number of targets that take part.
+                A shard of a batch is given the number in the whole batch, and the shards' losses and gradients
+                then add up to the batch's.
         """
         hidden = self.hidden_states(input_ids)
-        return ag.linear_cross_entropy(hidden, self.transformer.wte.weight, targets, weights)
+        return ag.linear_cross_entropy(hidden, self.transformer.wte.weight, targets, count=count)
 
     def reseed(self, *entropy: int) -> None:
         """Make the dropout masks that follow a function of these integers (seed, stage, step)."""

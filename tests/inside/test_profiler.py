@@ -57,7 +57,7 @@ def test_profiled_steps_train_as_any_others_do(trainer: Pretrainer, char_tokeniz
         plain.step(index)
     for seen, unseen in zip(trainer.model.parameters(), plain.model.parameters(), strict=True):
         np.testing.assert_array_equal(seen.data, unseen.data)
-    assert observers == [] and "step" not in vars(trainer.optimizer)
+    assert observers() == () and "step" not in vars(trainer.optimizer)
 
 
 def test_a_run_that_diverges_is_one_line(trainer: Pretrainer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.modules import Linear, Module, Parameter
 from scratchgpt.nn.optimizers import AdamW
-from scratchgpt.nn.schedules import cosine_schedule, linear_schedule
 
 CONFIG = GPTConfig(vocab_size=97, emb_dim=48, num_heads=3, num_layers=2, context_size=40, dropout=0.0)
 
@@ -130,14 +129,23 @@ def test_dropout_is_a_function_of_the_seed_and_off_in_evaluation(batch: tuple[np
     assert model.loss(*batch).item() == model.loss(*batch).item()
 
 
-def test_weights_of_the_loss_pick_tokens(batch: tuple[np.ndarray, np.ndarray]) -> None:
-    model = GPT(CONFIG).eval()
+def test_the_losses_and_gradients_of_shards_add_up_to_those_of_the_batch(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    model = GPT(CONFIG, seed=3)
     ids, targets = batch
-    weights = np.zeros(ids.shape)
-    weights[1, 5] = 3.0
-    alone = np.full_like(targets, -100)
-    alone[1, 5] = targets[1, 5]
-    assert model.loss(ids, targets, weights).item() == pytest.approx(model.loss(ids, alone).item(), rel=1e-5)
+    mean = model.loss(ids, targets)
+    mean.backward()
+    whole = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    count, total = int((targets != -100).sum()), 0.0
+    for row in range(len(ids)):
+        loss = model.loss(ids[row : row + 1], targets[row : row + 1], count=count)
+        loss.backward()
+        total += loss.item()
+    assert total == pytest.approx(mean.item(), rel=1e-6)
+    for name, parameter in model.named_parameters():
+        np.testing.assert_allclose(
+            parameter.grad, whole[name], rtol=1e-4, atol=1e-6 * np.abs(whole[name]).max(), err_msg=name
+        )
 
 
 class DoubledWeight(Linear):
@@ -202,27 +210,6 @@ def test_a_few_steps_lower_the_loss(batch: tuple[np.ndarray, np.ndarray]) -> Non
         optimizer.zero_grad()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
-
-
-def test_a_diverged_gradient_leaves_the_weights_alone() -> None:
-    model = GPT(CONFIG)
-    before = model.state_dict()
-    for parameter in model.parameters():
-        parameter.grad = np.full_like(parameter.data, np.nan)
-    with pytest.raises(FloatingPointError, match="learning rate"):
-        AdamW(model.named_parameters()).step(1.0)
-    for name, array in model.state_dict().items():
-        np.testing.assert_array_equal(array, before[name])
-
-
-def test_schedules() -> None:
-    assert cosine_schedule(0, 100, 1.0, warmup=10) == pytest.approx(0.1)
-    assert cosine_schedule(9, 100, 1.0, warmup=10) == cosine_schedule(10, 100, 1.0, warmup=10) == 1.0
-    assert cosine_schedule(55, 100, 1.0, warmup=10) == pytest.approx(0.55)
-    assert cosine_schedule(100, 100, 1.0, warmup=10) == pytest.approx(0.1)
-    assert linear_schedule(9, 100, 1.0, warmup=10) == linear_schedule(10, 100, 1.0, warmup=10) == 1.0
-    assert linear_schedule(55, 100, 1.0, warmup=10) == pytest.approx(0.5)
-    assert linear_schedule(200, 100, 1.0, warmup=10) == 0.0
 
 
 @pytest.mark.parametrize(
