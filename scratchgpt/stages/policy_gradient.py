@@ -23,7 +23,7 @@ from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.errors import UserError
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.nn.optimizers import Optimizer
 from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
 from scratchgpt.training.history import Metrics
 
@@ -258,7 +258,7 @@ class PolicyUpdate:
 
 def update_policy(
     policy: GPT,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     rollouts: Rollouts,
     members: np.ndarray,
     old_logprobs: np.ndarray,

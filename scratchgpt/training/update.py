@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from scratchgpt.datasets.batches import TokenBatch
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.nn.optimizers import Optimizer
 from scratchgpt.training.history import Metrics
 
 
-def language_model_step(model: GPT, optimizer: AdamW, batch: TokenBatch, lr: float, max_grad_norm: float) -> Metrics:
+def language_model_step(
+    model: GPT, optimizer: Optimizer, batch: TokenBatch, lr: float, max_grad_norm: float
+) -> Metrics:
     """Forward, backward, clip, update: one step of next-token training."""
     model.train()
     loss = model.loss(batch.input_ids, batch.targets)
