@@ -29,10 +29,10 @@ WORK = {"3 tokens": (1, 3), "1,024 tokens": (4, 256)}
 """Batch and length of a step: a short sentence, where the engine's own share is largest, and a small batch."""
 
 
-def bare(name: str, watched: Callable[..., Any]) -> Callable[..., Any]:
-    """The operation without the question whether somebody watches."""
-    function = watched.__wrapped__  # type: ignore[attr-defined]
-    return lambda *arguments, **settings: tensor._apply(name, function, arguments, settings)
+def bare(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """The operation without the question how operations are run."""
+    (this,) = (cell.cell_contents for cell in operation.__closure__ or ())
+    return lambda *arguments, **settings: tensor.run_operation(this, arguments, settings)
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def hooks_taken_out() -> Iterator[None]:
     places = [(module, name) for module in (autograd, layers) for name in operations if hasattr(module, name)]
     try:
         for name, operation in operations.items():
-            OPERATIONS[name] = bare(name, operation)
+            OPERATIONS[name] = bare(operation)
         for module, name in places:
             setattr(module, name, OPERATIONS[name])
         Module.__call__ = lambda self, *args, **kwargs: self.forward(*args, **kwargs)  # type: ignore[method-assign]

@@ -1,8 +1,9 @@
 """Operations that act on every element by itself, with NumPy's broadcasting.
 
 Each function returns the value and, beside it, the vector-Jacobian product: the gradient of the result
-times the local derivative, summed over the axes along which an argument was stretched. Derivatives:
-any calculus book; GELU: Hendrycks & Gimpel 2016, section 2 (tanh form).
+times the local derivative, summed over the axes along which an argument was stretched. A function of two
+arguments computes only the gradients that are needed (``needs``; the other is often a constant). Derivatives: any
+calculus book; GELU: Hendrycks & Gimpel 2016, section 2 (tanh form).
 """
 
 from __future__ import annotations
@@ -12,64 +13,77 @@ from typing import Any
 import numpy as np
 
 from scratchgpt import kernels
-from scratchgpt.autograd.tensor import Array, Gradients, VectorJacobianProduct, operation, unbroadcast
-
-Result = tuple[Array, VectorJacobianProduct]
+from scratchgpt.autograd.tensor import Array, Gradients, Needs, Result, check_broadcast, operation, unbroadcast
 
 
 @operation
-def add(a: Array, b: Array) -> Result:
+def add(a: Array, b: Array, *, needs: Needs) -> Result:
     """a + b"""
+    check_broadcast(a, b)
 
     def vjp(grad: Array) -> Gradients:
-        return unbroadcast(grad, np.shape(a)), unbroadcast(grad, np.shape(b))
+        grad_a = unbroadcast(grad, np.shape(a)) if needs[0] else None
+        grad_b = unbroadcast(grad, np.shape(b)) if needs[1] else None
+        return grad_a, grad_b
 
     return a + b, vjp
 
 
 @operation
-def sub(a: Array, b: Array) -> Result:
+def sub(a: Array, b: Array, *, needs: Needs) -> Result:
     """a - b"""
+    check_broadcast(a, b)
 
     def vjp(grad: Array) -> Gradients:
-        return unbroadcast(grad, np.shape(a)), unbroadcast(-grad, np.shape(b))
+        grad_a = unbroadcast(grad, np.shape(a)) if needs[0] else None
+        grad_b = unbroadcast(-grad, np.shape(b)) if needs[1] else None
+        return grad_a, grad_b
 
     return a - b, vjp
 
 
 @operation
-def mul(a: Array, b: Array) -> Result:
+def mul(a: Array, b: Array, *, needs: Needs) -> Result:
     """a * b"""
+    check_broadcast(a, b)
 
     def vjp(grad: Array) -> Gradients:
-        return unbroadcast(grad * b, np.shape(a)), unbroadcast(grad * a, np.shape(b))
+        grad_a = unbroadcast(grad * b, np.shape(a)) if needs[0] else None
+        grad_b = unbroadcast(grad * a, np.shape(b)) if needs[1] else None
+        return grad_a, grad_b
 
     return a * b, vjp
 
 
 @operation
-def div(a: Array, b: Array) -> Result:
+def div(a: Array, b: Array, *, needs: Needs) -> Result:
     """a / b"""
+    check_broadcast(a, b)
     quotient = a / b
 
     def vjp(grad: Array) -> Gradients:
         scaled = grad / b
-        return unbroadcast(scaled, np.shape(a)), unbroadcast(-scaled * quotient, np.shape(b))
+        grad_a = unbroadcast(scaled, np.shape(a)) if needs[0] else None
+        grad_b = unbroadcast(-scaled * quotient, np.shape(b)) if needs[1] else None
+        return grad_a, grad_b
 
     return quotient, vjp
 
 
 @operation
-def pow(a: Array, b: Array) -> Result:
+def pow(a: Array, b: Array, *, needs: Needs) -> Result:
     """a ** b; the gradient with respect to b is 0 where a is 0 and undefined where a is negative."""
+    check_broadcast(a, b)
     power = a**b
 
     def vjp(grad: Array) -> Gradients:
-        grad_a = unbroadcast(grad * b * a ** np.subtract(b, 1, dtype=np.result_type(b, power)), np.shape(a))
-        if np.isscalar(b):  # a constant exponent, the common case: no logarithm of a possibly negative base
-            return grad_a, None
-        log_a = np.log(np.where(np.equal(a, 0), 1, a))
-        return grad_a, unbroadcast(grad * power * log_a, np.shape(b))
+        grad_a = grad_b = None
+        if needs[0]:
+            grad_a = unbroadcast(grad * b * a ** np.subtract(b, 1, dtype=np.result_type(b, power)), np.shape(a))
+        if needs[1]:
+            log_a = np.log(np.where(np.equal(a, 0), 1, a))
+            grad_b = unbroadcast(grad * power * log_a, np.shape(b))
+        return grad_a, grad_b
 
     return power, vjp
 
@@ -137,6 +151,9 @@ def dropout(x: Array, *, p: float, seed: int) -> Result:
 
     The mask is a hash of ``seed`` and the element's position, so the way back computes it again
     instead of keeping it.
+
+    Raises:
+        ValueError: if p is not in [0, 1).
     """
     if not 0 <= p < 1:
         raise ValueError(f"p must be in [0, 1), not {p}")
@@ -149,23 +166,29 @@ def dropout(x: Array, *, p: float, seed: int) -> Result:
 
 
 @operation
-def minimum(a: Array, b: Array) -> Result:
+def minimum(a: Array, b: Array, *, needs: Needs) -> Result:
     """The smaller of the two; equal elements share the gradient."""
+    check_broadcast(a, b)
 
     def vjp(grad: Array) -> Gradients:
         share = _share(np.less(a, b), np.equal(a, b), grad.dtype)
-        return unbroadcast(grad * share, np.shape(a)), unbroadcast(grad * (1 - share), np.shape(b))
+        grad_a = unbroadcast(grad * share, np.shape(a)) if needs[0] else None
+        grad_b = unbroadcast(grad * (1 - share), np.shape(b)) if needs[1] else None
+        return grad_a, grad_b
 
     return np.minimum(a, b), vjp
 
 
 @operation
-def maximum(a: Array, b: Array) -> Result:
+def maximum(a: Array, b: Array, *, needs: Needs) -> Result:
     """The larger of the two; equal elements share the gradient."""
+    check_broadcast(a, b)
 
     def vjp(grad: Array) -> Gradients:
         share = _share(np.greater(a, b), np.equal(a, b), grad.dtype)
-        return unbroadcast(grad * share, np.shape(a)), unbroadcast(grad * (1 - share), np.shape(b))
+        grad_a = unbroadcast(grad * share, np.shape(a)) if needs[0] else None
+        grad_b = unbroadcast(grad * (1 - share), np.shape(b)) if needs[1] else None
+        return grad_a, grad_b
 
     return np.maximum(a, b), vjp
 
@@ -176,7 +199,13 @@ def _share(wins: Array, ties: Array, dtype: np.dtype[Any]) -> Array:
 
 @operation
 def clip(x: Array, *, low: float | None = None, high: float | None = None) -> Result:
-    """x held between low and high; no gradient where it was held."""
+    """x held between low and high; no gradient where it was held.
+
+    Raises:
+        ValueError: if low is above high.
+    """
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"low = {low} is above high = {high}")
     inside = np.ones(np.shape(x), dtype=bool)
     if low is not None:
         inside &= np.greater_equal(x, low)
@@ -186,11 +215,13 @@ def clip(x: Array, *, low: float | None = None, high: float | None = None) -> Re
 
 
 @operation
-def where(condition: Array, a: Array, b: Array) -> Result:
+def where(condition: Array, a: Array, b: Array, *, needs: Needs) -> Result:
     """a where the condition holds, b elsewhere; the condition gets no gradient."""
+    check_broadcast(condition, a, b)
 
     def vjp(grad: Array) -> Gradients:
-        grad_a = unbroadcast(np.where(condition, grad, 0), np.shape(a))
-        return None, grad_a, unbroadcast(np.where(condition, 0, grad), np.shape(b))
+        grad_a = unbroadcast(np.where(condition, grad, 0), np.shape(a)) if needs[1] else None
+        grad_b = unbroadcast(np.where(condition, 0, grad), np.shape(b)) if needs[2] else None
+        return None, grad_a, grad_b
 
     return np.where(condition, a, b), vjp

@@ -178,10 +178,10 @@ EQUATIONS: dict[str, OperationEquations] = {
         r"dz_v = d\ell\,(p_v - [v = \mathrm{target}])",
     ),
     "linear_cross_entropy": _row(
-        "L = Σₜ wₜ · (-ln softmax(hₜ Wᵀ)[targetₜ]) / Σₜ wₜ",
-        r"L = \frac{\sum_t w_t\,(-\ln p_t(\mathrm{target}_t))}{\sum_t w_t},\quad p_t = \mathrm{softmax}(h_t W^\top)",
-        "dzₜ = dL · wₜ / Σ w · (pₜ - onehot(targetₜ)),  dh = dz W,  dW = dzᵀ h",
-        r"dz_t = dL\,\frac{w_t}{\sum w}\,(p_t - \mathrm{onehot}(\mathrm{target}_t)),"
+        "L = Σₜ (-ln softmax(hₜ Wᵀ)[targetₜ]) / n",
+        r"L = \frac{1}{n} \sum_t -\ln p_t(\mathrm{target}_t),\quad p_t = \mathrm{softmax}(h_t W^\top)",
+        "dzₜ = dL / n · (pₜ - onehot(targetₜ)),  dh = dz W,  dW = dzᵀ h",
+        r"dz_t = \frac{dL}{n}\,(p_t - \mathrm{onehot}(\mathrm{target}_t)),"
         r"\quad dh = dz\,W,\quad dW = dz^\top h",
     ),
 }

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scratchgpt.autograd.tensor import Array, Gradients, VectorJacobianProduct, operation
+from scratchgpt.autograd.tensor import Array, Gradients, Result, ShapeError, operation
 
-Result = tuple[Array, VectorJacobianProduct]
 Axis = int | tuple[int, ...] | None
 
 
@@ -18,6 +17,14 @@ def _expand(folded: Array, shape: tuple[int, ...], axis: Axis) -> Array:
     axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
     kept = [1 if i in {a % len(shape) for a in axes} else length for i, length in enumerate(shape)]
     return np.reshape(folded, kept)
+
+
+def _largest(x: Array, axis: Axis, keepdims: bool = True) -> Array:
+    """The largest element over the axes, which no elements do not have."""
+    if x.size == 0 and x.sum(axis=axis).size:
+        raise ShapeError(f"axis {axis} has no elements")
+    largest: Array = x.max(axis=axis, keepdims=keepdims)
+    return largest
 
 
 @operation
@@ -45,7 +52,7 @@ def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Result:
 @operation
 def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Result:
     """Largest element over the axes; equal largest elements share the gradient."""
-    y = x.max(axis=axis, keepdims=keepdims)
+    y = _largest(x, axis, keepdims)
 
     def vjp(grad: Array) -> Gradients:
         hits = (x == _expand(y, x.shape, axis)).astype(grad.dtype)
@@ -58,7 +65,7 @@ def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Result:
 @operation
 def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Result:
     """log(sum(exp(x))) with the largest element taken out first, so that nothing overflows."""
-    largest = x.max(axis=axis, keepdims=True)
+    largest = _largest(x, axis)
     kept = largest + np.log(np.exp(x - largest).sum(axis=axis, keepdims=True))
     y = kept if keepdims else kept.reshape(np.sum(x, axis=axis).shape)
 
@@ -71,7 +78,7 @@ def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Result:
 @operation
 def softmax(x: Array, *, axis: int = -1) -> Result:
     """exp(x) / sum(exp(x)); vjp: y (g - sum(g y))"""
-    shifted = np.exp(x - x.max(axis=axis, keepdims=True))
+    shifted = np.exp(x - _largest(x, axis))
     y = shifted / shifted.sum(axis=axis, keepdims=True)
 
     def vjp(grad: Array) -> Gradients:
@@ -83,7 +90,7 @@ def softmax(x: Array, *, axis: int = -1) -> Result:
 @operation
 def log_softmax(x: Array, *, axis: int = -1) -> Result:
     """x - logsumexp(x); vjp: g - softmax(x) sum(g)"""
-    shifted = x - x.max(axis=axis, keepdims=True)
+    shifted = x - _largest(x, axis)
     y = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
 
     def vjp(grad: Array) -> Gradients:

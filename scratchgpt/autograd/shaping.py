@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from scratchgpt.autograd.tensor import Array, Gradients, VectorJacobianProduct, operation
-
-Result = tuple[Array, VectorJacobianProduct]
+from scratchgpt.autograd.tensor import Array, Gradients, Needs, Result, ShapeError, operation
 
 
 @operation
 def reshape(x: Array, *, shape: Any) -> Result:
     """The same elements in another shape (one length may be -1)."""
-    return x.reshape(shape), lambda grad: (grad.reshape(x.shape),)
+    try:
+        y = x.reshape(shape)
+    except ValueError as error:
+        raise ShapeError(str(error)) from None
+    return y, lambda grad: (grad.reshape(x.shape),)
 
 
 @operation
@@ -25,14 +27,23 @@ def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> Result:
 
 
 @operation
-def concatenate(*arrays: Array, axis: int = 0) -> Result:
+def concatenate(*arrays: Array, axis: int = 0, needs: Needs) -> Result:
     """The arrays one after the other along ``axis``; every other length must agree."""
+    if not arrays:
+        raise ValueError("there are no arrays to concatenate")
+    try:
+        joined = np.concatenate(arrays, axis=axis)
+    except np.exceptions.AxisError:  # a ValueError too, but not about the shapes
+        raise
+    except ValueError as error:
+        raise ShapeError(str(error)) from None
     ends = np.cumsum([array.shape[axis] for array in arrays])[:-1]
 
     def vjp(grad: Array) -> Gradients:
-        return tuple(np.split(grad, ends, axis=axis))
+        parts = np.split(grad, ends, axis=axis)  # views: nothing is computed
+        return tuple(part if needed else None for part, needed in zip(parts, needs, strict=True))
 
-    return np.concatenate(arrays, axis=axis), vjp
+    return joined, vjp
 
 
 @operation

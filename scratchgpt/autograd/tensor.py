@@ -11,46 +11,98 @@ Reverse-mode differentiation: Baydin et al. 2018, "Automatic Differentiation in 
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from scratchgpt.autograd.watch import observers, watched
-
 Array = npt.NDArray[Any]
 Gradients = tuple["Array | None", ...]
 VectorJacobianProduct = Callable[[Array], Gradients]
+Result = tuple[Array, VectorJacobianProduct]
+"""What an operation's function returns."""
+Needs = tuple[bool, ...]
+"""For each positional parameter of an operation's function, whether its gradient will be asked for."""
 
 OPERATIONS: dict[str, Callable[..., Tensor]] = {}
 """Every differentiable operation by name; :func:`operation` fills it."""
 
 _creation_order = itertools.count()
-_grad_enabled = True
 
 
 class ShapeError(ValueError):
     """Arrays whose shapes do not fit an operation; names the operation and the shapes."""
 
 
+class Operation(NamedTuple):
+    """An operation as the engine runs it.
+
+    Attributes:
+        name: as in :data:`OPERATIONS`.
+        function: the function on plain arrays.
+        takes_needs: whether it has a parameter ``needs``.
+        num_parameters: how many positional parameters it has, ``*arrays`` not counted.
+    """
+
+    name: str
+    function: Callable[..., Result]
+    takes_needs: bool
+    num_parameters: int
+
+
+class Switches:
+    """What can be switched in the engine, for one thread.
+
+    Attributes:
+        no_grad_blocks: how many :func:`no_grad` blocks of the thread are open.
+        run: what operations are run by instead of :func:`run_operation` while somebody watches (``watch.py``), or None.
+    """
+
+    __slots__ = ("no_grad_blocks", "run")
+
+    def __init__(self) -> None:
+        self.no_grad_blocks = 0
+        self.run: Callable[[Operation, tuple[Any, ...], dict[str, Any]], Tensor] | None = None
+
+
+class _Thread(threading.local):
+    # Not a context variable: a block that is left on another thread than it was entered on (a suspended generator)
+    # must still be able to undo what it did, which a context variable refuses. So a block holds on to the switches
+    # it turned, and a count takes blocks that end in any order.
+    def __init__(self) -> None:
+        self.switches = Switches()
+
+
+_thread = _Thread()
+
+
+def switches() -> Switches:
+    """The switches of the thread that asks."""
+    return _thread.switches
+
+
 @contextmanager
 def no_grad() -> Iterator[None]:
-    """Record no graph inside the block: results require no gradient and hold no parents."""
-    global _grad_enabled
-    before = _grad_enabled
-    _grad_enabled = False
+    """Record no graph inside the block: results require no gradient and hold no parents.
+
+    It holds for the thread that enters the block, and for no other.
+    """
+    own = _thread.switches
+    own.no_grad_blocks += 1
     try:
         yield
     finally:
-        _grad_enabled = before
+        own.no_grad_blocks -= 1
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations record the graph at this moment."""
-    return _grad_enabled
+    """Whether operations of this thread record the graph at this moment."""
+    return _thread.switches.no_grad_blocks == 0
 
 
 def _already_freed(_: Array) -> Gradients:
@@ -182,8 +234,6 @@ class Tensor:
             if not retain_graph:
                 node._vjp, node._parents = _already_freed, ()
             for parent, parent_gradient in zip(parents, vjp(gradient), strict=True):
-                if not parent.requires_grad:
-                    continue
                 if parent_gradient is None:
                     parent_gradient = np.zeros_like(parent.data)
                 key = id(parent)
@@ -265,60 +315,84 @@ def _nodes_below(root: Tensor) -> list[Tensor]:
     nodes = [root]
     for node in nodes:  # the list grows while it is walked: breadth first, without recursion
         for parent in node._parents:
-            if parent.requires_grad and id(parent) not in seen:
+            if id(parent) not in seen:
                 seen.add(id(parent))
                 nodes.append(parent)
     return nodes
 
 
-def operation(function: Callable[..., tuple[Array, VectorJacobianProduct]]) -> Callable[..., Tensor]:
+def operation(function: Callable[..., Result]) -> Callable[..., Tensor]:
     """Turn a function on arrays into a differentiable operation and enter it in :data:`OPERATIONS`.
 
     The function takes its array arguments by position and its settings by keyword, and returns its
     result together with its vector-Jacobian product: given dL/d(result), a tuple with dL/d(argument)
     for every positional argument in order (None where there is none, such as for integer ids).
 
+    A function with a keyword parameter ``needs`` is told there which gradients will be asked for (see
+    :data:`Needs`), and returns None for the others instead of computing them. One with a single gradient
+    needs no such parameter: if nobody asks for it, the vector-Jacobian product is not called.
+
     Raises (when the operation is called):
-        ShapeError: where the arrays do not fit each other; the message names operation and shapes.
+        ShapeError: where the function raises one; the message names the operation and all shapes.
+        ValueError: where it raises another one, about a value; the message names the operation.
     """
-    name = function.__name__.rstrip("_")
+    parameters = inspect.signature(function).parameters
+    kinds = [parameter.kind for parameter in parameters.values()]
+    this = Operation(
+        name=function.__name__.rstrip("_"),
+        function=function,
+        takes_needs="needs" in parameters,
+        num_parameters=kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD),
+    )
 
     @functools.wraps(function)
     def differentiable(*arguments: Any, **settings: Any) -> Tensor:
-        if observers:
-            return watched(_apply, name, function, arguments, settings)
-        return _apply(name, function, arguments, settings)
+        return (_thread.switches.run or run_operation)(this, arguments, settings)
 
-    OPERATIONS[name] = differentiable
+    OPERATIONS[this.name] = differentiable
     return differentiable
 
 
-def _apply(
-    name: str,
-    function: Callable[..., tuple[Array, VectorJacobianProduct]],
-    arguments: tuple[Any, ...],
-    settings: dict[str, Any],
-) -> Tensor:
-    """Unwrap the Tensors, run the function, wrap its result and record the graph if gradients are on."""
+def run_operation(operation: Operation, arguments: tuple[Any, ...], settings: dict[str, Any]) -> Tensor:
+    """Unwrap the Tensors, run the function, wrap its result and record the graph if a gradient will be asked for.
+
+    Which arguments need one is settled here, on the way forward: freezing a tensor later does not change a graph.
+    """
     arrays = [a.data if isinstance(a, Tensor) else a for a in arguments]
+    recording = _thread.switches.no_grad_blocks == 0
+    needs = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in arguments])
     try:
-        output, vjp = function(*arrays, **settings)
-    except ValueError as error:
+        if operation.takes_needs:
+            missing = (False,) * (operation.num_parameters - len(needs))
+            output, vjp = operation.function(*arrays, **settings, needs=needs + missing)
+        else:
+            output, vjp = operation.function(*arrays, **settings)
+    except ShapeError as error:
         shapes = ", ".join(str(np.shape(array)) for array in arrays if array is not None)
-        raise ShapeError(f"{name}: arguments of shapes {shapes} do not fit: {error}") from None
+        raise ShapeError(f"{operation.name}: arguments of shapes {shapes} do not fit: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{operation.name}: {error}") from None
     result = Tensor(np.asarray(output))
-    if _grad_enabled and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
-        positions = [i for i, argument in enumerate(arguments) if isinstance(argument, Tensor)]
+    if True in needs:
+        positions = [i for i, needed in enumerate(needs) if needed]
         result.requires_grad = True
-        result._parents = tuple(arguments[i] for i in positions)
+        result._parents = tuple([arguments[i] for i in positions])
         result._vjp = functools.partial(_gradients_of, vjp, positions)
     return result
 
 
 def _gradients_of(vjp: VectorJacobianProduct, positions: list[int], grad: Array) -> Gradients:
-    """The gradients of those arguments that were Tensors."""
+    """The gradients of those arguments that need one."""
     gradients = vjp(grad)
-    return tuple(gradients[i] for i in positions)
+    return tuple([gradients[i] for i in positions])
+
+
+def check_broadcast(*arrays: Any) -> None:
+    """Raise a :class:`ShapeError` if NumPy cannot stretch the arrays or numbers to one shape."""
+    try:
+        np.broadcast(*arrays)
+    except ValueError as error:
+        raise ShapeError(str(error)) from None
 
 
 def unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:

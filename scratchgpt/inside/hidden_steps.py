@@ -243,11 +243,10 @@ def _token_losses_backward(arrays: Sequence[Any], settings: Mapping[str, Any], g
 
 
 def _shares(arrays: Sequence[Any], settings: Mapping[str, Any]) -> tuple[Array, Array]:
-    """Targets, and the weight of each in the mean."""
+    """Targets, and what the loss of each counts."""
     targets = np.asarray(arrays[2])
-    weights = arrays[3] if len(arrays) > 3 and arrays[3] is not None else np.ones(targets.shape, arrays[0].dtype)
-    share = np.where(targets == settings.get("ignore_index", -100), 0, weights).astype(arrays[0].dtype)
-    return targets, share / (share.sum() or 1)
+    share = (targets != settings.get("ignore_index", -100)).astype(arrays[0].dtype)
+    return targets, share / share.dtype.type(settings.get("count") or share.sum() or 1)
 
 
 def _linear_cross_entropy(arrays: Sequence[Any], settings: Mapping[str, Any]) -> list[HiddenStep]:
@@ -258,7 +257,7 @@ def _linear_cross_entropy(arrays: Sequence[Any], settings: Mapping[str, Any]) ->
     _probabilities(steps, logits)
     losses = _losses(logits, targets, settings.get("ignore_index", -100))
     steps.add("token_losses", "lossₜ = -ln pₜ[targetₜ]", r"\ell_t = -\ln p_t(\mathrm{target}_t)", losses)
-    steps.add("output", "L = Σₜ wₜ lossₜ / Σₜ wₜ", r"L = \frac{\sum_t w_t \ell_t}{\sum_t w_t}", (losses * share).sum())
+    steps.add("output", "L = Σₜ lossₜ / n", r"L = \frac{1}{n} \sum_t \ell_t", (losses * share).sum())
     return steps.list
 
 
@@ -271,8 +270,8 @@ def _linear_cross_entropy_backward(
     steps = _Steps(kernels.cross_entropy_gradient.reference)
     grad = steps.add(
         "grad_logits",
-        "dzₜ = dL · wₜ / Σ w · (pₜ - onehot(targetₜ))",
-        r"dz_t = dL\,\frac{w_t}{\sum w}\,(p_t - \mathrm{onehot}(\mathrm{target}_t))",
+        "dzₜ = dL / n · (pₜ - onehot(targetₜ))",
+        r"dz_t = \frac{dL}{n}\,(p_t - \mathrm{onehot}(\mathrm{target}_t))",
         _grad_logits(probabilities, targets, share * gradient),
     )
     steps.add("grad_hidden", "dh = dz W", r"dh = dz\,W", _product(grad, weight, None, hidden.shape))

@@ -19,7 +19,7 @@ from rich.table import Table
 from scratchgpt.autograd import Tensor
 from scratchgpt.autograd.watch import Call, Observer, watch
 from scratchgpt.errors import UserError
-from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.nn.optimizers import Optimizer
 from scratchgpt.training.trainer import Trainer
 
 WARM_UP = 3
@@ -120,7 +120,7 @@ def profile_steps(run: Trainer, steps: int = STEPS, warm_up: int = WARM_UP) -> P
 
 
 @contextmanager
-def _timed(optimizers: Iterable[AdamW]) -> Iterator[list[float]]:
+def _timed(optimizers: Iterable[Optimizer]) -> Iterator[list[float]]:
     """The seconds of each ``step`` of the optimizers inside the block."""
     spent: list[float] = []
 
@@ -172,7 +172,7 @@ def profile_table(profile: Profile, title: str) -> Table:
             for place, work in sorted(places.items(), key=lambda row: -row[1].seconds):
                 add_work(f"  {place or 'outside of all modules'}", work, style="dim")
     table.add_section()
-    add("clip and AdamW", "", (), profile.optimizer)
+    add("clip and update", "", (), profile.optimizer)
     add("engine and rest", "", (), profile.rest)
     table.add_section()
     add(f"step: {profile.tokens_per_second:,.0f} tokens/s", "", (), profile.seconds, style="bold")

@@ -41,7 +41,7 @@ class Argument:
         value: a copy of the array, or what was given instead of one (a number, None).
         origin: where it came from: the number of the step that made it, the path of a parameter, or None for
             what came from outside.
-        gradient: dL/d(value), a copy; None as long as none came back.
+        gradient: dL/d(value), a copy; None as long as none came back, and where nobody needs one.
     """
 
     name: str

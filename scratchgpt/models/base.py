@@ -158,15 +158,17 @@ class LanguageModel(Module, ABC):
         logits = self.head(self.hidden_states(input_ids))
         return logits, None if targets is None else ag.cross_entropy(logits, targets)
 
-    def loss(self, input_ids: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> Tensor:
+    def loss(self, input_ids: np.ndarray, targets: np.ndarray, count: int | None = None) -> Tensor:
         """The loss of :meth:`forward` without the logits: what training calls.
 
         Args:
             input_ids: (B, T) integers.
             targets: (B, T) integers; -100 takes no part.
-            weights: (B, T) weight of each token in the mean, or None for equal weights.
+            count: what the sum of the token losses is divided by; None for the number of targets that take part.
+                A shard of a batch is given the number in the whole batch, and the shards' losses and gradients
+                then add up to the batch's.
         """
-        return ag.linear_cross_entropy(self.hidden_states(input_ids), self.head_weight, targets, weights)
+        return ag.linear_cross_entropy(self.hidden_states(input_ids), self.head_weight, targets, count=count)
 
     def decoder(self) -> Decoder:
         """What generates text with the model as it is now; a later change of the weights need not reach it."""

@@ -19,7 +19,7 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.models.base import Initializer, LanguageModel
-from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Module, Parameter
+from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Module, Parameter, computes_linear
 
 BODY_PATH = "transformer"
 TOKEN_TABLE_PATH, POSITION_TABLE_PATH = "transformer.wte", "transformer.wpe"
@@ -69,7 +69,9 @@ class FeedForward(Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, C) -> (B, T, C)"""
         fc, proj = self.c_fc, self.c_proj
-        return self.dropout(ag.feed_forward(x, fc.weight, fc.bias, proj.weight, proj.bias))
+        if computes_linear(fc) and computes_linear(proj):  # the usual case: both layers in one fused operation
+            return self.dropout(ag.feed_forward(x, fc.effective_weight, fc.bias, proj.effective_weight, proj.bias))
+        return self.dropout(proj(ag.gelu(fc(x))))
 
 
 class TransformerBlock(Module):

@@ -14,7 +14,7 @@ from scratchgpt.errors import UserError
 
 
 class Parameter(Tensor):
-    """A Tensor that the optimizer updates; requires a gradient from the start."""
+    """A Tensor that the optimizer updates; requires a gradient until it is frozen (:meth:`Module.freeze`)."""
 
     __slots__ = ()
 
@@ -31,7 +31,7 @@ class Module:
     training: bool = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if observers:
+        if observers():
             with inside(self):
                 return self.forward(*args, **kwargs)
         return self.forward(*args, **kwargs)
@@ -66,13 +66,30 @@ class Module:
         return [parameter for _, parameter in self.named_parameters()]
 
     def num_parameters(self) -> int:
-        """Number of trainable numbers."""
+        """How many numbers the parameters hold, frozen ones included."""
         return sum(parameter.size for parameter in self.parameters())
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
         for parameter in self.parameters():
             parameter.grad = None
+
+    def freeze(self) -> Self:
+        """Have the parameters here and below stay as they are; returns the module.
+
+        No gradient is computed for them any more, nor on the way to them where nothing else needs one. An
+        optimizer keeps nothing for parameters that are frozen when it is made. Saving and loading take no notice.
+        """
+        for parameter in self.parameters():
+            parameter.requires_grad = False
+            parameter.grad = None
+        return self
+
+    def unfreeze(self) -> Self:
+        """Have the parameters here and below trained again, by optimizers made from now on; returns the module."""
+        for parameter in self.parameters():
+            parameter.requires_grad = True
+        return self
 
     def train(self, mode: bool = True) -> Self:
         """Switch dropout on (or off) here and below; returns the module."""
@@ -109,15 +126,32 @@ class Module:
 
 
 class Linear(Module):
-    """y = x @ weight + bias; weight (in_features, out_features), as GPT-2 stores it."""
+    """y = x @ effective_weight + bias; weight (in_features, out_features), as GPT-2 stores it.
+
+    A subclass that stores its weight in another way (a sum, a product of factors) says with
+    :attr:`effective_weight` what it comes to; one that computes something else overrides ``forward``.
+    """
 
     def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
         self.weight = Parameter(weight)
         self.bias = Parameter(bias)
 
+    @property
+    def effective_weight(self) -> Tensor:
+        """What the layer multiplies by, (in_features, out_features): here the weight itself.
+
+        Whoever computes the layer's product in its place (a fused operation, the decoder) asks here.
+        """
+        return self.weight
+
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in_features) -> (..., out_features)"""
-        return ag.linear(x, self.weight, self.bias)
+        return ag.linear(x, self.effective_weight, self.bias)
+
+
+def computes_linear(layer: Module) -> bool:
+    """Whether calling the layer is ``x @ effective_weight + bias`` and no more, so that a fused operation may do it."""
+    return isinstance(layer, Linear) and getattr(layer.forward, "__func__", None) is Linear.forward
 
 
 class Embedding(Module):

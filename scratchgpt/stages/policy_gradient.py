@@ -22,7 +22,7 @@ from scratchgpt.config import RLHFConfig, RLVFConfig
 from scratchgpt.evaluation.divergence import kl_k3
 from scratchgpt.evaluation.rollouts import Rollouts, TokenFunction, response_logprobs
 from scratchgpt.models.base import LanguageModel
-from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.nn.optimizers import Optimizer
 from scratchgpt.training.history import Metrics
 
 TokenLoss = Callable[[Tensor, np.ndarray], Tensor]
@@ -91,7 +91,7 @@ class PolicyUpdate:
 
 def update_policy(
     policy: LanguageModel,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     rollouts: Rollouts,
     members: np.ndarray,
     old_logprobs: np.ndarray,

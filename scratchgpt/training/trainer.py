@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scratchgpt.nn.modules import Module
-from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.nn.optimizers import Optimizer
 from scratchgpt.training.history import History, Metrics
 
 
@@ -27,7 +27,7 @@ class Trainer:
 
     def __init__(self) -> None:
         self.modules: dict[str, Module] = {}
-        self.optimizers: dict[str, AdamW] = {}
+        self.optimizers: dict[str, Optimizer] = {}
 
     def step(self, index: int) -> Metrics:
         """Make one update. The result holds "tokens" (worked on) and whatever else is worth a log line."""

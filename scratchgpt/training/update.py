@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from scratchgpt.datasets.batches import TokenBatch
 from scratchgpt.models.base import LanguageModel
-from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.nn.optimizers import Optimizer
 from scratchgpt.training.history import Metrics
 
 
 def language_model_step(
-    model: LanguageModel, optimizer: AdamW, batch: TokenBatch, lr: float, max_grad_norm: float
+    model: LanguageModel, optimizer: Optimizer, batch: TokenBatch, lr: float, max_grad_norm: float
 ) -> Metrics:
     """Forward, backward, clip, update: one step of next-token training."""
     model.train()

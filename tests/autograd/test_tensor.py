@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
 
 from scratchgpt import autograd as ag
-from scratchgpt.autograd import ShapeError, Tensor, no_grad
+from scratchgpt.autograd import ShapeError, Tensor, is_grad_enabled, no_grad
+from scratchgpt.autograd.watch import Observer, watch
+from tests.autograd.operation_cases import ELEMENTWISE, LAYERS, REDUCTIONS, SHAPING
+
+
+class Backward(Observer):
+    """Writes down the way back."""
+
+    def __init__(self) -> None:
+        self.operations: list[str] = []
+
+    def before_backward(self, call, gradient) -> None:
+        self.operations.append(call.operation)
 
 
 def test_a_shared_node_receives_the_sum_of_its_gradients() -> None:
@@ -115,8 +131,19 @@ def test_a_shape_mismatch_names_the_operation_and_both_shapes() -> None:
         Tensor(np.ones((2, 3))) @ Tensor(np.ones((4, 5)))
     with pytest.raises(ShapeError, match=r"add.*\(2,\).*\(3,\)"):
         Tensor(np.ones(2)) + Tensor(np.ones(3))
-    with pytest.raises(ShapeError, match=r"layernorm.*\(2, 3\)"):
-        ag.layernorm(Tensor(np.ones((2, 3))), Tensor(np.ones(2)), Tensor(np.ones(2)))
+
+
+def test_an_error_about_a_value_names_the_operation_and_is_no_shape_error() -> None:
+    @ag.operation
+    def picky(x: np.ndarray, *, level: int):
+        raise ValueError(f"level must be even, not {level}")
+
+    try:
+        with pytest.raises(ValueError, match=r"^picky: level must be even, not 3$") as caught:
+            picky(Tensor(np.ones(2)), level=3)
+    finally:
+        del ag.OPERATIONS["picky"]
+    assert not isinstance(caught.value, ShapeError)
 
 
 def test_backward_without_a_gradient_needs_one_element() -> None:
@@ -131,11 +158,103 @@ def test_integers_have_no_gradient() -> None:
         Tensor(np.arange(3), requires_grad=True)
 
 
-def test_an_id_outside_the_table_is_an_error() -> None:
-    with pytest.raises(IndexError, match="rows 0 to 3"):
-        ag.embedding(Tensor(np.ones((4, 2))), np.array([0, 4]))
+def test_every_operation_is_in_a_table_and_its_gradients_are_checked() -> None:
+    assert ELEMENTWISE.keys() | SHAPING.keys() | REDUCTIONS.keys() | LAYERS.keys() == ag.OPERATIONS.keys()
 
 
-def test_a_target_outside_the_vocabulary_is_an_error() -> None:
-    with pytest.raises(ValueError, match="vocabulary has 3"):
-        ag.cross_entropy(Tensor(np.ones((2, 3))), np.array([0, 3]))
+def test_a_branch_in_which_nothing_needs_a_gradient_is_not_walked() -> None:
+    frozen, x = Tensor(np.ones(3)), Tensor(np.ones(3), requires_grad=True)
+    notes = Backward()
+    with watch(notes):
+        below = ag.exp(frozen) * 2
+        assert not below.requires_grad and below.is_leaf
+        (below * x).sum().backward()
+    assert notes.operations == ["sum", "mul"]
+    np.testing.assert_allclose(x.grad, 2 * np.e * np.ones(3))
+    assert frozen.grad is None
+
+
+def test_what_needs_a_gradient_is_settled_on_the_way_forward() -> None:
+    a, b = Tensor(np.array(3.0), requires_grad=True), Tensor(np.array(5.0))
+    y = a * b
+    a.requires_grad, b.requires_grad = False, True
+    y.backward()
+    assert a.grad == 5 and b.grad is None
+
+
+def test_an_operation_is_told_which_gradients_are_needed_even_of_arguments_left_out() -> None:
+    told = []
+
+    @ag.operation
+    def scaled(x: np.ndarray, scale: np.ndarray = 2.0, shift: np.ndarray = 0.0, *, needs: tuple[bool, ...]):
+        told.append(needs)
+        return x * scale + shift, lambda grad: (grad * scale if needs[0] else None, None, None)
+
+    try:
+        x = Tensor(np.ones(2), requires_grad=True)
+        scaled(x), scaled(1.0, x), scaled(1.0, 2.0, x)
+        with no_grad():
+            scaled(x)
+    finally:
+        del ag.OPERATIONS["scaled"]
+    assert told == [(True, False, False), (False, True, False), (False, False, True), (False, False, False)]
+
+
+# -- switches belong to a thread ----------------------------------------------------------------------------
+def in_a_thread(work: Callable[[], Any]) -> Any:
+    """The result of ``work`` done on a thread of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result(timeout=60)
+
+
+def test_no_grad_holds_for_its_own_thread_only() -> None:
+    x = Tensor(np.ones(2), requires_grad=True)
+    with no_grad():
+        assert in_a_thread(lambda: is_grad_enabled() and (x * 2).requires_grad)
+        assert not is_grad_enabled() and not (x * 2).requires_grad
+
+
+def test_overlapping_blocks_in_two_threads_leave_gradients_on() -> None:
+    first_is_in, second_is_in, first_is_out = Event(), Event(), Event()
+
+    def first() -> tuple[bool, bool]:
+        with no_grad():
+            first_is_in.set()
+            assert second_is_in.wait(60)
+            inside = is_grad_enabled()
+        first_is_out.set()
+        return inside, is_grad_enabled()
+
+    def second() -> tuple[bool, bool]:
+        assert first_is_in.wait(60)
+        with no_grad():
+            second_is_in.set()
+            assert first_is_out.wait(60)
+            inside = is_grad_enabled()
+        return inside, is_grad_enabled()
+
+    with ThreadPoolExecutor(2) as pool:
+        results = [future.result(timeout=60) for future in (pool.submit(first), pool.submit(second))]
+    assert results == [(False, True)] * 2 and is_grad_enabled()
+
+
+def suspended() -> Iterator[None]:
+    """Stops inside a no_grad block, and leaves it when it goes on."""
+    with no_grad():
+        yield
+
+
+def test_blocks_may_end_in_any_order() -> None:
+    first, second = suspended(), suspended()
+    next(first), next(second)
+    first.close()
+    assert not is_grad_enabled()  # the second block is still open
+    second.close()
+    assert is_grad_enabled()
+
+
+def test_a_block_left_on_another_thread_ends_where_it_began() -> None:
+    block = suspended()
+    next(block)
+    assert in_a_thread(lambda: (block.close(), is_grad_enabled())[1])
+    assert is_grad_enabled()

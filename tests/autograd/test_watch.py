@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -143,7 +145,7 @@ def test_outside_of_the_block_nothing_is_told() -> None:
         raise ZeroDivisionError
     (late * 2).sum().backward()
     assert [call.operation for call, _, _ in notes.forward] == ["log"]
-    assert notes.backward == [] and observers == []
+    assert notes.backward == [] and observers() == ()
     again = Notebook()
     y = ag.exp(x).sum()
     with watch(again):
@@ -167,3 +169,52 @@ def test_an_operation_that_fails_is_not_told_as_done() -> None:
     with watch(notes), pytest.raises(ShapeError, match=r"add.*\(2,\).*\(3,\)"):
         Tensor(np.ones(2)) + Tensor(np.ones(3))
     assert [when for when, _ in notes.events] == ["before forward"]
+
+
+def test_who_watches_one_thread_is_told_nothing_of_another() -> None:
+    model, here, there = GPT(CONFIG), Notebook(), Notebook()
+
+    def elsewhere() -> None:
+        assert observers() == ()
+        model.loss(IDS, IDS).backward()  # watched by nobody
+        with watch(there, model.named_modules("other")):
+            model.transformer.ln_f(Tensor(np.ones((1, 8), np.float32)))
+
+    with watch(here, model.named_modules("own")):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(elsewhere).result(timeout=60)
+        assert observers() == (here,)
+        model.transformer.ln_f(Tensor(np.ones((1, 8), np.float32)))
+    assert [call.module for call, _, _ in here.forward] == ["own.transformer.ln_f"] and here.backward == []
+    assert [call.module for call, _, _ in there.forward] == ["other.transformer.ln_f"]
+
+
+def suspended(notes: Notebook, module: Module, name: str) -> Iterator[None]:
+    """Stops while it watches, and stops watching when it goes on."""
+    with watch(notes, module.named_modules(name)):
+        yield
+
+
+def test_blocks_may_end_in_any_order() -> None:
+    layer, x = Linear(np.eye(2), np.zeros(2)), Tensor(np.ones((1, 2)))
+    first, second = Notebook(), Notebook()
+    blocks = suspended(first, layer, "first"), suspended(second, layer, "second")
+    next(blocks[0]), next(blocks[1])
+    blocks[0].close()
+    assert observers() == (second,)
+    layer(x)
+    blocks[1].close()
+    assert observers() == ()
+    layer(x)
+    assert first.events == [] and [call.module for call, _, _ in second.forward] == ["second"]
+
+
+def test_a_block_left_on_another_thread_ends_where_it_began() -> None:
+    notes = Notebook()
+    block = suspended(notes, Linear(np.eye(2), np.zeros(2)), "")
+    next(block)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(block.close).result(timeout=60)
+    assert observers() == ()
+    ag.exp(Tensor(np.ones(2)))
+    assert notes.events == []

@@ -323,7 +323,7 @@ def test_a_profile_shows_the_first_stage_and_writes_nothing(capsys, tmp_path):
         shown = " ".join(capsys.readouterr().out.split())
         assert f"One step of {stage}, batch 4" in shown
         assert "2 layers, 32 channels, 2 heads, context 64" in shown and "float32, threads: 1" in shown
-        for row in ("causal_attention 2 ", "h.*.attn.c_proj", "clip and AdamW", "engine and rest", "tokens/s"):
+        for row in ("causal_attention 2 ", "h.*.attn.c_proj", "clip and update", "engine and rest", "tokens/s"):
             assert row in shown
     assert files_in(tmp_path) == before
 

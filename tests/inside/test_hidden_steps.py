@@ -48,9 +48,8 @@ def linear_cross_entropy(dtype):
     return ag.linear_cross_entropy(*tensors((2, 5, 6), (11, 6), dtype=dtype), targets()) * 3
 
 
-def weighted_linear_cross_entropy(dtype):
-    weights = RNG.uniform(0.5, 2, (2, 5)).astype(dtype)
-    return ag.linear_cross_entropy(*tensors((2, 5, 6), (11, 6), dtype=dtype), targets(), weights)
+def linear_cross_entropy_of_a_shard(dtype):
+    return ag.linear_cross_entropy(*tensors((2, 5, 6), (11, 6), dtype=dtype), targets(), count=50)
 
 
 def nothing_to_learn(dtype):
@@ -68,7 +67,7 @@ CASES = [
     layernorm,
     token_losses,
     linear_cross_entropy,
-    weighted_linear_cross_entropy,
+    linear_cross_entropy_of_a_shard,
     nothing_to_learn,
     dropout,
 ]

@@ -39,7 +39,7 @@ def parameters(model: GPT) -> dict[str, np.ndarray]:
 def test_the_walk_is_what_the_model_computes(subject: Subject) -> None:
     twin = fresh_subject([SENTENCE], seed=1).model.eval()
     walk = walk_sentence(subject, SENTENCE, Speech("zh"), target="我")
-    assert observers == []
+    assert observers() == ()
     assert walk.labels == ["我", "␣", "爱"] and list(walk.targets[:2]) == list(walk.ids[1:])
     assert walk.label(walk.targets[-1]) == "我" and walk.chosen_target
 
