@@ -14,7 +14,6 @@ An element of A and B is a float, or, where the arrays are of uint32, a pair of 
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -23,21 +22,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
+from scratchgpt.kernels.runtime.cpu import target
 from scratchgpt.kernels.runtime.dispatch import loop
-from scratchgpt.kernels.runtime.precision import BFloat, cpu_features
+from scratchgpt.kernels.runtime.precision import BFloat
 
 
-def _register_file() -> tuple[int, int]:
-    """(bytes of a vector register, rows of a tile that fit in the registers) of the CPU Numba compiles for."""
-    if "avx512f" in cpu_features():
-        return 64, 8
-    if "avx" in cpu_features():
-        return 32, 4  # 16 registers only
-    return (16, 8) if platform.machine().lower() in ("arm64", "aarch64") else (16, 4)
-
-
-VECTOR_BYTES, TILE_ROWS = _register_file()
-TILE_VECTORS = 2
+VECTOR_BYTES, TILE_ROWS, TILE_VECTORS = target().register_bytes, target().tile_rows, target().tile_vectors
 COLUMNS32 = TILE_VECTORS * VECTOR_BYTES // 4
 COLUMNS64 = TILE_VECTORS * VECTOR_BYTES // 8
 
@@ -62,8 +52,8 @@ def _multiply_add(builder: Any, vector: Any, pairs: bool) -> Callable[[Any, Any,
         function = cgutils.get_or_insert_function(builder.module, kind, name)
         return lambda x, y, total: builder.call(function, [x, y, total])
     halves = ir.VectorType(BFloat(), 2 * vector.count)
-    name = f"llvm.x86.avx512bf16.dpbf16ps.{8 * VECTOR_BYTES}"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector, halves, halves]), name)
+    kind, name = ir.FunctionType(vector, [vector, halves, halves]), target().bf16_instruction
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
     return lambda x, y, total: builder.call(function, [total, builder.bitcast(x, halves), builder.bitcast(y, halves)])
 
 
