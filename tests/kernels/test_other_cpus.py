@@ -16,7 +16,8 @@ from scratchgpt import kernels
 from scratchgpt.errors import UserError
 from scratchgpt.kernels import attention
 from scratchgpt.kernels.matrix import register_tile
-from scratchgpt.kernels.matrix.panels import linear, pack_weights
+from scratchgpt.kernels.matrix.packing import pack_weights
+from scratchgpt.kernels.matrix.panels import linear
 from scratchgpt.kernels.runtime.cpu import host_features
 from tests.kernels.conftest import TOLERANCE
 
