@@ -19,8 +19,8 @@ from rich.table import Table
 
 from scratchgpt import kernels
 from scratchgpt.kernels import attention
-from scratchgpt.kernels.attention import KEY_BLOCK, QUERY_BLOCK
-from scratchgpt.kernels.matrix.register_tile import TILE_ROWS, multiply, round_up, tile_columns
+from scratchgpt.kernels.attention import KEY_BLOCK, KEY_STEP, QUERY_BLOCK
+from scratchgpt.kernels.matrix.register_tile import multiply, operand, round_up, tile_columns, turned
 from scratchgpt.kernels.runtime.dispatch import parallel_loop
 
 RUNS = 7
@@ -32,7 +32,7 @@ SCORES, WEIGHTED_SUM, SOFTMAX, OTHER_GRADIENTS, PROBABILITIES = range(5)
 def visited_pairs(time: int) -> int:
     """Pairs of query and key that the kernel computes for one head: whole blocks, so a few more than are visible."""
     firsts = range(0, time, QUERY_BLOCK)
-    return sum(QUERY_BLOCK * round_up(min(time, first + QUERY_BLOCK), TILE_ROWS) for first in firsts)
+    return sum(QUERY_BLOCK * round_up(min(time, first + QUERY_BLOCK), KEY_STEP) for first in firsts)
 
 
 @parallel_loop
@@ -42,42 +42,29 @@ def _repeat(piece, times, workers, head_size):
     for _worker in prange(workers):
         keys = np.full((KEY_BLOCK, head_size), zero)
         width = round_up(head_size, tile_columns(keys))
-        rows = np.full(KEY_BLOCK * width, zero)
-        query = np.full(width * QUERY_BLOCK, zero)
-        sums = np.full(KEY_BLOCK * width, zero)
+        rows = np.full((KEY_BLOCK, width), zero)
+        queries = np.full((QUERY_BLOCK, width), zero)
+        queries_turned = np.full((width, QUERY_BLOCK), zero)
+        sums = np.full((KEY_BLOCK, width), zero)
         scores = np.full((KEY_BLOCK, QUERY_BLOCK), zero)
         grads = np.full((KEY_BLOCK, QUERY_BLOCK), zero)
         top = np.full(QUERY_BLOCK, zero)
         total = np.full(QUERY_BLOCK, zero)
         decay = np.full(QUERY_BLOCK, zero)
-        flat_scores, flat_grads = scores.reshape(-1), grads.reshape(-1)
+        k, q, q_turned = operand(rows), operand(queries), operand(queries_turned)
+        s, grad_s, o = operand(scores), operand(grads), operand(sums)
         for _ in range(times):
             if piece == SCORES:  # S = K Q^T, one key a row
-                multiply(
-                    flat_scores, 0, QUERY_BLOCK, rows, 0, width, 1, query, 0, QUERY_BLOCK,
-                    KEY_BLOCK, QUERY_BLOCK, head_size, False,
-                )  # fmt: skip
+                multiply(s, k, q_turned, KEY_BLOCK, QUERY_BLOCK, head_size, False)
             elif piece == WEIGHTED_SUM:  # O += P V
-                multiply(
-                    sums, 0, width, flat_scores, 0, 1, QUERY_BLOCK, rows, 0, width,
-                    QUERY_BLOCK, width, KEY_BLOCK, True,
-                )  # fmt: skip
+                multiply(o, turned(s), k, QUERY_BLOCK, width, KEY_BLOCK, True)
             elif piece == SOFTMAX:
                 attention._online_softmax(scores, KEY_BLOCK, top, total, decay)
             elif piece == OTHER_GRADIENTS:  # dP = V dO^T, dV += P^T dO, dK += dS^T Q, dQ += dS K
-                multiply(
-                    flat_grads, 0, QUERY_BLOCK, rows, 0, width, 1, query, 0, QUERY_BLOCK,
-                    KEY_BLOCK, QUERY_BLOCK, head_size, False,
-                )  # fmt: skip
-                for flat in (flat_scores, flat_grads):
-                    multiply(
-                        sums, 0, width, flat, 0, QUERY_BLOCK, 1, query, 0, width,
-                        KEY_BLOCK, width, QUERY_BLOCK, True,
-                    )  # fmt: skip
-                multiply(
-                    sums, 0, width, flat_grads, 0, 1, QUERY_BLOCK, rows, 0, width,
-                    QUERY_BLOCK, width, KEY_BLOCK, True,
-                )  # fmt: skip
+                multiply(grad_s, k, q_turned, KEY_BLOCK, QUERY_BLOCK, head_size, False)
+                multiply(o, s, q, KEY_BLOCK, width, QUERY_BLOCK, True)
+                multiply(o, grad_s, q, KEY_BLOCK, width, QUERY_BLOCK, True)
+                multiply(o, turned(grad_s), k, QUERY_BLOCK, width, KEY_BLOCK, True)
             else:
                 attention._probabilities(scores, grads, KEY_BLOCK, top, total)
 

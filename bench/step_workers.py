@@ -213,16 +213,6 @@ class TorchWorker(Worker):
         return lambda: a @ b
 
 
-def worker(name: str, threads: int) -> Worker:
-    """The worker called "ours-float32", "torch-bf16", "hand-bf16" and so on: side and precision."""
-    side, precision = name.split("-")
-    if side == "hand":
-        from handwritten_step import HandWorker
-
-        return HandWorker(precision, threads)
-    return (OurWorker if side == "ours" else TorchWorker)(precision, threads)
-
-
 def _status(field: str) -> int:
     """A figure in bytes from this process's /proc/self/status (Linux)."""
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -40,7 +40,7 @@ from common import (
 from rich.console import Console
 from rich.table import Table
 from step_scaling import scaling
-from step_workers import PRECISIONS, SHAPES, Peaks, Shape, running, worker
+from step_workers import PRECISIONS, SHAPES, OurWorker, Peaks, Shape, TorchWorker, Worker, running
 
 FIGURES = (("float32", "float32"), ("bf16", "float32"), ("bf16", "bf16"))
 """Our precision and PyTorch's in the three comparisons of a shape."""
@@ -49,6 +49,17 @@ LOSS_TOLERANCE = {"float32": 1e-3, "bf16": 1e-2}
 MEMORY_RUNS = 3
 
 Records = list[dict[str, Any]]
+
+
+def worker(name: str, threads: int) -> Worker:
+    """The worker called "ours-float32", "torch-bf16", "hand-bf16" and so on: side and precision."""
+    side, precision = name.split("-")
+    if side == "hand":
+        # It imports the engine, which sets what thread pools read: nothing for PyTorch's process.
+        from handwritten_step import HandWorker
+
+        return HandWorker(precision, threads)
+    return (OurWorker if side == "ours" else TorchWorker)(precision, threads)
 
 
 def figures_of(precisions: list[str]) -> list[tuple[str, str | None]]:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from scratchgpt.kernels.runtime import environment as environment  # first: it sets what Numba reads
+
+# isort: split
 from scratchgpt.kernels.adamw import adamw_step
 from scratchgpt.kernels.attention import attention_backward, attention_forward
 from scratchgpt.kernels.attention_decode import attention_decode
@@ -22,7 +25,6 @@ from scratchgpt.kernels.matrix.matmul import (
     pack,
     weight_gradient,
 )
-from scratchgpt.kernels.runtime import environment as environment  # isort: split  -- first: it sets what Numba reads
 from scratchgpt.kernels.runtime.dispatch import backend, use
 from scratchgpt.kernels.runtime.precision import precision, precision_reason, set_precision
 from scratchgpt.kernels.runtime.threads import num_threads, set_threads

@@ -20,13 +20,29 @@ import math
 import numba
 import numpy as np
 from numba import prange
+from numba.extending import register_jitable
 
-from scratchgpt.kernels.matrix.register_tile import TILE_ROWS, multiply, round_up, tile_columns, transpose
+from scratchgpt.kernels.matrix.register_tile import (
+    COLUMNS32,
+    COLUMNS64,
+    TILE_ROWS,
+    multiply,
+    operand,
+    round_up,
+    shifted,
+    tile_columns,
+    transpose,
+    turned,
+)
 from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop, parallel_loop, require
 from scratchgpt.kernels.runtime.vector_math import exp, maximum
 
-QUERY_BLOCK = 32
-KEY_BLOCK = 64
+KEY_STEP = math.lcm(TILE_ROWS, 4)
+"""Keys come in whole tiles of rows, and `_online_softmax` takes four at a time."""
+KEY_BLOCK = round_up(64, KEY_STEP)
+# Queries are the columns of a tile in one product and the rows of one in another.
+QUERY_BLOCK = round_up(32, math.lcm(TILE_ROWS, COLUMNS32))
+QUERY_BLOCK64 = round_up(32, math.lcm(TILE_ROWS, COLUMNS64))
 HIDDEN = -1e30  # score of a hidden key: finite, so that differences of scores are never inf - inf
 
 
@@ -85,6 +101,12 @@ def attention_backward_reference(
 #   that the products go through again and again lie side by side.
 
 
+@register_jitable
+def _query_block(array):
+    """How many queries make a block, for the dtype of `array`."""
+    return QUERY_BLOCK if array.itemsize == 4 else QUERY_BLOCK64
+
+
 @loop
 def _copy_rows(source, offset, stride, count, scale, columns, target):
     """target[i, :columns] = scale * source row i; zeros beyond `columns` and from row `count` on."""
@@ -110,7 +132,7 @@ def _hide(scores, first_key, keys, first_query):
 @loop
 def _online_softmax(scores, keys, top, total, decay):
     """Turn a block of scores into exponentials, bring top and total up to date, and say in `decay` by how much
-    what was summed before has to shrink. Taking four keys a step (their number is a multiple of TILE_ROWS)
+    what was summed before has to shrink. Taking four keys a step (their number is a multiple of KEY_STEP)
     saves three of four loads and stores of top and total."""
     lanes = top.size
     for i in range(lanes):
@@ -148,43 +170,36 @@ def _forward_head(qkv, offset, time, channels, head_size, part, parts, out, out_
     one = dtype.type(1)
     scale = dtype.type(1 / math.sqrt(head_size))
     width = round_up(head_size, tile_columns(qkv))
-    lanes = round_up(QUERY_BLOCK, tile_columns(qkv))
-    padded_time = round_up(time, TILE_ROWS)
+    lanes = _query_block(qkv)
+    padded_time = round_up(time, KEY_STEP)
     keys = np.empty((padded_time, width), dtype)
     values = np.empty((padded_time, width), dtype)
     query = np.empty((lanes, width), dtype)
-    query_t = np.empty(width * lanes, dtype)
+    query_turned = np.empty((width, lanes), dtype)
     scores = np.empty((KEY_BLOCK, lanes), dtype)
     sums = np.empty((lanes, width), dtype)
     top = np.empty(lanes, dtype)
     total = np.empty(lanes, dtype)
     decay = np.empty(lanes, dtype)
-    flat_keys, flat_values, flat_query = keys.reshape(-1), values.reshape(-1), query.reshape(-1)
-    flat_scores, flat_sums = scores.reshape(-1), sums.reshape(-1)
+    k, v, q, q_turned = operand(keys), operand(values), operand(query), operand(query_turned)
+    s, o = operand(scores), operand(sums)
     _copy_rows(qkv, offset + channels, stride, time, one, head_size, keys)
     _copy_rows(qkv, offset + 2 * channels, stride, time, one, head_size, values)
     for first_query in range(part * lanes, time, parts * lanes):
         count = min(lanes, time - first_query)
         _copy_rows(qkv, offset + first_query * stride, stride, count, scale, head_size, query)
-        transpose(flat_query, 0, width, query_t, 0, lanes, lanes, width)
+        transpose(q, q_turned, lanes, width)
         top[:] = HIDDEN
         total[:] = 0
         for first_key in range(0, first_query + count, KEY_BLOCK):
             block = min(KEY_BLOCK, first_query + count - first_key)
-            block_rows = round_up(block, TILE_ROWS)
-            start = first_key * width
-            multiply(
-                flat_scores, 0, lanes, flat_keys, start, width, 1, query_t, 0, lanes,
-                block_rows, lanes, head_size, False,
-            )  # fmt: skip
+            block_rows = round_up(block, KEY_STEP)
+            multiply(s, shifted(k, first_key, 0), q_turned, block_rows, lanes, head_size, False)
             _hide(scores, first_key, block_rows, first_query)
             _online_softmax(scores, block_rows, top, total, decay)
             if first_key > 0:
                 _scale_rows(sums, decay)
-            multiply(
-                flat_sums, 0, width, flat_scores, 0, 1, lanes, flat_values, start, width,
-                lanes, width, block, first_key > 0,
-            )  # fmt: skip
+            multiply(o, turned(s), shifted(v, first_key, 0), lanes, width, block, first_key > 0)
         for i in range(count):
             start = out_offset + (first_query + i) * channels
             row = out[start : start + head_size]
@@ -230,25 +245,21 @@ def _backward_head(
     one = dtype.type(1)
     scale = dtype.type(1 / math.sqrt(head_size))
     padded_time, width = grad_keys.shape
-    lanes = round_up(QUERY_BLOCK, tile_columns(qkv))
+    lanes = _query_block(qkv)
     keys = np.empty((padded_time, width), dtype)
     values = np.empty((padded_time, width), dtype)
     query = np.empty((lanes, width), dtype)
     grad = np.empty((lanes, width), dtype)
-    query_t = np.empty(width * lanes, dtype)
-    grad_t = np.empty(width * lanes, dtype)
+    query_turned = np.empty((width, lanes), dtype)
+    grad_turned = np.empty((width, lanes), dtype)
     scores = np.empty((KEY_BLOCK, lanes), dtype)
     grad_scores = np.empty((KEY_BLOCK, lanes), dtype)
     grad_query = np.empty((lanes, width), dtype)
     saved = np.zeros(lanes, dtype)
     delta = np.zeros(lanes, dtype)
-    flat_keys, flat_values, flat_query, flat_grad = (
-        keys.reshape(-1), values.reshape(-1), query.reshape(-1), grad.reshape(-1),
-    )  # fmt: skip
-    flat_scores, flat_grad_scores, flat_grad_query = (
-        scores.reshape(-1), grad_scores.reshape(-1), grad_query.reshape(-1),
-    )  # fmt: skip
-    flat_grad_keys, flat_grad_values = grad_keys.reshape(-1), grad_values.reshape(-1)
+    k, v, grad_k, grad_v = operand(keys), operand(values), operand(grad_keys), operand(grad_values)
+    q, q_turned, grad_o, grad_o_turned = operand(query), operand(query_turned), operand(grad), operand(grad_turned)
+    s, grad_s, grad_q = operand(scores), operand(grad_scores), operand(grad_query)
     _copy_rows(qkv, offset + channels, stride, time, one, head_size, keys)
     _copy_rows(qkv, offset + 2 * channels, stride, time, one, head_size, values)
     for first_query in range(part * lanes, time, parts * lanes):
@@ -256,8 +267,8 @@ def _backward_head(
         first_row = out_offset + first_query * channels
         _copy_rows(qkv, offset + first_query * stride, stride, count, scale, head_size, query)
         _copy_rows(grad_out, first_row, channels, count, one, head_size, grad)
-        transpose(flat_query, 0, width, query_t, 0, lanes, lanes, width)
-        transpose(flat_grad, 0, width, grad_t, 0, lanes, lanes, width)
+        transpose(q, q_turned, lanes, width)
+        transpose(grad_o, grad_o_turned, lanes, width)
         for i in range(count):
             saved[i] = logsumexp[first_query + i]
             row = out[first_row + i * channels : first_row + i * channels + head_size]
@@ -268,30 +279,15 @@ def _backward_head(
             delta[i] = product
         for first_key in range(0, first_query + count, KEY_BLOCK):
             block = min(KEY_BLOCK, first_query + count - first_key)
-            block_rows = round_up(block, TILE_ROWS)
-            start = first_key * width
-            multiply(
-                flat_scores, 0, lanes, flat_keys, start, width, 1, query_t, 0, lanes,
-                block_rows, lanes, head_size, False,
-            )  # fmt: skip
-            multiply(
-                flat_grad_scores, 0, lanes, flat_values, start, width, 1, grad_t, 0, lanes,
-                block_rows, lanes, head_size, False,
-            )  # fmt: skip
+            block_rows = round_up(block, KEY_STEP)
+            k_block, v_block = shifted(k, first_key, 0), shifted(v, first_key, 0)
+            multiply(s, k_block, q_turned, block_rows, lanes, head_size, False)
+            multiply(grad_s, v_block, grad_o_turned, block_rows, lanes, head_size, False)
             _hide(scores, first_key, block_rows, first_query)
             _probabilities(scores, grad_scores, block_rows, saved, delta)
-            multiply(
-                flat_grad_values, start, width, flat_scores, 0, lanes, 1, flat_grad, 0, width,
-                block_rows, width, count, True,
-            )  # fmt: skip
-            multiply(
-                flat_grad_keys, start, width, flat_grad_scores, 0, lanes, 1, flat_query, 0, width,
-                block_rows, width, count, True,
-            )  # fmt: skip
-            multiply(
-                flat_grad_query, 0, width, flat_grad_scores, 0, 1, lanes, flat_keys, start, width,
-                lanes, width, block, first_key > 0,
-            )  # fmt: skip
+            multiply(shifted(grad_v, first_key, 0), s, grad_o, block_rows, width, count, True)
+            multiply(shifted(grad_k, first_key, 0), grad_s, q, block_rows, width, count, True)
+            multiply(grad_q, turned(grad_s), k_block, lanes, width, block, first_key > 0)
         for i in range(count):
             start = offset + (first_query + i) * stride
             row = grad_qkv[start : start + head_size]
@@ -313,7 +309,7 @@ def _write_rows(source, target, offset, stride, rows, columns):
 def _backward(grad_out, qkv, out, batch, time, channels, num_heads, logsumexp, grad_qkv):
     """A task is a head: it alone writes that head's gradients."""
     head_size = channels // num_heads
-    shape = (2, round_up(time, TILE_ROWS), round_up(head_size, tile_columns(qkv)))
+    shape = (2, round_up(time, KEY_STEP), round_up(head_size, tile_columns(qkv)))
     for head in prange(batch * num_heads):
         b, h = divmod(np.int64(head), num_heads)
         offset = b * time * 3 * channels + h * head_size
@@ -330,7 +326,7 @@ def _backward(grad_out, qkv, out, batch, time, channels, num_heads, logsumexp, g
 def _backward_split(grad_out, qkv, out, batch, time, channels, num_heads, parts, logsumexp, grad_qkv):
     """Heads too few for the threads: a task is a part of a head's queries, with its own sums of dK and dV."""
     head_size = channels // num_heads
-    padded_time, width = round_up(time, TILE_ROWS), round_up(head_size, tile_columns(qkv))
+    padded_time, width = round_up(time, KEY_STEP), round_up(head_size, tile_columns(qkv))
     grads = np.zeros((batch * num_heads, parts, 2, padded_time, width), qkv.dtype)
     for task in prange(batch * num_heads * parts):
         head, part = divmod(np.int64(task), parts)

@@ -18,8 +18,8 @@ import numpy as np
 
 from scratchgpt import kernels
 from scratchgpt.kernels.decode import DecoderWeights, decode
-from scratchgpt.kernels.matrix.packing import element_type
-from scratchgpt.kernels.matrix.panels import linear, linear_gelu, pack_weights
+from scratchgpt.kernels.matrix.packing import element_type, pack_weights
+from scratchgpt.kernels.matrix.panels import linear, linear_gelu
 from scratchgpt.kernels.matrix.register_tile import tile_columns
 from scratchgpt.models.cache import KVCache
 from scratchgpt.models.gpt2 import GPT

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scratchgpt.kernels.decode import DecoderWeights, decode
-from scratchgpt.kernels.matrix.panels import pack_weights
+from scratchgpt.kernels.matrix.packing import pack_weights
 
 LAYERS, CHANNELS, HEADS, SIZE, VOCABULARY = 2, 24, 3, 10, 37
 

@@ -15,22 +15,40 @@ import numpy as np
 from numba import prange
 
 from scratchgpt.kernels.gelu import gelu_again_into, gelu_backward_reference, gelu_forward_reference, gelu_into
-from scratchgpt.kernels.matrix.packing import element_type, pack_panels, pack_rows, pair_size, plain, strided
-from scratchgpt.kernels.matrix.register_tile import TILE_ROWS, multiply_tile, tile_columns
+from scratchgpt.kernels.matrix.packing import (
+    DEPTH_BLOCK,
+    PANEL_GROUP,
+    element_type,
+    first_tile,
+    pack_panels,
+    pack_part,
+    pack_rows,
+    pair_size,
+    plain,
+    strided,
+)
+from scratchgpt.kernels.matrix.register_tile import (
+    TILE_ROWS,
+    Operand,
+    multiply_tile,
+    operand,
+    round_up,
+    shifted,
+    tile_columns,
+    turned,
+)
 from scratchgpt.kernels.runtime.dispatch import backend, compiled, dense, loop, parallel_loop, require
 from scratchgpt.kernels.runtime.precision import precision, rounded
 
-DEPTH_BLOCK = 512
-ROW_BLOCK = 64
-ROW_GROUP = 256
-PANEL_GROUP = 4
+ROW_BLOCK = round_up(64, TILE_ROWS)
+ROW_GROUP = 4 * ROW_BLOCK
 PACKED_ELEMENTS = 1 << 20
 
 
 class PackedMatrix(NamedTuple):
     """A right operand packed once for many products, see `pack`.
 
-    `panels` is (block of k, panel, element, column), None on the NumPy backend; `matrix` the matrix itself."""
+    `panels` is (panel, element, column), see packing.py, None on the NumPy backend; `matrix` the matrix itself."""
 
     matrix: np.ndarray
     panels: np.ndarray | None
@@ -50,9 +68,7 @@ def matmul_gelu_reference(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> tup
     return pre, gelu_forward_reference(pre)
 
 
-def matmul_gelu_backward_reference(
-    grad: np.ndarray, b: np.ndarray, pre: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def matmul_gelu_backward_reference(grad: np.ndarray, b: np.ndarray, pre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(grad @ b) * gelu'(pre) and gelu(pre) in NumPy; see `matmul_gelu_backward`."""
     return gelu_backward_reference(matmul_reference(grad, b), pre), gelu_forward_reference(pre)
 
@@ -82,52 +98,41 @@ def _copy_edge(edge, c, row, column, add):
 
 
 @loop
-def _multiply_block(packed_a, a_row, a_step, panels, length, first_row, first_column, bias, add, c):
-    """Rows first_row and on, columns first_column and on of C = bias (or C itself) + packed rows * panels."""
+def _multiply_block(tiles, panels, first, length, first_row, first_column, start, add, c):
+    """Rows first_row and on, columns first_column and on of C: start (or C itself) + packed rows * panels.
+
+    The rows are those whose first tile is given, the elements of the panels those from `first` on."""
     rows, columns = c.shape
-    width = panels.shape[2]
-    edge = np.empty((TILE_ROWS, width), c.dtype)
-    flat_a, flat_c, flat_edge = packed_a.reshape(-1), c.reshape(-1), edge.reshape(-1)
-    zeros = np.zeros(width, c.dtype)
+    _, panel_depth, width = panels.shape
+    buffer = np.empty((TILE_ROWS, width), c.dtype)
+    elements, whole, edge = panels.reshape(-1), operand(c), operand(buffer)
+    begin = whole if add else start
     for panel in range(panels.shape[0]):
-        flat_b = panels[panel].reshape(-1)
+        b = Operand(elements, (panel * panel_depth + first) * width, width, 1)
         column = first_column + panel * width
         for row in range(first_row, min(first_row + ROW_BLOCK, rows), TILE_ROWS):
-            left = (row - first_row) * packed_a.shape[1]
-            corner = row * columns + column
-            inside = row + TILE_ROWS <= rows and column + width <= columns
-            # The sums start at the bias, at what C holds already, or at zero.
-            if add:
-                start, at, stride = (flat_c, corner, columns) if inside else (zeros, 0, 0)
-            else:
-                start, at, stride = bias, column, 0
-            if inside:
-                multiply_tile(
-                    flat_c, corner, columns, start, at, stride, flat_a, left, a_row, a_step, flat_b, 0, width, length
-                )  # fmt: skip
+            a = Operand(tiles.data, (row - first_row) * DEPTH_BLOCK, tiles.row, tiles.step)
+            if row + TILE_ROWS <= rows and column + width <= columns:
+                multiply_tile(shifted(whole, row, column), shifted(begin, row, column), a, b, length, True)
             else:
                 # A tile over the edge goes to a buffer; only what lies inside is copied out of it.
-                multiply_tile(
-                    flat_edge, 0, width, start, at, stride, flat_a, left, a_row, a_step, flat_b, 0, width, length
-                )  # fmt: skip
-                _copy_edge(edge, c, row, column, add)
+                multiply_tile(edge, shifted(start, 0, column), a, b, length, not add)
+                _copy_edge(buffer, c, row, column, add)
 
 
 @loop
-def _multiply_rows(a, a_row, a_column, first_k, depth, packed_b, first_row, panel, last_panel, bias, add, c):
-    """A block of rows of C, the columns of some panels: bias (or C) + A[:, first_k : first_k + depth] B."""
-    size = pair_size(packed_b)
-    packed_a = np.empty((ROW_BLOCK, DEPTH_BLOCK), packed_b.dtype)
+def _multiply_rows(a, depth, panels, first_row, panel, last_panel, start, add, c):
+    """A block of rows of C, the columns of some panels: start (or C) + A[:, :depth] B."""
+    size = pair_size(panels)
+    packed = np.empty((ROW_BLOCK, DEPTH_BLOCK), panels.dtype)
     rows = min(ROW_BLOCK, c.shape[0] - first_row)
-    for block in range(packed_b.shape[0]):
-        k = block * DEPTH_BLOCK * size
-        part = min(DEPTH_BLOCK * size, depth - k)
-        row_stride, step = pack_rows(a, a_row, a_column, first_row, rows, first_k + k, part, packed_a)
-        panels = packed_b[block, panel:last_panel]
-        _multiply_block(
-            packed_a, row_stride, step, panels, (part + size - 1) // size,
-            first_row, panel * packed_b.shape[3], bias, add or block > 0, c,
-        )  # fmt: skip
+    used, column = panels[panel:last_panel], panel * panels.shape[2]
+    length = (depth + size - 1) // size
+    for first in range(0, length, DEPTH_BLOCK):
+        k = first * size
+        pack_rows(shifted(a, first_row, k), rows, min(DEPTH_BLOCK * size, depth - k), packed)
+        deep = min(DEPTH_BLOCK, length - first)
+        _multiply_block(first_tile(a, packed), used, first, deep, first_row, column, start, add or first > 0, c)
 
 
 @loop
@@ -138,44 +143,28 @@ def _task(number, groups, panels):
 
 
 @parallel_loop
-def _pack(b, b_row, b_column, first_k, depth, columns, packed):
-    blocks, panels, _, width = packed.shape
-    size = pair_size(packed)
-    groups = (panels + PANEL_GROUP - 1) // PANEL_GROUP
-    for task in prange(blocks * groups):
-        block, group = divmod(np.int64(task), groups)
-        column = group * PANEL_GROUP * width
-        k = block * DEPTH_BLOCK * size
-        part = min(DEPTH_BLOCK * size, depth - k)
-        turned = np.empty((width, DEPTH_BLOCK if b_column != 1 else 0), packed.dtype)
-        target = packed[block, group * PANEL_GROUP : min((group + 1) * PANEL_GROUP, panels)]
-        inside = min(target.shape[0] * width, columns - column)
-        pack_panels(b, b_row, b_column, first_k + k, part, column, inside, target, turned)
-
-
-@parallel_loop
-def _multiply(a, a_row, a_column, first_k, depth, packed_b, groups, bias, add, c):
+def _multiply(a, depth, panels, groups, start, add, c):
     for number in prange((c.shape[0] + ROW_BLOCK - 1) // ROW_BLOCK * groups):
-        first_row, panel, last_panel = _task(number, groups, packed_b.shape[1])
-        _multiply_rows(a, a_row, a_column, first_k, depth, packed_b, first_row, panel, last_panel, bias, add, c)
+        first_row, panel, last_panel = _task(number, groups, panels.shape[0])
+        _multiply_rows(a, depth, panels, first_row, panel, last_panel, start, add, c)
 
 
 @parallel_loop
-def _multiply_gelu(a, a_row, a_column, depth, packed_b, groups, bias, pre, out):
+def _multiply_gelu(a, depth, panels, groups, start, pre, out):
     for number in prange((pre.shape[0] + ROW_BLOCK - 1) // ROW_BLOCK * groups):
-        first_row, panel, last_panel = _task(number, groups, packed_b.shape[1])
-        _multiply_rows(a, a_row, a_column, 0, depth, packed_b, first_row, panel, last_panel, bias, False, pre)
-        columns = slice(panel * packed_b.shape[3], min(last_panel * packed_b.shape[3], pre.shape[1]))
+        first_row, panel, last_panel = _task(number, groups, panels.shape[0])
+        _multiply_rows(a, depth, panels, first_row, panel, last_panel, start, False, pre)
+        columns = slice(panel * panels.shape[2], min(last_panel * panels.shape[2], pre.shape[1]))
         for i in range(first_row, min(first_row + ROW_BLOCK, pre.shape[0])):
             gelu_into(pre[i, columns], out[i, columns])
 
 
 @parallel_loop
-def _multiply_gelu_backward(a, a_row, a_column, depth, packed_b, groups, zeros, pre, out, hidden):
+def _multiply_gelu_backward(a, depth, panels, groups, start, pre, out, hidden):
     for number in prange((pre.shape[0] + ROW_BLOCK - 1) // ROW_BLOCK * groups):
-        first_row, panel, last_panel = _task(number, groups, packed_b.shape[1])
-        _multiply_rows(a, a_row, a_column, 0, depth, packed_b, first_row, panel, last_panel, zeros, False, out)
-        columns = slice(panel * packed_b.shape[3], min(last_panel * packed_b.shape[3], pre.shape[1]))
+        first_row, panel, last_panel = _task(number, groups, panels.shape[0])
+        _multiply_rows(a, depth, panels, first_row, panel, last_panel, start, False, out)
+        columns = slice(panel * panels.shape[2], min(last_panel * panels.shape[2], pre.shape[1]))
         # Through a buffer: a loop whose input may be its output is not vectorised.
         row = np.empty(pre.shape[1], pre.dtype)[columns]
         for i in range(first_row, min(first_row + ROW_BLOCK, pre.shape[0])):
@@ -197,8 +186,8 @@ def _weight_gradient(x, grad, splits, packed_like, weights, sums):
     tokens, rows = x.shape
     columns, width = grad.shape[1], tile_columns(grad)
     size = pair_size(packed_like)
-    flat_x, flat_grad = x.reshape(-1), grad.reshape(-1)
-    nothing = np.zeros(width, grad.dtype)
+    x_turned, whole_grad = turned(operand(x)), operand(grad)
+    nothing = Operand(np.zeros(width, grad.dtype), 0, 0, 0)
     share = (tokens + splits - 1) // splits
     groups = (rows + ROW_GROUP - 1) // ROW_GROUP
     for number in prange(groups * splits):
@@ -207,47 +196,32 @@ def _weight_gradient(x, grad, splits, packed_like, weights, sums):
         last_row = min(first_row + ROW_GROUP, rows)
         packed_x = np.empty((ROW_GROUP // ROW_BLOCK, ROW_BLOCK, DEPTH_BLOCK), packed_like.dtype)
         panels = np.empty((PANEL_GROUP, DEPTH_BLOCK, width), packed_like.dtype)
-        turned = np.empty((0, 0), packed_like.dtype)
+        no_buffer = np.empty((0, 0), packed_like.dtype)
         weight, sum_ = weights[split], sums[split]
-        row_stride, step = 0, 0
         last = min((split + 1) * share, tokens)
         for first in range(split * share, last, DEPTH_BLOCK * size):
             depth = min(DEPTH_BLOCK * size, last - first)
+            length = (depth + size - 1) // size
             for row in range(first_row, last_row, ROW_BLOCK):
-                count = min(ROW_BLOCK, last_row - row)
-                target = packed_x[(row - first_row) // ROW_BLOCK]
-                row_stride, step = pack_rows(flat_x, 1, rows, row, count, first, depth, target)
+                packed = packed_x[(row - first_row) // ROW_BLOCK]
+                pack_rows(shifted(x_turned, row, first), min(ROW_BLOCK, last_row - row), depth, packed)
             for column in range(0, columns, PANEL_GROUP * width):
                 inside = min(PANEL_GROUP * width, columns - column)
                 used = panels[: (inside + width - 1) // width]
-                pack_panels(flat_grad, columns, 1, first, depth, column, inside, used, turned)
+                pack_panels(shifted(whole_grad, first, column), depth, inside, used, 0, no_buffer)
                 for row in range(first_row, last_row, ROW_BLOCK):
-                    _multiply_block(
-                        packed_x[(row - first_row) // ROW_BLOCK], row_stride, step, used, (depth + size - 1) // size,
-                        row, column, nothing, True, weight,
-                    )  # fmt: skip
+                    tiles = first_tile(x_turned, packed_x[(row - first_row) // ROW_BLOCK])
+                    _multiply_block(tiles, used, 0, length, row, column, nothing, True, weight)
                 if group == 0:
                     _add_column_sums(grad, first, first + depth, column, sum_[column : column + inside])
 
 
-def _packed(b: np.ndarray, first_k: int, depth: int) -> np.ndarray:
-    """Rows first_k to first_k + depth of B as (block of k, panel, element, column)."""
-    kind, width = element_type(b), tile_columns(b)
-    length = -(-depth // 2) if kind == np.uint32 else depth
-    # transpose() fills whole squares: the last block is as deep as a multiple of the width.
-    block = min(DEPTH_BLOCK, -(-length // width) * width)
-    shape = (-(-length // DEPTH_BLOCK), -(-b.shape[1] // width), block, width)
-    packed = np.empty(shape, kind)
-    _pack(*strided(b), first_k, depth, b.shape[1], packed)
-    return packed
-
-
-def _start(b: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    """What the sums of every row start with: the bias, or zeros, as long as whole panels."""
-    start = np.zeros(-(-b.shape[1] // tile_columns(b)) * tile_columns(b), b.dtype)
+def _start(b: np.ndarray, bias: np.ndarray | None) -> Operand:
+    """What the sums of every row start with: the bias, or zeros, as long as whole panels. The same row for all."""
+    start = np.zeros(round_up(b.shape[1], tile_columns(b)), b.dtype)
     if bias is not None:
         start[: bias.size] = bias
-    return start
+    return Operand(start, 0, 0, 1)
 
 
 def _groups(rows: int, panels: int) -> int:
@@ -272,7 +246,7 @@ def pack(b: np.ndarray) -> PackedMatrix:
 
     It is packed in the precision in force; b must not change as long as the result is used."""
     require(b.ndim == 2 and b.shape[0] > 0, f"pack: b must be a matrix, not {b.shape}")
-    return PackedMatrix(b, _packed(plain(b), 0, b.shape[0]) if backend() == "numba" else None)
+    return PackedMatrix(b, pack_part(plain(b), 0, b.shape[0]) if backend() == "numba" else None)
 
 
 def _whole(b: np.ndarray | PackedMatrix) -> tuple[np.ndarray, np.ndarray]:
@@ -280,7 +254,7 @@ def _whole(b: np.ndarray | PackedMatrix) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(b, PackedMatrix) and b.panels is not None:
         return b.matrix, b.panels
     matrix = b.matrix if isinstance(b, PackedMatrix) else b
-    return matrix, _packed(plain(matrix), 0, matrix.shape[0])
+    return matrix, pack_part(plain(matrix), 0, matrix.shape[0])
 
 
 def _multiply_in_parts(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, add: bool, c: np.ndarray) -> None:
@@ -291,9 +265,9 @@ def _multiply_in_parts(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, ad
     start = _start(b, bias)
     for first_k in range(0, depth, most):
         size = min(most, depth - first_k)
-        panels = _packed(b, first_k, size)
-        groups = _groups(len(a), panels.shape[1])
-        _multiply(*strided(a), first_k, size, panels, groups, start, add or first_k > 0, c)
+        panels = pack_part(b, first_k, size)
+        groups = _groups(len(a), len(panels))
+        _multiply(shifted(strided(a), 0, first_k), size, panels, groups, start, add or first_k > 0, c)
 
 
 @compiled(reference=matmul_reference)
@@ -307,8 +281,7 @@ def matmul(a: np.ndarray, b: np.ndarray | PackedMatrix, bias: np.ndarray | None 
     c = np.empty((a.shape[0], matrix.shape[1]), a.dtype)
     if isinstance(b, PackedMatrix):
         _, panels = _whole(b)
-        groups = _groups(len(a), panels.shape[1])
-        _multiply(*strided(a), 0, a.shape[1], panels, groups, _start(matrix, bias), False, c)
+        _multiply(strided(a), a.shape[1], panels, _groups(len(a), len(panels)), _start(matrix, bias), False, c)
         return c
     _multiply_in_parts(a, plain(matrix), bias, False, c)
     return c
@@ -324,7 +297,7 @@ def matmul_gelu(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> tuple[np.ndar
     _, panels = _whole(b)
     pre = np.empty((a.shape[0], b.shape[1]), a.dtype)
     out = np.empty_like(pre)
-    _multiply_gelu(*strided(a), a.shape[1], panels, _groups(len(a), panels.shape[1]), _start(b, bias), pre, out)
+    _multiply_gelu(strided(a), a.shape[1], panels, _groups(len(a), len(panels)), _start(b, bias), pre, out)
     return pre, out
 
 
@@ -342,8 +315,8 @@ def matmul_gelu_backward(grad: np.ndarray, b: np.ndarray, pre: np.ndarray) -> tu
     grad = plain(grad)
     _, panels = _whole(b)
     out, hidden = np.empty(pre.shape, pre.dtype), np.empty(pre.shape, pre.dtype)
-    groups = _groups(len(grad), panels.shape[1])
-    _multiply_gelu_backward(*strided(grad), grad.shape[1], panels, groups, _start(b, None), dense(pre), out, hidden)
+    groups = _groups(len(grad), len(panels))
+    _multiply_gelu_backward(strided(grad), grad.shape[1], panels, groups, _start(b, None), dense(pre), out, hidden)
     return out, hidden
 
 

@@ -1,12 +1,10 @@
 """y = x W + b for a weight W that is packed once and used many times: the products of generating text.
 
-    panels[p, k, s] = W[k, p * width + s]        width: the columns of a register tile (register_tile.py)
-
 Generating reads every weight at every step while x has only a few rows. `matmul` packs W anew for each product,
-which costs as much as the product itself; here the panels are kept, and the threads share them out, so that
-each weight is read once from memory by one thread. What follows the product, the bias, GELU or the residual
-sum, is applied to a tile while it is in the first-level cache. A row's result does not depend on how many other
-rows there are.
+which costs as much as the product itself; here the panels of `pack_weights` (packing.py) are kept, and the threads
+share them out, so that each weight is read once from memory by one thread. What follows the product, the bias, GELU
+or the residual sum, is applied to a tile while it is in the first-level cache. A row's result does not depend on how
+many other rows there are.
 
 `set_precision` (runtime/precision.py) decides, when a weight is packed, what its panels hold: numbers, or pairs
 of bfloat16 that are neighbours in k. The rows x of a product are then rounded as well.
@@ -14,40 +12,27 @@ of bfloat16 that are neighbours in k. The rows x of a product are then rounded a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numba import prange, types
 from numba.extending import overload
 
 from scratchgpt.kernels.gelu import CUBIC, LINEAR, gelu_forward_reference
-from scratchgpt.kernels.matrix.packing import element_type, pack_along, pack_panels, plain, strided
-from scratchgpt.kernels.matrix.register_tile import TILE_ROWS, multiply, multiply_row, tile_columns
-from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.matrix.packing import pack_along
+from scratchgpt.kernels.matrix.register_tile import (
+    TILE_ROWS,
+    Operand,
+    multiply,
+    multiply_row,
+    operand,
+    round_up,
+    shifted,
+)
+from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop, parallel_loop
 from scratchgpt.kernels.runtime.precision import rounded
 from scratchgpt.kernels.runtime.threads import SMALL, num_threads
 from scratchgpt.kernels.runtime.vector_math import sigmoid
 
-ROW_BLOCK = 64
-PANEL_GROUP = 4
-
-
-
-def pack_weights_reference(weights: Sequence[np.ndarray]) -> np.ndarray:
-    """The equation above in NumPy; see `pack_weights`."""
-    depth, columns = weights[0].shape
-    width = tile_columns(weights[0])
-    panels = -(-columns // width)
-    packed = _empty_panels(weights)
-    padded = np.zeros((len(weights), 2 * packed.shape[2], panels * width), weights[0].dtype)
-    padded[:, :depth, :columns] = weights
-    if packed.dtype == np.uint32:
-        bits = rounded(padded).view(np.uint32)
-        elements = bits[:, ::2] >> 16 | bits[:, 1::2]
-    else:
-        elements = padded[:, : packed.shape[2]]
-    packed[...] = elements.reshape(len(weights), -1, panels, width).swapaxes(1, 2)
-    return packed
+ROW_BLOCK = round_up(64, TILE_ROWS)
 
 
 def linear_reference(x: np.ndarray, panels: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -62,25 +47,6 @@ def linear_reference(x: np.ndarray, panels: np.ndarray, bias: np.ndarray) -> np.
 def linear_gelu_reference(x: np.ndarray, panels: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """gelu(x W + b) in NumPy; see `linear_gelu`."""
     return gelu_forward_reference(linear_reference(x, panels, bias))
-
-
-def _empty_panels(weights: Sequence[np.ndarray]) -> np.ndarray:
-    """Room for the panels of the weights."""
-    (depth, columns), width, kind = weights[0].shape, tile_columns(weights[0]), element_type(weights[0])
-    length = -(-depth // 2) if kind == np.uint32 else depth
-    # A transposed weight is turned in squares: a panel is as deep as a multiple of its width.
-    return np.empty((len(weights), -(-columns // width), -(-length // width) * width, width), kind)
-
-
-@parallel_loop
-def _pack(weight, row, column, depth, columns, panels):
-    count, _, width = panels.shape
-    for group in prange((count + PANEL_GROUP - 1) // PANEL_GROUP):
-        first = group * PANEL_GROUP
-        target = panels[first : first + PANEL_GROUP]
-        turned = np.empty((width, panels.shape[1] if column != 1 else 0), panels.dtype)
-        inside = min(target.shape[0] * width, columns - first * width)
-        pack_panels(weight, row, column, 0, depth, first * width, inside, target, turned)
 
 
 def _elements(x, panels):
@@ -130,33 +96,31 @@ def _last_rows(x):
 
 
 @loop
-def _multiply_tile(x, last_rows, row, panels, p, tile):
-    """tile = x[row : row + TILE_ROWS] panels[p]; of a single row only the first of the tile."""
-    depth, width = x.shape[1], panels.shape[2]
-    start_of_panel = p * panels.shape[1] * width
-    if x.shape[0] == 1:
-        multiply_row(tile.reshape(-1), 0, x.reshape(-1), 0, panels.reshape(-1), start_of_panel, width, depth)
-        return
-    whole = row + TILE_ROWS <= x.shape[0]
-    source, start = (x, row * depth) if whole else (last_rows, 0)
-    multiply(
-        tile.reshape(-1), 0, width, source.reshape(-1), start, depth, 1,
-        panels.reshape(-1), start_of_panel, width, TILE_ROWS, width, depth, False,
-    )  # fmt: skip
+def _multiply_tile(x, last_rows, rows, row, panel, depth, tile):
+    """tile = rows `row` and on of x (rows, depth) times a panel; of a single row only the first of the tile."""
+    if rows == 1:
+        multiply_row(tile, tile, x, panel, depth, False)
+    elif row + TILE_ROWS <= rows:
+        multiply(tile, shifted(x, row, 0), panel, TILE_ROWS, panel.row, depth, False)
+    else:
+        multiply(tile, last_rows, panel, TILE_ROWS, panel.row, depth, False)
 
 
 @loop
 def _set_part(x, panels, bias, y, first_row, end_row, first_panel, end_panel):
     """y = x W + b, a part of it"""
-    width = panels.shape[2]
+    _, panel_depth, width = panels.shape
     elements = _elements(x[first_row:end_row], panels)
-    tile, last_rows = np.empty((TILE_ROWS, width), x.dtype), _last_rows(elements)
+    rows, depth = elements.shape
+    sums, flat = np.empty((TILE_ROWS, width), x.dtype), panels.reshape(-1)
+    tile, left, last = operand(sums), operand(elements), operand(_last_rows(elements))
     for p in range(first_panel, end_panel):
+        panel = Operand(flat, p * panel_depth * width, width, 1)
         b = bias[p * width : (p + 1) * width]
-        for row in range(0, elements.shape[0], TILE_ROWS):
-            _multiply_tile(elements, last_rows, row, panels, p, tile)
-            for r in range(min(TILE_ROWS, elements.shape[0] - row)):
-                source, target = tile[r], y[first_row + row + r, p * width : (p + 1) * width]
+        for row in range(0, rows, TILE_ROWS):
+            _multiply_tile(left, last, rows, row, panel, depth, tile)
+            for r in range(min(TILE_ROWS, rows - row)):
+                source, target = sums[r], y[first_row + row + r, p * width : (p + 1) * width]
                 for s in range(target.size):
                     target[s] = source[s] + b[s]
 
@@ -164,15 +128,18 @@ def _set_part(x, panels, bias, y, first_row, end_row, first_panel, end_panel):
 @loop
 def _add_part(x, panels, bias, y, first_row, end_row, first_panel, end_panel):
     """y += x W + b, a part of it"""
-    width = panels.shape[2]
+    _, panel_depth, width = panels.shape
     elements = _elements(x[first_row:end_row], panels)
-    tile, last_rows = np.empty((TILE_ROWS, width), x.dtype), _last_rows(elements)
+    rows, depth = elements.shape
+    sums, flat = np.empty((TILE_ROWS, width), x.dtype), panels.reshape(-1)
+    tile, left, last = operand(sums), operand(elements), operand(_last_rows(elements))
     for p in range(first_panel, end_panel):
+        panel = Operand(flat, p * panel_depth * width, width, 1)
         b = bias[p * width : (p + 1) * width]
-        for row in range(0, elements.shape[0], TILE_ROWS):
-            _multiply_tile(elements, last_rows, row, panels, p, tile)
-            for r in range(min(TILE_ROWS, elements.shape[0] - row)):
-                source, target = tile[r], y[first_row + row + r, p * width : (p + 1) * width]
+        for row in range(0, rows, TILE_ROWS):
+            _multiply_tile(left, last, rows, row, panel, depth, tile)
+            for r in range(min(TILE_ROWS, rows - row)):
+                source, target = sums[r], y[first_row + row + r, p * width : (p + 1) * width]
                 for s in range(target.size):
                     target[s] += source[s] + b[s]
 
@@ -224,24 +191,6 @@ def linear_add_into(x, panels, bias, y, threads):
     for task in prange(blocks * groups):
         rows_and_panels = _part(np.int64(task), blocks, groups, x.shape[0], panels.shape[0])
         _add_part(x, panels, bias, y, *rows_and_panels)
-
-
-@compiled(reference=pack_weights_reference)
-def pack_weights(weights: Sequence[np.ndarray]) -> np.ndarray:
-    """The panels of L weights of one shape (K, N) in the precision in force: (L, P, J, width).
-
-    There are zeros beyond the N columns. J is K, or K / 2 pairs, rounded up to a multiple of the width, and what
-    lies beyond is never read; the type uint32 tells that they are pairs. Transposed views of contiguous arrays are
-    read as they lie. Raises ValueError if the shapes differ."""
-    shape = weights[0].shape
-    require(
-        all(weight.shape == shape for weight in weights),
-        f"pack_weights: one shape is needed, not {[weight.shape for weight in weights]}",
-    )
-    packed = _empty_panels(weights)
-    for weight, panels in zip(weights, packed, strict=True):
-        _pack(*strided(plain(weight)), *shape, panels)
-    return packed
 
 
 def _check(x: np.ndarray, panels: np.ndarray, bias: np.ndarray) -> None:

@@ -14,32 +14,56 @@ An element of A and B is a float, or, where the arrays are of uint32, a pair of 
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
+from scratchgpt.kernels.runtime import cpu
 from scratchgpt.kernels.runtime.dispatch import loop
-from scratchgpt.kernels.runtime.precision import BFloat, cpu_features
+from scratchgpt.kernels.runtime.precision import BFloat
 
-
-def _register_file() -> tuple[int, int]:
-    """(bytes of a vector register, rows of a tile that fit in the registers) of the CPU Numba compiles for."""
-    if "avx512f" in cpu_features():
-        return 64, 8
-    if "avx" in cpu_features():
-        return 32, 4  # 16 registers only
-    return (16, 8) if platform.machine().lower() in ("arm64", "aarch64") else (16, 4)
-
-
-VECTOR_BYTES, TILE_ROWS = _register_file()
-TILE_VECTORS = 2
+CPU = cpu.target()
+VECTOR_BYTES, TILE_ROWS, TILE_VECTORS = CPU.register_bytes, CPU.tile_rows, CPU.tile_vectors
 COLUMNS32 = TILE_VECTORS * VECTOR_BYTES // 4
 COLUMNS64 = TILE_VECTORS * VECTOR_BYTES // 8
+
+
+class Operand(NamedTuple):
+    """A matrix as the tile sees it: element (i, j) is data[offset + i * row + j * step], strides in elements.
+
+    That makes a part, a transposed view and a packed copy one kind of thing. Nobody checks the bounds."""
+
+    data: np.ndarray
+    """a flat array"""
+    offset: int
+    row: int
+    """from one row to the next; 0 repeats one row, such as a bias"""
+    step: int
+    """from one column to the next"""
+
+
+@register_jitable
+def operand(matrix):
+    """A C-contiguous matrix as an operand."""
+    return Operand(matrix.reshape(-1), 0, matrix.shape[1], 1)
+
+
+@register_jitable
+def turned(operand):
+    """The transpose of an operand."""
+    return Operand(operand.data, operand.offset, operand.step, operand.row)
+
+
+@register_jitable
+def shifted(operand, row, column):
+    """What is left of an operand from its element (row, column) on."""
+    offset = operand.offset + row * operand.row + column * operand.step
+    return Operand(operand.data, offset, operand.row, operand.step)
 
 
 @register_jitable
@@ -62,58 +86,56 @@ def _multiply_add(builder: Any, vector: Any, pairs: bool) -> Callable[[Any, Any,
         function = cgutils.get_or_insert_function(builder.module, kind, name)
         return lambda x, y, total: builder.call(function, [x, y, total])
     halves = ir.VectorType(BFloat(), 2 * vector.count)
-    name = f"llvm.x86.avx512bf16.dpbf16ps.{8 * VECTOR_BYTES}"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector, halves, halves]), name)
+    kind = ir.FunctionType(vector, [vector, halves, halves])
+    function = cgutils.get_or_insert_function(builder.module, kind, CPU.bf16_instruction)
     return lambda x, y, total: builder.call(function, [total, builder.bitcast(x, halves), builder.bitcast(y, halves)])
+
+
+def _members(context: Any, builder: Any, kind: Any, operand: Any) -> list[Any]:
+    """The pointer to an operand's data, its offset and its strides."""
+    array, *numbers = cgutils.unpack_tuple(builder, operand, 4)
+    return [context.make_array(kind.types[0])(context, builder, array).data, *numbers]
 
 
 def _tile_of(height: int) -> Any:
     """The tile with so many rows, a function for compiled code."""
 
     @intrinsic
-    def tile(
-        typing_context: Any,
-        c: Any, c_offset: Any, c_row: Any,
-        start: Any, start_offset: Any, start_row: Any,
-        a: Any, a_offset: Any, a_row: Any, a_step: Any,
-        b: Any, b_offset: Any, b_step: Any,
-        depth: Any, accumulate: Any,
-    ) -> Any:  # fmt: skip
-        """Offsets and strides count elements of the flat arrays; without `accumulate` the sums start at 0."""
-        pairs = a.dtype == types.uint32
-        if not (c.ndim == 1 and a.dtype == b.dtype and start.dtype == c.dtype and (pairs or a.dtype == c.dtype)):
+    def tile(typing_context: Any, c: Any, start: Any, a: Any, b: Any, depth: Any, accumulate: Any) -> Any:
+        """C = start + A B, or A B without `accumulate`; rows of B, C and start are contiguous (their step is 1)."""
+        kind, pairs = c.types[0], a.types[0].dtype == types.uint32
+        if not (
+            kind.ndim == 1
+            and start.types[0].dtype == kind.dtype
+            and a.types[0].dtype == b.types[0].dtype
+            and (pairs or a.types[0].dtype == kind.dtype)
+        ):
             return None
-        lanes = VECTOR_BYTES * 8 // c.dtype.bitwidth
-        index = types.intp
-        signature = types.void(
-            c, index, index, start, index, index, a, index, index, index, b, index, index, index, types.boolean
-        )  # fmt: skip
+        lanes = VECTOR_BYTES * 8 // kind.dtype.bitwidth
+        signature = types.void(c, start, a, b, types.intp, types.boolean)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            (
-                c_array, c_offset, c_row, start_array, start_offset, start_row,
-                a_array, a_offset, a_row, a_step, b_array, b_offset, b_step, depth, accumulate,
-            ) = args  # fmt: skip
-            scalar, element = context.get_value_type(c.dtype), context.get_value_type(a.dtype)
+            *operands, depth, accumulate = args
+            c_data, c_offset, c_row, _ = _members(context, builder, c, operands[0])
+            start_data, start_offset, start_row, _ = _members(context, builder, start, operands[1])
+            a_data, a_offset, a_row, a_step = _members(context, builder, a, operands[2])
+            b_data, b_offset, b_row, _ = _members(context, builder, b, operands[3])
+            scalar = context.get_value_type(kind.dtype)
+            element = context.get_value_type(a.types[0].dtype)
             vector, elements = ir.VectorType(scalar, lanes), ir.VectorType(element, lanes)
-            size = c.dtype.bitwidth // 8
-
-            def data(kind: Any, array: Any) -> Any:
-                return context.make_array(kind)(context, builder, array).data
+            size = kind.dtype.bitwidth // 8
 
             def times(number: int, stride: Any) -> Any:
                 return builder.mul(stride, ir.Constant(stride.type, number))
 
-            def load(kind: Any, pointer: Any, offset: Any) -> Any:
-                place = builder.bitcast(builder.gep(pointer, [offset]), kind.as_pointer())
+            def load(content: Any, pointer: Any, offset: Any) -> Any:
+                place = builder.bitcast(builder.gep(pointer, [offset]), content.as_pointer())
                 return builder.load(place, align=size)
 
             def lane_offset(offset: Any, v: int) -> Any:
                 return builder.add(offset, ir.Constant(offset.type, v * lanes))
 
             rows, columns = range(height), range(TILE_VECTORS)
-            a_data, b_data = data(a, a_array), data(b, b_array)
-            c_data, start_data = data(c, c_array), data(start, start_array)
             zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * lanes)
             flag = cgutils.as_bool_bit(builder, accumulate)
             first_sums = []
@@ -131,8 +153,8 @@ def _tile_of(height: int) -> Any:
             k = builder.phi(depth.type)
             k.add_incoming(ir.Constant(depth.type, 0), entry)
             sums = [builder.phi(vector) for _ in first_sums]
-            b_now = builder.add(b_offset, builder.mul(k, b_step))
-            b_row = [load(elements, b_data, lane_offset(b_now, v)) for v in columns]
+            b_now = builder.add(b_offset, builder.mul(k, b_row))
+            b_vectors = [load(elements, b_data, lane_offset(b_now, v)) for v in columns]
             multiply_add = _multiply_add(builder, vector, pairs)
             a_now = builder.mul(k, a_step)
             undefined = ir.Constant(elements, ir.Undefined)
@@ -143,7 +165,7 @@ def _tile_of(height: int) -> Any:
                 one = builder.insert_element(undefined, builder.load(builder.gep(a_pointers[r], [a_now])), first)
                 wide = builder.shuffle_vector(one, undefined, everywhere)
                 for v in columns:
-                    following.append(multiply_add(wide, b_row[v], sums[r * TILE_VECTORS + v]))
+                    following.append(multiply_add(wide, b_vectors[v], sums[r * TILE_VECTORS + v]))
             after = builder.add(k, ir.Constant(k.type, 1))
             k.add_incoming(after, body)
             for phi, before, then in zip(sums, first_sums, following, strict=True):
@@ -163,34 +185,35 @@ def _tile_of(height: int) -> Any:
     return tile
 
 
-_tile = _tile_of(TILE_ROWS)
-_row = _tile_of(1)
+multiply_tile = _tile_of(TILE_ROWS)
+"""multiply_tile(c, start, a, b, depth, accumulate): one tile of C = start + A B, of A B without `accumulate`.
+
+Rows of B, C and start are contiguous (their step is 1). For compiled code; not checked."""
+multiply_row = _tile_of(1)
+"""The same of one row: an eighth of the arithmetic where there is only one."""
 
 
 @intrinsic
-def _transpose_square(
-    typing_context: Any, source: Any, offset: Any, row: Any, target: Any, target_offset: Any, target_row: Any
-) -> Any:
+def _transpose_square(typing_context: Any, source: Any, target: Any) -> Any:
     """target[l, i] = source[i, l] for a square of as many rows as a vector has lanes."""
-    lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
-    index = types.intp
-    signature = types.void(source, index, index, target, index, index)
+    dtype = source.types[0].dtype
+    lanes = VECTOR_BYTES * 8 // dtype.bitwidth
+    signature = types.void(source, target)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source_array, offset, row, target_array, target_offset, target_row = args
-        vector = ir.VectorType(context.get_value_type(source.dtype), lanes)
-        size = source.dtype.bitwidth // 8
+        vector = ir.VectorType(context.get_value_type(dtype), lanes)
+        size = dtype.bitwidth // 8
 
-        def pointer(kind: Any, array: Any, offset: Any, row: Any, i: int) -> Any:
-            place = builder.add(offset, builder.mul(row, ir.Constant(row.type, i)))
-            data = context.make_array(kind)(context, builder, array).data
-            return builder.bitcast(builder.gep(data, [place]), vector.as_pointer())
+        def pointers(kind: Any, operand: Any) -> list[Any]:
+            data, offset, row, _ = _members(context, builder, kind, operand)
+            places = [builder.add(offset, builder.mul(row, ir.Constant(row.type, i))) for i in range(lanes)]
+            return [builder.bitcast(builder.gep(data, [place]), vector.as_pointer()) for place in places]
 
         def shuffle(x: Any, y: Any, picks: list[int]) -> Any:
             chosen = ir.Constant(ir.VectorType(ir.IntType(32), lanes), picks)
             return builder.shuffle_vector(x, y, chosen)
 
-        rows = [builder.load(pointer(source, source_array, offset, row, i), align=size) for i in range(lanes)]
+        rows = [builder.load(pointer, align=size) for pointer in pointers(source, args[0])]
         # Swap the off-diagonal squares of size 1, 2, 4, ... of rows that lie `step` apart.
         step = 1
         while step < lanes:
@@ -199,54 +222,33 @@ def _transpose_square(
                 rows[i] = shuffle(x, y, [lanes + k - step if k & step else k for k in range(lanes)])
                 rows[i + step] = shuffle(x, y, [lanes + k if k & step else k + step for k in range(lanes)])
             step *= 2
-        for i, value in enumerate(rows):
-            builder.store(value, pointer(target, target_array, target_offset, target_row, i), align=size)
+        for value, pointer in zip(rows, pointers(target, args[1]), strict=True):
+            builder.store(value, pointer, align=size)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @loop
-def transpose(source, offset, row, target, target_offset, target_row, rows, columns):
-    """target[j, i] = source[i, j] on flat arrays, i < rows, j < columns, both multiples of half a tile's columns.
+def transpose(source, target, rows, columns):
+    """target[j, i] = source[i, j] for i < rows, j < columns, both multiples of the lanes of a vector.
 
-    A square of vectors is turned by shuffles in registers, eight times faster than element by element."""
-    lanes = tile_columns(source) // TILE_VECTORS
+    A square of vectors is turned by shuffles in registers, eight times faster than element by element. The rows of
+    both are contiguous (their step is 1). Not checked."""
+    lanes = tile_columns(source.data) // TILE_VECTORS
     for i in range(0, rows, lanes):
         for j in range(0, columns, lanes):
-            _transpose_square(
-                source, offset + i * row + j, row, target, target_offset + j * target_row + i, target_row
-            )
+            _transpose_square(shifted(source, i, j), shifted(target, j, i))
 
 
 @loop
-def multiply_tile(
-    c, c_offset, c_row, start, start_offset, start_row, a, a_offset, a_row, a_step, b, b_offset, b_step, depth
-):  # fmt: skip
-    """One tile of C = start + A B on flat arrays; strides count elements, start_row may be 0 (a bias). Not checked."""
-    _tile(
-        c, c_offset, c_row, start, start_offset, start_row, a, a_offset, a_row, a_step, b, b_offset, b_step, depth, True
-    )  # fmt: skip
-
-
-@loop
-def multiply_row(c, c_offset, a, a_offset, b, b_offset, b_step, depth):
-    """One row of one tile, C = A B on flat arrays: an eighth of the arithmetic where there is only one. Not checked."""
-    _row(c, c_offset, 0, c, c_offset, 0, a, a_offset, 0, 1, b, b_offset, b_step, depth, False)
-
-
-@loop
-def multiply(c, c_offset, c_row, a, a_offset, a_row, a_step, b, b_offset, b_step, rows, columns, depth, accumulate):
-    """C[rows, columns] (+)= A[rows, depth] B[depth, columns] on flat arrays; strides count elements.
+def multiply(c, a, b, rows, columns, depth, accumulate):
+    """C[rows, columns] (+)= A[rows, depth] B[depth, columns].
 
     A may be strided both ways (so A transposed is free); B and C have contiguous rows. rows must be a multiple
     of TILE_ROWS, columns one of tile_columns, depth at least 1: the caller pads its buffers. Not checked."""
-    width = tile_columns(c)
+    width = tile_columns(c.data)
     for column in range(0, columns, width):
         for row in range(0, rows, TILE_ROWS):
-            corner = c_offset + row * c_row + column
-            _tile(
-                c, corner, c_row, c, corner, c_row,
-                a, a_offset + row * a_row, a_row, a_step,
-                b, b_offset + column, b_step, depth, accumulate,
-            )  # fmt: skip
+            corner = shifted(c, row, column)
+            multiply_tile(corner, corner, shifted(a, row, 0), shifted(b, 0, column), depth, accumulate)

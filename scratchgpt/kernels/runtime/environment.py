@@ -12,18 +12,10 @@ import os
 import platform
 from pathlib import Path
 
-import llvmlite.binding as llvm
+from scratchgpt.kernels.runtime import cpu
 
 KERNELS = Path(__file__).resolve().parent.parent
 """The folder of all kernels."""
-
-
-def host_features() -> dict[str, bool]:
-    """The instruction sets of this CPU as LLVM names them, {"avx2": True, ...}; empty where LLVM cannot tell."""
-    try:
-        return dict(llvm.get_host_cpu_features())
-    except RuntimeError:
-        return {}
 
 
 def source_fingerprint() -> str:
@@ -58,17 +50,13 @@ def set_defaults() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
-    # OpenBLAS 0.3.31 does not know AMD's Zen 5 and falls back to its AVX2 kernels, half as fast as the CPU's
-    # AVX-512; those written for Skylake run on every CPU that has it.
-    features = host_features()
-    if features.get("avx512f") and llvm.get_host_cpu_name().startswith("znver"):
-        os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
-
-    # LLVM tunes for 256-bit vectors on Intel's AVX-512 CPUs; these kernels are long enough to gain from 512.
+    this = cpu.host()
+    if this.blas_core:
+        os.environ.setdefault("OPENBLAS_CORETYPE", this.blas_core)
     chosen = "NUMBA_CPU_NAME" in os.environ or "NUMBA_CPU_FEATURES" in os.environ
-    if features.get("avx512f") and platform.machine() in ("x86_64", "AMD64") and not chosen:
-        flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
-        os.environ["NUMBA_CPU_FEATURES"] = flags + ",-prefer-256-bit"
+    if this.compiler_flags and not chosen:
+        flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(cpu.host_features().items()))
+        os.environ["NUMBA_CPU_FEATURES"] = f"{flags},{this.compiler_flags}"
 
     cache = KERNELS / "__pycache__"
     if os.access(cache if cache.is_dir() else cache.parent, os.W_OK):

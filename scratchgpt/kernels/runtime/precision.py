@@ -8,40 +8,26 @@ in float32; everything else, weights, gradients, reductions and the optimiser, s
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
-import llvmlite.binding as llvm
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from scratchgpt.errors import UserError
-from scratchgpt.kernels.runtime.environment import host_features
+from scratchgpt.kernels.runtime import cpu
 
 PRECISIONS = ("float32", "bf16", "auto")
 
 
-@functools.cache
-def cpu_features() -> frozenset[str]:
-    """The instruction sets Numba compiles for, as LLVM names them."""
-    chosen = numba.config.CPU_FEATURES
-    if chosen:
-        return frozenset(flag[1:] for flag in chosen.split(",") if flag.startswith("+"))
-    return frozenset(name for name, on in host_features().items() if on)
-
-
 def has_bf16() -> bool:
-    """Whether this CPU multiplies pairs of bfloat16 in its vector registers."""
-    return {"avx512f", "avx512bw", "avx512vl", "avx512bf16"} <= cpu_features()
+    """Whether the CPU that Numba compiles for multiplies pairs of bfloat16 in its vector registers."""
+    return cpu.target().bf16_instruction is not None
 
 
 def _fast_bf16() -> bool:
-    # AMD's cores do two bfloat16 products in the time of one in float32. Intel's do not: their vector
-    # instruction is there for conversion's sake, the speed is in AMX.
-    return has_bf16() and llvm.get_host_cpu_name().startswith("znver")
+    return has_bf16() and cpu.target().bf16_is_faster
 
 
 _precision = "float32"

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
+from scratchgpt.kernels.matrix.packing import pack_weights
 from scratchgpt.kernels.matrix.panels import (
     linear,
     linear_add_into,
     linear_gelu,
     linear_gelu_into,
     linear_into,
-    pack_weights,
 )
 from scratchgpt.kernels.runtime.precision import has_bf16, rounded, set_precision
 

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from scratchgpt.kernels.matrix.register_tile import TILE_ROWS, multiply, round_up, tile_columns, transpose
+from scratchgpt.kernels.matrix.register_tile import (
+    TILE_ROWS,
+    multiply,
+    operand,
+    round_up,
+    shifted,
+    tile_columns,
+    transpose,
+    turned,
+)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 7, 64])
@@ -12,17 +21,10 @@ def test_tiles_multiply_and_accumulate(depth, normal, dtype):
     limit = 1e-5 if dtype == np.float32 else 1e-13
     for accumulate in (False, True):
         c = start.copy()
-        multiply(
-            c.reshape(-1), 0, columns, a.reshape(-1), 0, depth, 1, b.reshape(-1), 0, columns,
-            rows, columns, depth, accumulate,
-        )  # fmt: skip
+        multiply(operand(c), operand(a), operand(b), rows, columns, depth, accumulate)
         np.testing.assert_allclose(c, a @ b + (start if accumulate else 0), rtol=0, atol=limit * depth)
     c = start.copy()
-    turned = np.ascontiguousarray(a.T)
-    multiply(
-        c.reshape(-1), 0, columns, turned.reshape(-1), 0, 1, rows, b.reshape(-1), 0, columns,
-        rows, columns, depth, False,
-    )  # fmt: skip
+    multiply(operand(c), turned(operand(np.ascontiguousarray(a.T))), operand(b), rows, columns, depth, False)
     np.testing.assert_allclose(c, a @ b, rtol=0, atol=limit * depth)
 
 
@@ -31,9 +33,8 @@ def test_tiles_respect_offsets(normal, dtype):
     c = np.zeros((TILE_ROWS + 2, width + 3), dtype)
     a, b = normal(TILE_ROWS + 1, 9), normal(6, width + 5)
     multiply(
-        c.reshape(-1), width + 3 + 2, width + 3, a.reshape(-1), 9 + 4, 9, 1, b.reshape(-1), width + 5 + 1, width + 5,
-        TILE_ROWS, width, 5, False,
-    )  # fmt: skip
+        shifted(operand(c), 1, 2), shifted(operand(a), 1, 4), shifted(operand(b), 1, 1), TILE_ROWS, width, 5, False
+    )
     expected = np.zeros_like(c)
     expected[1:-1, 2:-1] = a[1:, 4:] @ b[1:, 1 : 1 + width]
     np.testing.assert_allclose(c, expected, rtol=0, atol=1e-4 if dtype == np.float32 else 1e-12)
@@ -43,8 +44,18 @@ def test_transpose(normal, dtype):
     size = tile_columns(np.empty(0, dtype)) // 2
     source = normal(3 * size, 2 * size)
     target = np.zeros((2 * size, 3 * size + 1), dtype)
-    transpose(source.reshape(-1), 0, 2 * size, target.reshape(-1), 0, 3 * size + 1, 3 * size, 2 * size)
+    transpose(operand(source), operand(target), 3 * size, 2 * size)
     np.testing.assert_array_equal(target[:, :-1], source.T)
+
+
+def test_an_operand_is_read_by_its_strides():
+    matrix = np.arange(12.0).reshape(3, 4)
+    for view, want in ((operand(matrix), matrix), (turned(operand(matrix)), matrix.T)):
+        lower = shifted(view, 1, 2)
+        rows, columns = np.indices((want.shape[0] - 1, want.shape[1] - 2))
+        np.testing.assert_array_equal(
+            lower.data[lower.offset + rows * lower.row + columns * lower.step], want[1:, 2:]
+        )
 
 
 def test_round_up():

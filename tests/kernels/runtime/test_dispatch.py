@@ -51,6 +51,17 @@ def test_compilation_is_announced_once_and_then_cached(tmp_path):
     assert run.stderr == ""
 
 
+def test_numba_reads_the_environment_that_was_filled_in_for_it():
+    names = {"NUMBA_CACHE_DIR": "CACHE_DIR", "NUMBA_CPU_FEATURES": "CPU_FEATURES"}
+    program = (
+        "import os; import scratchgpt; import numba\n"
+        f"for name, read in {names}.items():\n"
+        "    assert os.environ.get(name) == (getattr(numba.config, read) or None), name\n"
+    )
+    settings = {name: value for name, value in os.environ.items() if name not in names}
+    subprocess.run([sys.executable, "-c", program], env=settings, check=True)
+
+
 def test_what_the_user_set_stays(monkeypatch):
     chosen = {"OMP_WAIT_POLICY": "active", "OPENBLAS_THREAD_TIMEOUT": "20", "NUMBA_CACHE_DIR": "/elsewhere"}
     chosen["NUMBA_CPU_FEATURES"] = "+avx2"
