@@ -52,6 +52,7 @@ def test_prompts_and_steps_equal_the_model(model: GPT) -> None:
 def test_rows_are_dropped_repeated_and_written_over(model: GPT) -> None:
     decoder = RereadingDecoder(model)
     cache, _ = filled(decoder, [[5], [6, 7, 8], [9, 10]], 4)
+    assert cache.lengths.tolist() == [1, 3, 2]  # the fourth row is room, not content
     cache.select(np.array([1, 2, 2, 0]))
     texts = [[6, 7, 8], [9, 10], [11, 12, 13], [5]]
     logits = decoder.prefill(cache, np.array([[11, 12, 13]]), np.array([3]), rows=np.array([2]))
