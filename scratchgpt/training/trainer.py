@@ -7,6 +7,7 @@ import numpy as np
 from scratchgpt.nn.modules import Module
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.training.history import History, Metrics
+from scratchgpt.training.world import ALONE, World
 
 
 class Trainer:
@@ -18,12 +19,14 @@ class Trainer:
         evaluate_every: steps between measurements.
         modules, optimizers: everything that has to be saved to resume, by name.
         fingerprint: the settings that must be the same when resuming.
+        world: the processes that run the stage together; alone unless it is set.
     """
 
     name: str
     total_steps: int
     evaluate_every: int
     fingerprint: str = ""
+    world: World = ALONE
 
     def __init__(self) -> None:
         self.modules: dict[str, Module] = {}

@@ -26,6 +26,7 @@ from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.reward import bradley_terry_loss
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
 from scratchgpt.training.checkpoints import is_finished, stage_directory
+from scratchgpt.training.update import Loss, update
 
 SIDES = ("chosen", "rejected")
 
@@ -58,9 +59,8 @@ def reward_pages(checkpoint: Path | None, example: int, seed: int, speech: Speec
     with record(model) as recording:
         scores = model(ids, lengths)
         loss = bradley_terry_loss(scores[:1], scores[1:])
-        loss.backward()
-    optimizer = AdamW(model.named_parameters(), learning_rate)
-    norm = optimizer.step(MAX_GRAD_NORM)
+        optimizer = AdamW(model.named_parameters(), learning_rate)
+        norm = update(optimizer, Loss.of_mean(loss, 1), MAX_GRAD_NORM).grad_norm
     after = score_sequences(model, sequences)
 
     chosen, rejected = (float(score) for score in scores.data)
@@ -138,7 +138,7 @@ def reward_pages(checkpoint: Path | None, example: int, seed: int, speech: Speec
         Page(
             "reward_step",
             {"lr": learning_rate, "norm": significant(norm)},
-            sources=[source_of(AdamW.step)],
+            sources=[source_of(update), source_of(AdamW.step)],
             parts=[moved],
         ),
     ]
