@@ -29,7 +29,7 @@ from scratchgpt.datasets.records import Record
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts
 from scratchgpt.evaluation.divergence import kl_k3
-from scratchgpt.evaluation.measures import task_accuracy
+from scratchgpt.evaluation.measures import is_right, task_accuracy
 from scratchgpt.evaluation.rollouts import Rollouts, encode_prompt, sample_responses, token_logprobs
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
@@ -46,7 +46,7 @@ from scratchgpt.stages.warning_signs import entropy_collapse, kl_blow_up, reward
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
-from scratchgpt.verify.verifiers import family_of, verifier_for
+from scratchgpt.verify.verifiers import family_of
 
 PROGRESS_TASKS = 200
 """Held-out tasks that a measurement on the way looks at; the report looks at all."""
@@ -128,7 +128,7 @@ class RLVFExperience(Experience):
     Attributes:
         chosen: (G,) numbers of the tasks.
         answers: all G * K responses, those to one task together.
-        correct: (G, K) bool, whether each answer is right, and ended.
+        correct: (G, K) bool, whether each answer is right (:func:`is_right`).
         rewards: (G, K)
         advantages: (G, K) reward minus the mean of its group.
         used: (R,) which of the answers the rollouts are: all but those of groups that are all right or all wrong.
@@ -261,12 +261,9 @@ class RLVFTrainer(Trainer):
         }
 
     def _verify(self, answers: Rollouts, chosen: np.ndarray) -> np.ndarray:
-        """(G, K) bool: whether each answer is right, and ended."""
+        """(G, K) bool: whether each answer is right."""
         tasks = [self.tasks[i] for i in chosen for _ in range(self.settings.samples_per_task)]
-        right = [
-            bool(answers.finished[i]) and verifier_for(task).verify(task, answers.text(self.tokenizer, i))
-            for i, task in enumerate(tasks)
-        ]
+        right = [is_right(task, answer) for task, answer in zip(tasks, answers.answers(self.tokenizer), strict=True)]
         return np.array(right, dtype=bool).reshape(len(chosen), -1)
 
     def _accuracy_by_family(self, chosen: np.ndarray, correct: np.ndarray) -> Metrics:
@@ -323,8 +320,8 @@ class RLVFTrainer(Trainer):
         if not self.heldout:
             raise UserError("rlvf: no held-out tasks to answer; pass heldout=...")
         task = self.heldout[0]
-        answer = answer_prompts(self.model, self.tokenizer, [task["prompt"]], self.settings.max_new_tokens)[0].text
-        return f"{task['prompt']} -> {answer} [{'right' if verifier_for(task).verify(task, answer) else 'wrong'}]"
+        answer = answer_prompts(self.model, self.tokenizer, [task["prompt"]], self.settings.max_new_tokens)[0]
+        return f"{task['prompt']} -> {answer.text} [{'right' if is_right(task, answer) else 'wrong'}]"
 
     def warning_signs(self, history: History) -> dict[str, str]:
         """Entropy collapse, KL blow-up and reward hacking, as far as the run shows them."""
