@@ -1,4 +1,4 @@
-"""What PPO and the verified-reward stage share: the clipped loss, and the policy's update.
+"""What PPO and RLVF share: the experience of an iteration, the clipped loss, and the policy's update.
 
     ratio_t = pi(token_t | before) / pi_old(token_t | before)
     loss_t  = -min(ratio_t A_t, clip(ratio_t, 1 - eps, 1 + eps) A_t)          (Schulman et al. 2017, eq. 7)

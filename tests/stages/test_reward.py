@@ -62,13 +62,13 @@ def test_it_starts_from_a_language_model(tmp_path: Path, tiny_config: GPTConfig)
 def test_it_learns_to_prefer(tiny_config: GPTConfig, char_tokenizer: CharTokenizer, pairs: list) -> None:
     model = RewardModel.from_pretrained(GPT(tiny_config))
     settings = RewardConfig(epochs=60, batch_size=6, lr=1e-2, warmup_steps=2)
-    run = RewardModelTrainer(model, char_tokenizer, tiny_config, settings, pairs, pairs)
-    first = run.step(0)
+    trainer = RewardModelTrainer(model, char_tokenizer, tiny_config, settings, pairs, pairs)
+    first = trainer.step(0)
     assert first["loss"] == pytest.approx(np.log(2), abs=0.4)
-    run.train()
-    metrics = run.evaluate()
+    trainer.train()
+    metrics = trainer.evaluate()
     assert metrics["accuracy"] == metrics["accuracy/off_topic"] == 1.0 and metrics["rewards/margins"] > 1
-    assert run.sample()
+    assert trainer.sample()
 
 
 def test_a_pair_beyond_the_context_is_refused(
