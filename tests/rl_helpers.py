@@ -13,6 +13,7 @@ from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.tokenizer import IM_END_ID, IM_START_ID, CharTokenizer
+from scratchgpt.training.update import Loss
 
 SETTINGS = RLHFConfig(
     num_episodes=4, batch_size=16, minibatch_size=8, max_new_tokens=6, lr=3e-4, value_lr=1e-3, value_warmup=1
@@ -39,6 +40,15 @@ def random_rollouts(rng: np.random.Generator, count: int, vocab_size: int) -> Ro
     prompts = [rng.integers(6, vocab_size, rng.integers(1, 12)).tolist() for _ in range(count)]
     responses = [rng.integers(6, vocab_size, rng.integers(1, 9)).tolist() for _ in range(count)]
     return Rollouts(prompts, responses)
+
+
+def backward(loss: Loss) -> float:
+    """Leave a loss's gradients in the parameters; the loss."""
+    total = 0.0
+    for piece in loss.pieces(loss.count):
+        piece.backward()
+        total += piece.item()
+    return total
 
 
 class TargetReward(RewardModel):

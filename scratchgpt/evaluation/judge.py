@@ -147,7 +147,7 @@ class AnswerJudge:
             ours, theirs = rollouts.answers(self.tokenizer), self._answers_of_reference(records)
             points = [answer_score(rubric, ours[i]) for rubric, i in zip(rubrics, judged, strict=True)]
             baseline = [answer_score(rubric, theirs[i]) for rubric, i in zip(rubrics, judged, strict=True)]
-            right = [rubric_passed(rubric, ours[i].text) for rubric, i in zip(rubrics, judged, strict=True)]
+            right = [rubric_passed(rubric, ours[i]) for rubric, i in zip(rubrics, judged, strict=True)]
             metrics["rubric"] = float(np.mean(points))
             metrics["win_rate"] = win_rate(points, baseline)
             metrics["facts_right"] = float(np.mean(right))

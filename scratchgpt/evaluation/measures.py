@@ -1,7 +1,7 @@
 """Measures on held-out data: perplexity, bits per character, right answers by rule.
 
 Nothing here asks a model for its opinion of a model: answers are judged by verifiers and by rubrics that
-were written before the answers.
+were written before the answers. An answer that never ends is never right, in a measure as in a reward.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
 from scratchgpt.datasets.batches import TokenBatch, encode_documents, heldout_windows
 from scratchgpt.datasets.records import Record
-from scratchgpt.evaluation.answering import answer_prompts
+from scratchgpt.evaluation.answering import Answer, answer_prompts
 from scratchgpt.evaluation.rubric import rubric_passed
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import Tokenizer
@@ -64,14 +64,19 @@ def question_accuracy(model: LanguageModel, tokenizer: Tokenizer, records: Seque
     """Share of held-out single-turn questions with a rubric whose answer passes it; by category as well."""
     asked = [r for r in records if "rubric" in r and len(r["messages"]) == 2]
     answers = answer_prompts(model, tokenizer, [r["messages"][0]["content"] for r in asked])
-    passed = [a.finished and rubric_passed(r["rubric"], a.text) for r, a in zip(asked, answers, strict=True)]
+    passed = [rubric_passed(r["rubric"], a) for r, a in zip(asked, answers, strict=True)]
     return accuracy_by_group(passed, [r.get("category", "other") for r in asked])
 
 
+def is_right(task: Record, answer: Answer) -> bool:
+    """Whether an answer to a task is right: it ended, and the verifier accepts it. RLVF rewards this, too."""
+    return answer.finished and verifier_for(task).verify(task, answer.text)
+
+
 def task_accuracy(model: LanguageModel, tokenizer: Tokenizer, tasks: Sequence[Record]) -> dict[str, float]:
-    """Share of tasks whose greedy answer the verifier accepts; by family as well."""
+    """Share of tasks whose greedy answer is right (:func:`is_right`); by family as well."""
     answers = answer_prompts(model, tokenizer, [task["prompt"] for task in tasks])
-    right = [verifier_for(task).verify(task, answer.text) for task, answer in zip(tasks, answers, strict=True)]
+    right = [is_right(task, answer) for task, answer in zip(tasks, answers, strict=True)]
     return accuracy_by_group(right, [str(task.get("family", task["type"])) for task in tasks])
 
 

@@ -50,7 +50,7 @@ class Rollouts:
     """Prompts and the responses sampled to them.
 
     Args:
-        prompts, responses: R lists of ids each; no response is empty.
+        prompts, responses: R lists of ids each; no response is empty (R may be 0).
 
     Attributes:
         lengths: (R,) tokens of each response.
@@ -59,8 +59,8 @@ class Rollouts:
 
     def __init__(self, prompts: Sequence[list[int]], responses: Sequence[list[int]]) -> None:
         self.prompts, self.responses = list(prompts), list(responses)
-        self.lengths = np.array([len(response) for response in self.responses])
-        self.finished = np.array([response[-1] in END_IDS for response in self.responses])
+        self.lengths = np.array([len(response) for response in self.responses], dtype=np.int64)
+        self.finished = np.array([response[-1] in END_IDS for response in self.responses], dtype=bool)
         self._ends = np.cumsum(self.lengths)
 
     def __len__(self) -> int:
@@ -87,6 +87,10 @@ class Rollouts:
     def token_indices(self, members: np.ndarray) -> np.ndarray:
         """Where the members' tokens stand in a flat per-token array, response after response."""
         return np.concatenate([np.arange(self._ends[i] - self.lengths[i], self._ends[i]) for i in members])
+
+    def split(self, per_token: np.ndarray) -> list[np.ndarray]:
+        """(N,) -> R arrays: the numbers of each response's tokens."""
+        return np.split(per_token, self._ends[:-1])
 
     def sum_per_response(self, per_token: np.ndarray) -> np.ndarray:
         """(N,) -> (R,): the sum over each response's tokens."""

@@ -8,10 +8,10 @@ from scratchgpt.datasets.records import Record
 from scratchgpt.evaluation.answering import Answer
 
 
-def rubric_passed(rubric: Record, answer: str) -> bool:
-    """Whether the answer holds one string of every ``must`` group and none of ``must_not``."""
-    required = all(any(key in answer for key in group) for group in rubric.get("must", []))
-    return required and not any(key in answer for key in rubric.get("must_not", []))
+def rubric_passed(rubric: Record, answer: Answer) -> bool:
+    """Whether the answer ended and holds one string of every ``must`` group and none of ``must_not``."""
+    required = all(any(key in answer.text for key in group) for group in rubric.get("must", []))
+    return answer.finished and required and not any(key in answer.text for key in rubric.get("must_not", []))
 
 
 POLITE = re.compile(r"你好|好的|当然|很高兴|乐意|希望|欢迎|可以再|随时|祝|请|谢谢|如果|不妨|试试|加油")

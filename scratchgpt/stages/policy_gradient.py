@@ -1,4 +1,4 @@
-"""What PPO and the verified-reward stage share: the clipped loss, and the policy's update.
+"""What PPO and RLVF share: the experience of an iteration, the clipped loss, and the policy's update.
 
     ratio_t = pi(token_t | before) / pi_old(token_t | before)
     loss_t  = -min(ratio_t A_t, clip(ratio_t, 1 - eps, 1 + eps) A_t)          (Schulman et al. 2017, eq. 7)
@@ -11,7 +11,7 @@ were sampled with.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,37 +19,45 @@ import numpy as np
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig, RLVFConfig
-from scratchgpt.evaluation.divergence import kl_k3
+from scratchgpt.evaluation.divergence import kl_k1, kl_k3
 from scratchgpt.evaluation.rollouts import Rollouts, TokenFunction, response_logprobs
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import Optimizer
 from scratchgpt.training.history import Metrics
+from scratchgpt.training.update import Loss, update
+from scratchgpt.training.world import ALONE, World
 
 TokenLoss = Callable[[Tensor, np.ndarray], Tensor]
 """Numbers (n,) and where their tokens stand in the flat arrays (n,) -> loss of each token (n,)."""
 
 
-def accumulate_gradients(
-    function: TokenFunction, token_loss: TokenLoss, rollouts: Rollouts, members: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Backward through the mean of ``token_loss`` over the members' tokens, a group of similar lengths at a time.
+@dataclass(frozen=True)
+class Experience:
+    """What an iteration of reinforcement learning collected, and what it will learn from.
 
-    The minibatch stays random, only its passes are sorted: minibatches of equal lengths would be
-    minibatches of equal kinds of task.
-
-    Returns:
-        the loss, and the function's numbers in the order of ``rollouts.token_indices(members)``.
+    Attributes:
+        iteration: its number, from 0.
+        rng: where its random numbers stand; whoever learns takes a copy.
+        rollouts: R responses of N tokens, to learn from.
+        logprobs: (N,) log pi_old(token), of the policy that wrote the responses.
+        reference_logprobs: (N,) log pi_ref(token), of the frozen policy.
     """
-    count = int(rollouts.lengths[members].sum())
-    loss, outputs = 0.0, np.empty(int(rollouts.lengths.sum()), dtype=np.float32)
-    for group in rollouts.similar_lengths(members):
-        tokens = rollouts.token_indices(group)
-        values = function(group)
-        share = token_loss(values, tokens).sum() / count
-        share.backward()
-        loss += share.item()
-        outputs[tokens] = values.data
-    return loss, outputs[rollouts.token_indices(members)]
+
+    iteration: int
+    rng: np.random.Generator
+    rollouts: Rollouts
+    logprobs: np.ndarray
+    reference_logprobs: np.ndarray
+
+    @property
+    def kl(self) -> np.ndarray:
+        """(N,) log pi_old - log pi_ref of each token."""
+        return kl_k1(self.reference_logprobs - self.logprobs)
+
+    @property
+    def kl_per_response(self) -> float:
+        """Nats, estimated from the responses."""
+        return float(self.rollouts.sum_per_response(self.kl).mean())
 
 
 # -- losses ---------------------------------------------------------------------------------------------------
@@ -89,6 +97,31 @@ class PolicyUpdate:
     applied: bool
 
 
+def response_loss(
+    function: TokenFunction, token_loss: TokenLoss, rollouts: Rollouts, members: np.ndarray, outputs: np.ndarray
+) -> Loss:
+    """The mean of ``token_loss`` over the members' tokens, a group of similar lengths a piece.
+
+    The minibatch stays random, only its passes are sorted: minibatches of equal lengths would be
+    minibatches of equal kinds of task.
+
+    Args:
+        function: from members to a number for each of their tokens.
+        token_loss: from these numbers to the loss of each token.
+        rollouts, members: the responses, and the numbers of those in the minibatch.
+        outputs: (N,) flat; takes down the function's numbers, piece by piece.
+    """
+
+    def pieces(count: int) -> Iterator[Tensor]:
+        for group in rollouts.similar_lengths(members):
+            tokens = rollouts.token_indices(group)
+            values = function(group)
+            yield token_loss(values, tokens).sum() / count
+            outputs[tokens] = values.data
+
+    return Loss(int(rollouts.lengths[members].sum()), pieces)
+
+
 def update_policy(
     policy: LanguageModel,
     optimizer: Optimizer,
@@ -97,6 +130,7 @@ def update_policy(
     old_logprobs: np.ndarray,
     token_loss: TokenLoss,
     settings: RLHFConfig | RLVFConfig,
+    world: World = ALONE,
 ) -> PolicyUpdate:
     """One gradient step on the minibatch ``members``, unless the policy has already moved too far.
 
@@ -104,18 +138,28 @@ def update_policy(
         old_logprobs: (N,) flat, of the policy that sampled the rollouts.
         token_loss: from the present log-probabilities to the loss of each token.
         settings: clip_ratio, target_kl, temperature and max_grad_norm are read.
+        world: the processes that make this update together.
     """
-    loss, logprobs = accumulate_gradients(
-        lambda group: response_logprobs(policy, rollouts, group, settings.temperature), token_loss, rollouts, members
+    logprobs = np.empty_like(old_logprobs)
+    loss = response_loss(
+        lambda group: response_logprobs(policy, rollouts, group, settings.temperature),
+        token_loss,
+        rollouts,
+        members,
+        logprobs,
     )
-    log_ratio = logprobs - old_logprobs[rollouts.token_indices(members)]
-    approx_kl = float(kl_k3(log_ratio).data.mean())
-    clip_fraction = float((np.abs(np.exp(log_ratio) - 1) > settings.clip_ratio).mean())
-    applied = approx_kl <= settings.target_kl
-    if applied:
-        optimizer.step(settings.max_grad_norm)
-    optimizer.zero_grad()
-    return PolicyUpdate(loss, approx_kl, clip_fraction, applied)
+    tokens = rollouts.token_indices(members)
+    approx_kl = clip_fraction = 0.0
+
+    def too_far() -> bool:
+        nonlocal approx_kl, clip_fraction
+        log_ratio, count = logprobs[tokens] - old_logprobs[tokens], world.sum(len(tokens))
+        approx_kl = world.sum(float(kl_k3(log_ratio).data.mean()) * len(tokens)) / count
+        clip_fraction = world.sum(int((np.abs(np.exp(log_ratio) - 1) > settings.clip_ratio).sum())) / count
+        return approx_kl > settings.target_kl
+
+    result = update(optimizer, loss, settings.max_grad_norm, world, too_far)
+    return PolicyUpdate(result.loss, approx_kl, clip_fraction, result.applied)
 
 
 def update_metrics(updates: Sequence[PolicyUpdate]) -> Metrics:

@@ -69,7 +69,7 @@ class Pretrainer(Trainer):
         lr = cosine_schedule(index, self.total_steps, self.settings.lr, self.settings.warmup_steps)
         self.model.reseed(self.seed, self.stage_number, index)
         batch = self.batches.batch(index)
-        return language_model_step(self.model, self.optimizer, batch, lr, self.settings.max_grad_norm)
+        return language_model_step(self.model, self.optimizer, batch, lr, self.settings.max_grad_norm, self.world)
 
     def evaluate(self) -> Metrics:
         """Loss, perplexity and bits per character of the held-out text."""

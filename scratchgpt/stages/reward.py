@@ -28,6 +28,7 @@ from scratchgpt.stages.stage import SAMPLES, Context, Setup, Stage, accuracies
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import Metrics
 from scratchgpt.training.trainer import Trainer
+from scratchgpt.training.update import Loss, update
 
 
 def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -100,17 +101,15 @@ class RewardModelTrainer(Trainer):
         self.model.reseed(self.seed, self.stage_number, index)
         scores = self.model(pad_sequences(sequences), lengths)  # (2B,): the chosen ones first
         chosen, rejected = scores[: len(members)], scores[len(members) :]
-        loss = bradley_terry_loss(chosen, rejected)
-        loss.backward()
+        loss = Loss.of_mean(bradley_terry_loss(chosen, rejected), len(members))
         self.optimizer.lr = linear_schedule(index, self.total_steps, self.settings.lr, self.settings.warmup_steps)
-        norm = self.optimizer.step(self.settings.max_grad_norm)
-        self.optimizer.zero_grad()
+        result = update(self.optimizer, loss, self.settings.max_grad_norm, self.world)
         margins = chosen.data - rejected.data
         return {
-            "loss": loss.item(),
+            "loss": result.loss,
             "accuracy": float((margins > 0).mean()),
             "rewards/margins": float(margins.mean()),
-            "grad_norm": norm,
+            "grad_norm": result.grad_norm,
             "lr": self.optimizer.lr,
             "tokens": float(lengths.sum()),
         }

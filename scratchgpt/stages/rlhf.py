@@ -15,7 +15,9 @@ the answers it was trained on, which is why the distance to the reference costs 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,11 +44,12 @@ from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule
 from scratchgpt.stages.policy_gradient import (
+    Experience,
     PolicyUpdate,
-    accumulate_gradients,
     clipped_policy_loss,
     frozen_copy,
     minibatches,
+    response_loss,
     update_metrics,
     update_policy,
     whiten,
@@ -62,9 +65,27 @@ from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.checkpoints import load_reward_model
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
+from scratchgpt.training.update import update
 
 PROGRESS_PROMPTS = 100
 """Held-out prompts that a measurement on the way looks at; the report looks at all."""
+
+
+def token_rewards(scores: np.ndarray, kl: np.ndarray, kl_coef: float, rollouts: Rollouts) -> np.ndarray:
+    """R_t = -kl_coef KL_t + [t = T] score: what each token earns (Ouyang et al. 2022, sec. 3.5).
+
+    Args:
+        scores: (R,) of whole responses; the last token gets it.
+        kl: (N,) log pi_old - log pi_ref of each token.
+        kl_coef: what a nat costs.
+        rollouts: the responses.
+
+    Returns:
+        (N,) float64
+    """
+    rewards = -kl_coef * kl.astype(np.float64)
+    rewards[np.cumsum(rollouts.lengths) - 1] += scores
+    return rewards
 
 
 def generalized_advantages(rewards: np.ndarray, values: np.ndarray, gamma: float, gae_lambda: float) -> np.ndarray:
@@ -112,6 +133,32 @@ def response_values(model: RewardModel, rollouts: Rollouts, members: np.ndarray)
     with without_dropout(model):
         values = model.values(batch.input_ids)  # (B, T)
     return ag.getitem(ag.reshape(values, shape=(-1,)), index=batch.rows)
+
+
+def token_values(model: RewardModel, rollouts: Rollouts) -> np.ndarray:
+    """The value model's number before every response token, flat (N,), without a graph."""
+    return all_tokens(lambda group: response_values(model, rollouts, group), rollouts)
+
+
+@dataclass(frozen=True)
+class PPOExperience(Experience):
+    """One iteration of PPO, all that it learns from.
+
+    Attributes:
+        scores: (R,) of the reward model, in standard deviations of the reference's answers.
+        token_rewards: (N,) -kl_coef * kl, and the score at the last token.
+        values: (N,) what the value model expected before each token.
+        advantages: (N,) how much better it went, by GAE.
+        whitened_advantages: (N,) the advantages with mean 0 and standard deviation 1: what the policy learns from.
+        returns: (N,) advantages + values, what the value model should have said.
+    """
+
+    scores: np.ndarray
+    token_rewards: np.ndarray
+    values: np.ndarray
+    advantages: np.ndarray
+    whitened_advantages: np.ndarray
+    returns: np.ndarray
 
 
 class PPOTrainer(Trainer):
@@ -181,37 +228,75 @@ class PPOTrainer(Trainer):
     # -- one iteration --------------------------------------------------------------------------------------
     def step(self, index: int) -> Metrics:
         """Answers to batch_size prompts, their rewards and advantages, and the updates they are good for."""
+        return self.learn(self.collect(index))
+
+    def collect(self, index: int, prompts: Sequence[list[int]] | None = None) -> PPOExperience:
+        """Let the policy answer, and work out what each token earned and how much better that is than expected.
+
+        Args:
+            index: of the iteration, which its random numbers depend on.
+            prompts: ids of each; by default batch_size of the training prompts, drawn at random.
+        """
         settings = self.settings
         rng = np.random.default_rng((self.seed, self.stage_number, index))
-        self.policy_optimizer.lr = self.learning_rate(index)
-        prompts = self._require_prompts()
-        chosen = rng.choice(len(prompts), settings.batch_size, replace=settings.batch_size > len(prompts))
-        rollouts = self._sample(self.policy, [prompts[i] for i in chosen], int(rng.integers(2**32)))
-
+        if prompts is None:
+            known = self._require_prompts()
+            chosen = rng.choice(len(known), settings.batch_size, replace=settings.batch_size > len(known))
+            prompts = [known[i] for i in chosen]
+        rollouts = sample_responses(
+            self.policy, prompts, settings.max_new_tokens, settings.temperature, int(rng.integers(2**32))
+        )
         scores = self.judge.scores(rollouts)  # (R,)
-        logprobs = self._logprobs(self.policy, rollouts)  # (N,) each from here on
-        kl_per_token = kl_k1(self._logprobs(self.reference, rollouts) - logprobs)
-        values = all_tokens(lambda group: response_values(self.value_model, rollouts, group), rollouts)
-        advantages, returns = self._advantages(rollouts, scores, kl_per_token, values)
+        logprobs = token_logprobs(self.policy, rollouts, settings.temperature)  # (N,) each from here on
+        reference_logprobs = token_logprobs(self.reference, rollouts, settings.temperature)
+        values = token_values(self.value_model, rollouts)
+        rewards = token_rewards(scores, kl_k1(reference_logprobs - logprobs), settings.kl_coef, rollouts)
+        advantages = np.concatenate(
+            [
+                generalized_advantages(r, v, settings.gamma, settings.gae_lambda)
+                for r, v in zip(rollouts.split(rewards), rollouts.split(values), strict=True)
+            ]
+        )
+        return PPOExperience(
+            iteration=index,
+            rng=rng,
+            rollouts=rollouts,
+            logprobs=logprobs,
+            reference_logprobs=reference_logprobs,
+            scores=scores,
+            token_rewards=rewards,
+            values=values,
+            advantages=advantages,
+            whitened_advantages=whiten(advantages).astype(np.float32),
+            returns=(advantages + values).astype(np.float32),
+        )
 
+    def learn(self, experience: PPOExperience) -> Metrics:
+        """The updates of policy and value model that the experience is good for, and how they went.
+
+        In the first value_warmup iterations the value model learns alone.
+        """
+        settings, rollouts = self.settings, experience.rollouts
+        rng = copy.deepcopy(experience.rng)
+        self.policy_optimizer.lr = self.learning_rate(experience.iteration)
         updates: list[PolicyUpdate] = []
         value_updates: list[tuple[float, float]] = []
         passes = range(settings.ppo_epochs)
         for members in [m for _ in passes for m in minibatches(rng, len(rollouts), settings.minibatch_size)]:
-            if index >= settings.value_warmup:
-                updates.append(self._update_policy(rollouts, members, logprobs, advantages))
+            if experience.iteration >= settings.value_warmup:
+                updates.append(self._update_policy(experience, members))
                 if not updates[-1].applied:
                     break
-            value_updates.append(self._update_value(rollouts, members, values, returns))
+            value_updates.append(self._update_value(experience, members))
 
-        kl = float(rollouts.sum_per_response(kl_per_token).mean())
+        reward, kl = float(experience.scores.mean()), experience.kl_per_response
         value_loss, value_clip_fraction = np.mean(value_updates, axis=0) if value_updates else (0.0, 0.0)
         return {
-            "reward": float(scores.mean()),
-            "objective/scores": float(scores.mean()),
+            "reward": reward,
+            "objective/scores": reward,
             "objective/kl": kl,
-            "objective/rlhf_reward": float(scores.mean()) - settings.kl_coef * kl,
-            "objective/entropy": float(-logprobs.mean()),
+            "objective/rlhf_reward": reward - settings.kl_coef * kl,
+            "objective/entropy": float(-experience.logprobs.mean()),
             **update_metrics(updates),
             "loss/value": float(value_loss),
             "val/clipfrac": float(value_clip_fraction),
@@ -220,51 +305,37 @@ class PPOTrainer(Trainer):
             "tokens": float(rollouts.num_tokens),
         }
 
-    def _sample(self, model: LanguageModel, prompts: Sequence[list[int]], seed: int) -> Rollouts:
-        return sample_responses(model, prompts, self.settings.max_new_tokens, self.settings.temperature, seed)
+    def _update_policy(self, experience: PPOExperience, members: np.ndarray) -> PolicyUpdate:
+        old_logprobs, advantages, settings = experience.logprobs, experience.whitened_advantages, self.settings
 
-    def _logprobs(self, model: LanguageModel, rollouts: Rollouts) -> np.ndarray:
-        return token_logprobs(model, rollouts, self.settings.temperature)
-
-    def _advantages(
-        self, rollouts: Rollouts, scores: np.ndarray, kl_per_token: np.ndarray, values: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Whitened advantages and the value model's targets, (N,) each."""
-        settings = self.settings
-        rewards = -settings.kl_coef * kl_per_token.astype(np.float64)
-        last = np.cumsum(rollouts.lengths) - 1
-        rewards[last] += scores
-        responses = zip(np.split(rewards, last[:-1] + 1), np.split(values, last[:-1] + 1), strict=True)
-        advantages = np.concatenate(
-            [generalized_advantages(r, v, settings.gamma, settings.gae_lambda) for r, v in responses]
-        )
-        return whiten(advantages).astype(np.float32), (advantages + values).astype(np.float32)
-
-    def _update_policy(
-        self, rollouts: Rollouts, members: np.ndarray, old_logprobs: np.ndarray, advantages: np.ndarray
-    ) -> PolicyUpdate:
         def token_loss(logprobs: Tensor, tokens: np.ndarray) -> Tensor:
-            return clipped_policy_loss(logprobs, old_logprobs[tokens], advantages[tokens], self.settings.clip_ratio)
+            return clipped_policy_loss(logprobs, old_logprobs[tokens], advantages[tokens], settings.clip_ratio)
 
         return update_policy(
-            self.policy, self.policy_optimizer, rollouts, members, old_logprobs, token_loss, self.settings
+            self.policy,
+            self.policy_optimizer,
+            experience.rollouts,
+            members,
+            old_logprobs,
+            token_loss,
+            settings,
+            self.world,
         )
 
-    def _update_value(
-        self, rollouts: Rollouts, members: np.ndarray, old_values: np.ndarray, returns: np.ndarray
-    ) -> tuple[float, float]:
+    def _update_value(self, experience: PPOExperience, members: np.ndarray) -> tuple[float, float]:
         """One gradient step of the value model; its loss, and the share of tokens beyond the clip range."""
-        limit = self.settings.value_clip
+        rollouts, old_values, limit = experience.rollouts, experience.values, self.settings.value_clip
 
         def token_loss(values: Tensor, tokens: np.ndarray) -> Tensor:
-            return clipped_value_loss(values, old_values[tokens], returns[tokens], limit)
+            return clipped_value_loss(values, old_values[tokens], experience.returns[tokens], limit)
 
-        loss, values = accumulate_gradients(
-            lambda group: response_values(self.value_model, rollouts, group), token_loss, rollouts, members
+        values = np.empty_like(old_values)
+        loss = response_loss(
+            lambda group: response_values(self.value_model, rollouts, group), token_loss, rollouts, members, values
         )
-        self.value_optimizer.step(self.settings.max_grad_norm)
-        self.value_optimizer.zero_grad()
-        return loss, float((np.abs(values - old_values[rollouts.token_indices(members)]) > limit).mean())
+        result = update(self.value_optimizer, loss, self.settings.max_grad_norm, self.world)
+        tokens = rollouts.token_indices(members)
+        return result.loss, float((np.abs(values[tokens] - old_values[tokens]) > limit).mean())
 
     def train(self, prompts: Sequence[str | Record] | None = None) -> list[Metrics]:
         """Run all iterations, on ``prompts`` if they are given; the metrics of each."""

@@ -6,16 +6,20 @@ One iteration of GRPO (Shao et al. 2024, eq. 3 and algorithm 1):
     2. advantage of an answer = its reward - the mean reward of the answers to the same task
     3. minibatches: clipped policy loss + kl_coef * KL(pi || pi_ref) at every token   (Shao et al. 2024, eq. 4)
 
-Two departures, both from Liu et al. 2025 ("Dr. GRPO", sec. 3): the advantage is not divided by the group's
+Three departures. Two are from Liu et al. 2025 ("Dr. GRPO", sec. 3): the advantage is not divided by the group's
 standard deviation, which would give most weight to tasks that are nearly always or nearly never solved, and
 the loss is averaged over tokens, not first within each answer, which would make long wrong answers cheap.
-A group in which all answers are right, or all wrong, teaches nothing and is dropped.
+The third: tasks are not drawn alike, but by p(1 - p), where p is how often the policy has lately been right
+on tasks of their kind (:class:`SuccessRates`). A group in which all answers are right, or all wrong, teaches
+nothing and is dropped.
 """
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,13 +29,14 @@ from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts, answered
-from scratchgpt.evaluation.divergence import kl_k1, kl_k3
+from scratchgpt.evaluation.divergence import kl_k3
 from scratchgpt.evaluation.judge import AnswerJudge, answer_rows
-from scratchgpt.evaluation.measures import task_accuracy
+from scratchgpt.evaluation.measures import is_right, task_accuracy
 from scratchgpt.evaluation.rollouts import Rollouts, encode_prompt, sample_responses, token_logprobs
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.policy_gradient import (
+    Experience,
     PolicyUpdate,
     clipped_policy_loss,
     frozen_copy,
@@ -46,7 +51,7 @@ from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.checkpoints import load_checkpoint, load_reward_model
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
-from scratchgpt.verify.verifiers import family_of, verifier_for
+from scratchgpt.verify.verifiers import family_of
 
 PROGRESS_TASKS = 200
 """Held-out tasks that a measurement on the way looks at; the report looks at all."""
@@ -121,6 +126,32 @@ class SuccessRates:
         np.add.at(self.answered, kinds, correct.shape[1])
 
 
+@dataclass(frozen=True)
+class RLVFExperience(Experience):
+    """One iteration of RLVF: K answers to each of G tasks. ``rollouts`` are those of the groups that teach.
+
+    Attributes:
+        chosen: (G,) numbers of the tasks.
+        answers: all G * K responses, those to one task together.
+        correct: (G, K) bool, whether each answer is right (:func:`is_right`).
+        rewards: (G, K)
+        advantages: (G, K) reward minus the mean of its group.
+        used: (R,) which of the answers the rollouts are: all but those of groups that are all right or all wrong.
+    """
+
+    chosen: np.ndarray
+    answers: Rollouts
+    correct: np.ndarray
+    rewards: np.ndarray
+    advantages: np.ndarray
+    used: np.ndarray
+
+    @property
+    def token_advantages(self) -> np.ndarray:
+        """(N,) float32: each token of the rollouts has its response's advantage."""
+        return np.repeat(self.advantages.reshape(-1)[self.used], self.rollouts.lengths).astype(np.float32)
+
+
 class RLVFTrainer(Trainer):
     """Trains a model to be right, on the word of a verifier.
 
@@ -131,6 +162,7 @@ class RLVFTrainer(Trainer):
         rlvf_config: settings of the stage.
         tasks, heldout: records with ``type``, ``prompt``, ``expected_answer``, to train on and to measure on.
         seed: of the choice of tasks, of the sampling and of the minibatches.
+        reference: the policy that the KL is measured from; by default the model as it is now, frozen.
 
     Raises:
         UserError: if a prompt leaves no room for an answer.
@@ -148,11 +180,12 @@ class RLVFTrainer(Trainer):
         tasks: Sequence[Record] = (),
         heldout: Sequence[Record] = (),
         seed: int = 0,
+        reference: LanguageModel | None = None,
     ) -> None:
         super().__init__()
         self.model, self.tokenizer, self.context_size = model, tokenizer, config.context_size
         self.settings, self.seed = rlvf_config, seed
-        self.reference = frozen_copy(model)
+        self.reference = frozen_copy(model) if reference is None else reference
         self._set_tasks(tasks)
         self.heldout = heldout
         self.total_steps = rlvf_config.num_iterations
@@ -167,46 +200,75 @@ class RLVFTrainer(Trainer):
 
     # -- one iteration --------------------------------------------------------------------------------------
     def step(self, index: int) -> Metrics:
-        """Answers to tasks_per_iteration tasks, their verification, and the updates they are good for.
+        """Answers to tasks_per_iteration tasks, their verification, and the updates they are good for."""
+        return self.learn(self.collect(index))
 
-        KL, entropy and the policy's metrics are over the groups used.
+    def collect(self, index: int, chosen: Sequence[int] | None = None) -> RLVFExperience:
+        """Let the policy answer tasks several times each, and have the answers verified.
+
+        Args:
+            index: of the iteration, which its random numbers depend on.
+            chosen: numbers of tasks; by default tasks_per_iteration of them, drawn by :class:`SuccessRates`.
         """
         if not self.tasks:
             raise UserError("rlvf: no tasks to train on; pass tasks=... or call train(tasks)")
         settings = self.settings
         rng = np.random.default_rng((self.seed, self.stage_number, index))
-        count = min(settings.tasks_per_iteration, len(self.tasks))
-        chosen = rng.choice(len(self.tasks), count, replace=False, p=self.success.draw_probabilities())
-        prompts = [self.prompts[i] for i in chosen for _ in range(settings.samples_per_task)]
-        rollouts = sample_responses(
+        if chosen is None:
+            count = min(settings.tasks_per_iteration, len(self.tasks))
+            numbers = rng.choice(len(self.tasks), count, replace=False, p=self.success.draw_probabilities())
+        else:
+            numbers = np.array(chosen)
+        prompts = [self.prompts[i] for i in numbers for _ in range(settings.samples_per_task)]
+        answers = sample_responses(
             self.model, prompts, settings.max_new_tokens, settings.temperature, int(rng.integers(2**32))
         )
-
-        correct = self._verify(rollouts, chosen)  # (G, K)
-        self.success.record(chosen, correct)
+        correct = self._verify(answers, numbers)  # (G, K)
         rewards = np.where(correct, settings.correct_reward, settings.incorrect_reward)
-        advantages = group_advantages(rewards)
         used = np.flatnonzero(np.repeat(correct.any(axis=1) & ~correct.all(axis=1), settings.samples_per_task))
+        rollouts = answers.select(used)
+        return RLVFExperience(
+            iteration=index,
+            rng=rng,
+            rollouts=rollouts,
+            logprobs=token_logprobs(self.model, rollouts, settings.temperature),
+            reference_logprobs=token_logprobs(self.reference, rollouts, settings.temperature),
+            chosen=numbers,
+            answers=answers,
+            correct=correct,
+            rewards=rewards,
+            advantages=group_advantages(rewards),
+            used=used,
+        )
+
+    def learn(self, experience: RLVFExperience) -> Metrics:
+        """The updates that the experience is good for, and how they went.
+
+        KL, entropy and the policy's metrics are over the groups used.
+        """
+        self.success.record(experience.chosen, experience.correct)
+        answers, correct = experience.answers, experience.correct
         metrics = {
             "accuracy": float(correct.mean()),
-            "reward": float(rewards.mean()),
-            "groups_used": float(len(used) // settings.samples_per_task),
-            "response_length": float(rollouts.lengths.mean()),
-            "finished": float(rollouts.finished.mean()),
-            **self._accuracy_by_family(chosen, correct),
-            "tokens": float(rollouts.num_tokens),
+            "reward": float(experience.rewards.mean()),
+            "groups_used": float(len(experience.used) // self.settings.samples_per_task),
+            "response_length": float(answers.lengths.mean()),
+            "finished": float(answers.finished.mean()),
+            **self._accuracy_by_family(experience.chosen, correct),
+            "tokens": float(answers.num_tokens),
         }
-        if len(used):
-            metrics |= self._learn(rng, rollouts.select(used), advantages.reshape(-1)[used])
-        return metrics
+        if not len(experience.used):
+            return metrics
+        return metrics | {
+            "objective/kl": experience.kl_per_response,
+            "objective/entropy": float(-experience.logprobs.mean()),
+            **update_metrics(self._updates(experience)),
+        }
 
-    def _verify(self, rollouts: Rollouts, chosen: np.ndarray) -> np.ndarray:
-        """(G, K) bool: whether each answer is right, and ended."""
+    def _verify(self, answers: Rollouts, chosen: np.ndarray) -> np.ndarray:
+        """(G, K) bool: whether each answer is right."""
         tasks = [self.tasks[i] for i in chosen for _ in range(self.settings.samples_per_task)]
-        right = [
-            bool(rollouts.finished[i]) and verifier_for(task).verify(task, rollouts.text(self.tokenizer, i))
-            for i, task in enumerate(tasks)
-        ]
+        right = [is_right(task, answer) for task, answer in zip(tasks, answers.answers(self.tokenizer), strict=True)]
         return np.array(right, dtype=bool).reshape(len(chosen), -1)
 
     def _accuracy_by_family(self, chosen: np.ndarray, correct: np.ndarray) -> Metrics:
@@ -215,31 +277,27 @@ class RLVFTrainer(Trainer):
             shares[family_of(self.tasks[i])].append(float(answers.mean()))
         return {f"accuracy/{family}": float(np.mean(share)) for family, share in sorted(shares.items())}
 
-    def _learn(self, rng: np.random.Generator, rollouts: Rollouts, advantages: np.ndarray) -> Metrics:
-        """The updates of one iteration; ``advantages`` (R,) one a response."""
-        settings = self.settings
-        logprobs = self._logprobs(self.model, rollouts)  # (N,) each from here on
-        reference = self._logprobs(self.reference, rollouts)
-        per_token = np.repeat(advantages, rollouts.lengths).astype(np.float32)
+    def _updates(self, experience: RLVFExperience) -> list[PolicyUpdate]:
+        """Gradient steps on minibatches of the responses that teach, until the policy has moved too far."""
+        settings, rollouts, rng = self.settings, experience.rollouts, copy.deepcopy(experience.rng)
+        old_logprobs, reference_logprobs = experience.logprobs, experience.reference_logprobs
+        advantages = experience.token_advantages
 
         def token_loss(now: Tensor, tokens: np.ndarray) -> Tensor:
-            old, start, advantage = logprobs[tokens], reference[tokens], per_token[tokens]
+            old, start, advantage = old_logprobs[tokens], reference_logprobs[tokens], advantages[tokens]
             return grpo_token_loss(now, old, start, advantage, settings.clip_ratio, settings.kl_coef)
 
         updates: list[PolicyUpdate] = []
         passes = range(settings.epochs_per_iteration)
         for members in [m for _ in passes for m in minibatches(rng, len(rollouts), settings.minibatch_size)]:
-            updates.append(update_policy(self.model, self.optimizer, rollouts, members, logprobs, token_loss, settings))
+            updates.append(
+                update_policy(
+                    self.model, self.optimizer, rollouts, members, old_logprobs, token_loss, settings, self.world
+                )
+            )
             if not updates[-1].applied:
                 break
-        return {
-            "objective/kl": float(rollouts.sum_per_response(kl_k1(reference - logprobs)).mean()),
-            "objective/entropy": float(-logprobs.mean()),
-            **update_metrics(updates),
-        }
-
-    def _logprobs(self, model: LanguageModel, rollouts: Rollouts) -> np.ndarray:
-        return token_logprobs(model, rollouts, self.settings.temperature)
+        return updates
 
     def train(self, tasks: Sequence[Record] | None = None) -> list[Metrics]:
         """Run all iterations, on ``tasks`` if they are given; the metrics of each."""
@@ -267,8 +325,8 @@ class RLVFTrainer(Trainer):
         if not self.heldout:
             raise UserError("rlvf: no held-out tasks to answer; pass heldout=...")
         task = self.heldout[0]
-        answer = answer_prompts(self.model, self.tokenizer, [task["prompt"]], self.settings.max_new_tokens)[0].text
-        return f"{task['prompt']} -> {answer} [{'right' if verifier_for(task).verify(task, answer) else 'wrong'}]"
+        answer = answer_prompts(self.model, self.tokenizer, [task["prompt"]], self.settings.max_new_tokens)[0]
+        return f"{task['prompt']} -> {answer.text} [{'right' if is_right(task, answer) else 'wrong'}]"
 
     def warning_signs(self, history: History) -> dict[str, str]:
         """Entropy collapse, KL blow-up and reward hacking, as far as the run shows them."""

@@ -72,7 +72,7 @@ class SFTTrainer(Trainer):
         lr = linear_schedule(index, self.total_steps, self.settings.lr, self.settings.warmup_steps)
         self.model.reseed(self.seed, self.stage_number, index)
         batch = self.batches.batch(index)
-        return language_model_step(self.model, self.optimizer, batch, lr, self.settings.max_grad_norm)
+        return language_model_step(self.model, self.optimizer, batch, lr, self.settings.max_grad_norm, self.world)
 
     def evaluate(self) -> Metrics:
         """Loss of the held-out answers, and the share of held-out tasks answered rightly."""

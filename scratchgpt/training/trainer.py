@@ -1,4 +1,4 @@
-"""What a stage's trainer is: the state that is trained, and what a step, a measurement and a sample are."""
+"""What a trainer is: the object that runs a stage."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ import numpy as np
 from scratchgpt.nn.modules import Module
 from scratchgpt.nn.optimizers import Optimizer
 from scratchgpt.training.history import History, Metrics
+from scratchgpt.training.world import ALONE, World
 
 
 class Trainer:
-    """One run of a stage: the state that is trained, and what a step, a measurement and a sample are.
+    """What runs a stage: it holds the state that is trained, and says what a step, a measurement and a sample are.
 
     Attributes:
         name: the stage's name on the command line.
-        total_steps: how many steps make the run.
+        total_steps: how many steps the stage takes.
         evaluate_every: steps between measurements.
         modules, optimizers: everything that has to be saved to resume, by name.
         fingerprint: the settings that must be the same when resuming.
+        world: the processes that run the stage together; alone unless it is set.
     """
 
     name: str
     total_steps: int
     evaluate_every: int
     fingerprint: str = ""
+    world: World = ALONE
 
     def __init__(self) -> None:
         self.modules: dict[str, Module] = {}
@@ -46,11 +49,11 @@ class Trainer:
         return [self.step(index) for index in range(self.total_steps)]
 
     def warning_signs(self, history: History) -> dict[str, str]:
-        """What goes wrong in the run so far, a name and one line for each sign: nothing unless a stage looks."""
+        """What has gone wrong so far, a name and one line for each sign: nothing unless a trainer looks."""
         return {}
 
     def extra_arrays(self) -> dict[str, np.ndarray]:
-        """Further state to save: none unless a stage has some."""
+        """Further state to save: none unless a trainer has some."""
         return {}
 
     def load_extra_arrays(self, arrays: dict[str, np.ndarray]) -> None:

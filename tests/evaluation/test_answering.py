@@ -25,3 +25,10 @@ def test_every_end_of_an_answer_ends_it(
 
     monkeypatch.setattr(answering, "generate_batch", writes)
     assert answer_prompts(GPT(tiny_config), char_tokenizer, ["猫吃什么"]) == [Answer("你好", True)]
+
+
+def test_an_answer_that_never_ends_is_not_finished(tiny_config: GPTConfig, char_tokenizer: CharTokenizer) -> None:
+    indifferent = GPT(tiny_config)
+    indifferent.transformer.ln_f.weight.data[:] = 0  # every token equally likely: all logits are 0
+    answers = answer_prompts(indifferent, char_tokenizer, ["你好", "猫"], max_new_tokens=5)
+    assert [a.finished for a in answers] == [False, False]

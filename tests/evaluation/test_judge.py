@@ -89,6 +89,14 @@ def test_rubric_measures_compare_with_the_reference() -> None:
     assert judge.evaluate(policy, RECORDS) == sevens
 
 
+def test_facts_in_an_answer_that_never_ends_do_not_count() -> None:
+    judge = make_judge()
+    endless = says_seven(judge)
+    endless.transformer.wte.weight.data[IM_END_ID, 0] = -30
+    metrics = judge.evaluate(endless, RECORDS)
+    assert metrics["finished"] == 0 and metrics["facts_right"] == 0
+
+
 def test_a_trainer_measures_as_the_judge_of_its_first_policy_does() -> None:
     trainer = ppo_trainer()
     tokenizer = trainer.tokenizer

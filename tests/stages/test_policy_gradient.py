@@ -6,13 +6,13 @@ import pytest
 from scratchgpt.autograd import Tensor
 from scratchgpt.evaluation.rollouts import FORWARD_BATCH, response_logprobs
 from scratchgpt.stages.policy_gradient import (
-    accumulate_gradients,
     clipped_policy_loss,
     frozen_copy,
     minibatches,
+    response_loss,
     whiten,
 )
-from tests.rl_helpers import digit_tokenizer, random_rollouts, tiny_policy
+from tests.rl_helpers import backward, digit_tokenizer, random_rollouts, tiny_policy
 
 
 # -- against PyTorch ----------------------------------------------------------------------------------------
@@ -67,7 +67,8 @@ def test_accumulated_gradients_are_those_of_the_whole_minibatch():
     def function(group):
         return response_logprobs(model, rollouts, group, 1.0)
 
-    loss, outputs = accumulate_gradients(function, lambda x, at: x * weights[at], rollouts, members)
+    outputs = np.full(rollouts.lengths.sum(), np.nan, np.float32)
+    loss = backward(response_loss(function, lambda x, at: x * weights[at], rollouts, members, outputs))
     gradients = [parameter.grad for parameter in model.parameters()]
     model.zero_grad()
     tokens = rollouts.token_indices(members)
@@ -75,7 +76,8 @@ def test_accumulated_gradients_are_those_of_the_whole_minibatch():
     expected = (whole * weights[tokens]).mean()
     expected.backward()
     assert loss == pytest.approx(expected.item(), abs=1e-6)
-    np.testing.assert_allclose(outputs, whole.data, atol=1e-5)
+    np.testing.assert_allclose(outputs[tokens], whole.data, atol=1e-5)
+    assert np.isnan(outputs).sum() == len(outputs) - len(tokens)
     for gradient, parameter in zip(gradients, model.parameters(), strict=True):
         np.testing.assert_allclose(gradient, parameter.grad, atol=1e-5)
 

@@ -18,10 +18,11 @@ from scratchgpt.config import RLHFConfig
 from scratchgpt.evaluation.divergence import kl_k1, kl_k3
 from scratchgpt.evaluation.rollouts import Rollouts, all_tokens, response_logprobs
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.stages.policy_gradient import accumulate_gradients, clipped_policy_loss, whiten
+from scratchgpt.stages import rlhf
+from scratchgpt.stages.policy_gradient import clipped_policy_loss, response_loss, whiten
 from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, response_values
 from scratchgpt.stages.rlvf import group_advantages, grpo_token_loss
-from tests.rl_helpers import digit_tokenizer, random_rollouts, tiny_policy
+from tests.rl_helpers import backward, digit_tokenizer, random_rollouts, tiny_policy
 
 torch = pytest.importorskip("torch")
 
@@ -143,8 +144,8 @@ def test_advantages_are_a_triangular_matrix_times_the_errors() -> None:
     close(generalized_advantages(rewards, values, gamma, gae_lambda), weights @ deltas)
 
 
-def test_ppos_advantages_and_returns_equal_pytorchs_from_reward_to_whitening() -> None:
-    """Scores at the last tokens, the KL penalty at all of them, GAE, whitening: the whole of PPOTrainer._advantages."""
+def test_ppos_advantages_and_returns_equal_pytorchs_from_reward_to_whitening(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores at the last tokens, the KL penalty at all of them, GAE, whitening: all that PPOTrainer.collect works out."""
     rng = np.random.default_rng(4)
     tokenizer = digit_tokenizer()
     settings = RLHFConfig(kl_coef=0.15, gamma=0.98, gae_lambda=0.9)
@@ -152,8 +153,13 @@ def test_ppos_advantages_and_returns_equal_pytorchs_from_reward_to_whitening() -
     trainer = PPOTrainer(policy, RewardModel(policy.config), tokenizer, policy.config, settings)
     rollouts = random_rollouts(rng, 12, tokenizer.vocab_size)
     scores = rng.normal(size=12)
-    kl, values = rng.normal(size=(2, rollouts.lengths.sum())).astype(np.float32)
-    advantages, returns = trainer._advantages(rollouts, scores, kl, values)
+    reference, kl, values = rng.normal(size=(3, rollouts.lengths.sum())).astype(np.float32)
+    logprobs = {id(trainer.policy): reference + kl, id(trainer.reference): reference}
+    monkeypatch.setattr(rlhf, "sample_responses", lambda *_: rollouts)
+    monkeypatch.setattr(rlhf, "token_logprobs", lambda model, *_: logprobs[id(model)])
+    monkeypatch.setattr(rlhf, "token_values", lambda *_: values)
+    monkeypatch.setattr(trainer.judge, "scores", lambda _: scores)
+    found = trainer.collect(0, rollouts.prompts)
 
     (kl_table, mask), (value_table, _) = (
         padded(kl.astype(np.float64), rollouts.lengths),
@@ -162,9 +168,11 @@ def test_ppos_advantages_and_returns_equal_pytorchs_from_reward_to_whitening() -
     rewards = -0.15 * kl_table
     rewards[torch.arange(12), torch.tensor(rollouts.lengths) - 1] += torch.tensor(scores)
     raw = torch_advantages(rewards, value_table.double(), mask, 0.98, 0.9)
-    close(returns, (raw + value_table)[mask.bool()])
-    close(advantages, torch_masked_whiten(raw, mask)[mask.bool()])
-    assert advantages.dtype == returns.dtype == np.float32
+    close(found.token_rewards, rewards[mask.bool()])
+    close(found.advantages, raw[mask.bool()])
+    close(found.returns, (raw + value_table)[mask.bool()])
+    close(found.whitened_advantages, torch_masked_whiten(raw, mask)[mask.bool()])
+    assert found.whitened_advantages.dtype == found.returns.dtype == np.float32
 
 
 def test_whitened_numbers_have_mean_zero_and_deviation_one() -> None:
@@ -356,7 +364,7 @@ def test_gradients_of_the_policy_equal_those_of_transformers(
     def token_loss(new: Tensor, at: np.ndarray) -> Tensor:
         return grpo_token_loss(new, old[at], reference[at], advantages[at], CLIP, 0.1)
 
-    loss, _ = accumulate_gradients(function, token_loss, rollouts, rng.permutation(len(rollouts)))
+    loss = backward(response_loss(function, token_loss, rollouts, rng.permutation(len(rollouts)), np.empty_like(now)))
 
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     ids, mask = whole_sequences(rollouts)
@@ -387,7 +395,7 @@ def test_gradients_of_the_value_model_equal_those_of_transformers(tmp_path: Path
     def token_loss(values: Tensor, at: np.ndarray) -> Tensor:
         return clipped_value_loss(values, old[at], returns[at], CLIP)
 
-    loss, _ = accumulate_gradients(function, token_loss, rollouts, rng.permutation(len(rollouts)))
+    loss = backward(response_loss(function, token_loss, rollouts, rng.permutation(len(rollouts)), np.empty_like(now)))
 
     theirs = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     ids, mask = whole_sequences(rollouts)

@@ -8,11 +8,10 @@ import pytest
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RewardConfig
 from scratchgpt.errors import UserError
-from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages.reward import RewardModelTrainer, bradley_terry_loss
-from scratchgpt.tokenizer import IM_END_ID, CharTokenizer
+from scratchgpt.tokenizer import CharTokenizer
 
 
 def test_the_loss_equals_pytorchs_and_does_not_overflow() -> None:
@@ -29,28 +28,18 @@ def test_the_loss_equals_pytorchs_and_does_not_overflow() -> None:
     np.testing.assert_allclose(b.grad, tb.grad.numpy(), atol=1e-12)
 
 
-def test_the_score_is_read_at_the_end_of_the_answer(char_tokenizer: CharTokenizer) -> None:
-    assert encode_answer(char_tokenizer, "你好", "你好呀。")[-1] == IM_END_ID
-
-
-def test_scores_do_not_depend_on_the_company(tiny_config: GPTConfig) -> None:
-    model = RewardModel(tiny_config)
-    sequences = [[7, 8, 9], [10], [11, 12, 13, 14, 15]]
-    together = score_sequences(model, sequences)
-    alone = [score_sequences(model, [s])[0] for s in sequences]
-    np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
 def test_it_learns_to_prefer(tiny_config: GPTConfig, char_tokenizer: CharTokenizer, pairs: list) -> None:
     model = RewardModel.from_pretrained(GPT(tiny_config))
     settings = RewardConfig(epochs=60, batch_size=6, lr=1e-2, warmup_steps=2)
-    run = RewardModelTrainer(model, char_tokenizer, tiny_config, settings, pairs, pairs)
-    first = run.step(0)
+    trainer = RewardModelTrainer(model, char_tokenizer, tiny_config, settings, pairs, pairs)
+    first = trainer.step(0)
     assert first["loss"] == pytest.approx(np.log(2), abs=0.4)
-    run.train()
-    metrics = run.evaluate()
+    trainer.train()
+    metrics = trainer.evaluate()
     assert metrics["accuracy"] == metrics["accuracy/off_topic"] == 1.0 and metrics["rewards/margins"] > 1
-    assert run.sample()
+    assert trainer.sample()
 
 
 def test_a_pair_beyond_the_context_is_refused(

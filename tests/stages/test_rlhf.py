@@ -5,15 +5,32 @@ import dataclasses
 import numpy as np
 import pytest
 
+from scratchgpt import kernels
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.rollouts import Rollouts, encode_prompt
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.stages.rlhf import PPOTrainer, clipped_value_loss, generalized_advantages, value_model_from
+from scratchgpt.stages.rlhf import (
+    PPOTrainer,
+    clipped_value_loss,
+    generalized_advantages,
+    token_rewards,
+    value_model_from,
+)
 from scratchgpt.tokenizer import IM_END_ID
 from scratchgpt.training.state import load_state, save_state
 from tests.rl_helpers import SETTINGS, TargetReward, digit_tokenizer, ppo_trainer, tiny_policy
+from tests.two_processes import together
+
+
+@pytest.fixture
+def numpy_kernels():
+    """Two threads may not be in Numba's parallel loops at once."""
+    before = kernels.backend()
+    kernels.use("numpy")
+    yield
+    kernels.use(before)
 
 
 # -- advantages ---------------------------------------------------------------------------------------------
@@ -44,22 +61,92 @@ def test_advantages_equal_the_mixture_of_k_step_advantages(gamma, gae_lambda):
     np.testing.assert_allclose(found, [mixture(t) for t in range(9)], atol=1e-12)
 
 
+# -- an iteration ---------------------------------------------------------------------------------------------
 def test_reward_is_the_score_at_the_end_and_the_kl_penalty_everywhere():
-    trainer = ppo_trainer(dataclasses.replace(SETTINGS, kl_coef=0.5, gae_lambda=1.0))
     rollouts = Rollouts([[6], [6]], [[7, 8, IM_END_ID], [7, IM_END_ID]])
-    kl = np.array([0.1, 0.2, 0.4, 1.0, 2.0])
-    advantages, returns = trainer._advantages(rollouts, np.array([3.0, -1.0]), kl, np.zeros(5))
-    # With gamma and lambda 1 and a value of 0 both are the rewards still to come.
-    expected = np.array([3 - 0.35, 3 - 0.3, 3 - 0.2, -1 - 1.5, -1 - 1.0])
-    np.testing.assert_allclose(returns, expected, rtol=1e-6)
-    np.testing.assert_allclose(advantages, (expected - expected.mean()) / expected.std(), rtol=1e-5)
-    values = np.array([0.5, -0.5, 1.0, 2.0, 0.0])  # they lower the advantages and leave the targets as they are
-    advantages, returns = trainer._advantages(rollouts, np.array([3.0, -1.0]), kl, values)
-    np.testing.assert_allclose(returns, expected, rtol=1e-6)
-    centred = expected - values - (expected - values).mean()
-    np.testing.assert_allclose(advantages, centred / centred.std(), rtol=1e-5)
+    kl = np.array([0.1, 0.2, 0.4, 1.0, 2.0], dtype=np.float32)
+    rewards = token_rewards(np.array([3.0, -1.0]), kl, 0.5, rollouts)
+    np.testing.assert_allclose(rewards, [-0.05, -0.1, 3 - 0.2, -0.5, -1 - 1.0], rtol=1e-6)
+    assert rewards.dtype == np.float64
 
 
+def test_an_experience_fits_together():
+    settings = dataclasses.replace(SETTINGS, kl_coef=0.5, gamma=0.9, gae_lambda=0.8, value_warmup=0)
+    trainer = ppo_trainer(settings)
+    for index in range(2):
+        trainer.step(index)  # so that policy and reference, and values and 0, differ
+    experience = trainer.collect(2)
+    rollouts = experience.rollouts
+    np.testing.assert_array_equal(experience.kl, experience.logprobs - experience.reference_logprobs)
+    assert np.abs(experience.kl).max() > 1e-3 and np.abs(experience.values).max() > 1e-3
+    assert experience.kl_per_response == pytest.approx(experience.kl.sum() / len(rollouts), rel=1e-5)
+    np.testing.assert_allclose(
+        rollouts.sum_per_response(experience.token_rewards + 0.5 * experience.kl), experience.scores, atol=1e-5
+    )
+    per_response = zip(rollouts.split(experience.token_rewards), rollouts.split(experience.values), strict=True)
+    expected = np.concatenate([generalized_advantages(r, v, 0.9, 0.8) for r, v in per_response])
+    np.testing.assert_array_equal(experience.advantages, expected)
+    np.testing.assert_allclose(
+        experience.whitened_advantages, (expected - expected.mean()) / expected.std(), rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(experience.returns, expected + experience.values, rtol=1e-5, atol=1e-6)
+
+
+def test_collecting_changes_nothing_and_its_prompts_may_be_given():
+    trainer = ppo_trainer()
+    before = {name: module.state_dict() for name, module in trainer.modules.items()}
+    first, again = trainer.collect(3), trainer.collect(3)
+    assert first.rollouts.responses == again.rollouts.responses != trainer.collect(4).rollouts.responses
+    for name, module in trainer.modules.items():
+        assert all(np.array_equal(array, before[name][part]) for part, array in module.state_dict().items())
+    asked = [trainer.prompts[2], trainer.prompts[0]]
+    assert trainer.collect(0, asked).rollouts.prompts == asked
+
+
+def test_what_was_collected_can_be_learned_from_again():
+    first, second = ppo_trainer(), ppo_trainer()
+    experience = first.collect(1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        experience.scores = experience.scores + 1
+    assert first.learn(experience) == second.learn(experience) == ppo_trainer().step(1)
+    for ours, theirs in zip(first.policy.parameters(), second.policy.parameters(), strict=True):
+        np.testing.assert_array_equal(ours.data, theirs.data)
+
+
+def test_nothing_has_moved_before_the_first_update_whatever_mode_the_models_are_in():
+    trainer = ppo_trainer(dropout=0.5)
+    experience = trainer.collect(trainer.settings.value_warmup)
+    trainer.policy.train()
+    trainer.value_model.train()
+    everyone = np.arange(len(experience.rollouts))
+    update = trainer._update_policy(experience, everyone)
+    assert update.approx_kl == 0 and update.clip_fraction == 0 and update.applied
+    assert update.loss == pytest.approx(-experience.whitened_advantages.mean(), abs=1e-6)  # a ratio of 1 everywhere
+    _, moved = trainer._update_value(experience, everyone)
+    assert moved == 0
+
+
+def test_two_processes_learn_the_same_and_stop_together(numpy_kernels):
+    settings = dataclasses.replace(SETTINGS, value_warmup=0, lr=0.02, target_kl=0.05, ppo_epochs=4)
+    trainers = [ppo_trainer(settings), ppo_trainer(settings)]
+    # Of different iterations, so that each has answers of its own.
+    collected = [dataclasses.replace(trainer.collect(i), iteration=0) for i, trainer in enumerate(trainers)]
+
+    def work(rank, world):
+        trainers[rank].world = world
+        return trainers[rank].learn(collected[rank])
+
+    first, second = together(work)
+    assert 1 <= first["policy/updates"] < 8
+    for name in ("policy/updates", "policy/approxkl", "policy/clipfrac", "loss/policy", "loss/value"):
+        assert first[name] == second[name]
+    assert first["objective/entropy"] != second["objective/entropy"]
+    for name in ("policy", "value"):
+        for ours, theirs in zip(*(trainer.modules[name].parameters() for trainer in trainers), strict=True):
+            np.testing.assert_array_equal(ours.data, theirs.data)
+
+
+# -- the value model ------------------------------------------------------------------------------------------
 def test_clipped_value_loss_equals_pytorch():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(3)
@@ -78,7 +165,6 @@ def test_clipped_value_loss_equals_pytorch():
     assert (values.grad == 0).any() and (values.grad != 0).any()
 
 
-# -- the value model ------------------------------------------------------------------------------------------
 def test_value_model_starts_at_zero_from_the_reward_model():
     reward_model = RewardModel(tiny_policy(digit_tokenizer()).config, seed=2)
     value_model = value_model_from(reward_model)
@@ -149,6 +235,26 @@ def test_resuming_gives_bitwise_the_same_run(tmp_path):
     assert [second.step(index) for index in range(2, 4)] == expected[2:]
     for name, array in second.policy.state_dict().items():
         np.testing.assert_array_equal(array, whole.policy.state_dict()[name])
+
+
+def test_the_scale_of_the_reward_is_saved_and_does_not_move_with_the_policy():
+    scale = ppo_trainer().judge.score_scale
+    trainer = ppo_trainer()
+    for parameter in trainer.policy.parameters():
+        parameter.data *= 0
+    assert tuple(trainer.extra_arrays()["score_scale"]) == scale
+    trainer.load_extra_arrays({"score_scale": np.array([1.0, 2.0])})
+    assert trainer.judge.score_scale == (1.0, 2.0)
+
+
+def test_the_reference_may_be_another_policy_than_the_one_in_training():
+    tokenizer = digit_tokenizer("1234567")
+    policy, reference = tiny_policy(tokenizer), tiny_policy(tokenizer, seed=5).eval()
+    trainer = PPOTrainer(
+        policy, TargetReward(tokenizer), tokenizer, policy.config, SETTINGS, ["1"], ["1"], reference=reference
+    )
+    assert trainer.reference is trainer.judge.reference is reference
+    assert trainer.collect(0).kl_per_response > 0.1 and trainer.evaluate()["kl"] != 0
 
 
 def test_another_seed_gives_another_run():

@@ -8,7 +8,12 @@ import pytest
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLVFConfig
 from scratchgpt.errors import UserError
+from scratchgpt.evaluation import answering
+from scratchgpt.evaluation.measures import is_right
+from scratchgpt.evaluation.rollouts import Rollouts
+from scratchgpt.stages import rlvf
 from scratchgpt.stages.rlvf import RLVFTrainer, SuccessRates, group_advantages, grpo_token_loss
+from scratchgpt.tokenizer import IM_END_ID
 from scratchgpt.training.state import load_state, save_state
 from tests.rl_helpers import digit_tokenizer, tiny_policy
 
@@ -21,9 +26,9 @@ SETTINGS = RLVFConfig(
 )
 
 
-def make_trainer(settings: RLVFConfig = SETTINGS, tasks=TASKS, heldout=TASKS, seed=0) -> RLVFTrainer:
+def make_trainer(settings: RLVFConfig = SETTINGS, tasks=TASKS, heldout=TASKS, seed=0, dropout=0.1) -> RLVFTrainer:
     tokenizer = digit_tokenizer("1237")
-    model = tiny_policy(tokenizer, context_size=128)
+    model = tiny_policy(tokenizer, context_size=128, dropout=dropout)
     return RLVFTrainer(model, tokenizer, model.config, settings, tasks, heldout, seed)
 
 
@@ -120,6 +125,78 @@ def test_groups_without_variance_are_dropped():
 def test_only_finished_answers_count():
     trainer = make_trainer(dataclasses.replace(SETTINGS, max_new_tokens=1))  # a digit, and no room to end the turn
     assert trainer.step(0)["accuracy"] == 0
+
+
+def test_the_measure_is_the_reward(monkeypatch):
+    """Training does not pay for a right answer that never ends, and no measure counts it either."""
+    trainer = make_trainer()
+    seven = trainer.tokenizer.encode("7")
+    for ending, right in ((IM_END_ID, True), (seven[0], False)):
+        response = [*seven, ending] if right else seven
+        monkeypatch.setattr(
+            rlvf, "sample_responses", lambda _, prompts, *rest, r=response: Rollouts(prompts, [r] * 128)
+        )
+        monkeypatch.setattr(answering, "generate_batch", lambda _, prompts, *rest, r=response, **__: [r] * len(prompts))
+        assert trainer.collect(0).correct.all() == right
+        assert trainer.evaluate()["accuracy"] == right
+        assert trainer.sample() == f"1 -> 7 [{'right' if right else 'wrong'}]"
+
+
+def test_an_experience_fits_together():
+    trainer = make_trainer(dataclasses.replace(SETTINGS, samples_per_task=96, max_new_tokens=12, lr=5e-3))
+    trainer.step(0)
+    experience = trainer.collect(1)
+    assert experience.answers.prompts == [trainer.prompts[i] for i in experience.chosen for _ in range(96)]
+    answers = experience.answers.answers(trainer.tokenizer)
+    right = [is_right(TASKS[experience.chosen[i // 96]], answer) for i, answer in enumerate(answers)]
+    np.testing.assert_array_equal(experience.correct.reshape(-1), right)
+    np.testing.assert_array_equal(experience.rewards, np.where(experience.correct, 1.0, -0.5))
+    np.testing.assert_array_equal(experience.advantages, group_advantages(experience.rewards))
+    assert len(experience.used) == 192 and experience.rollouts.responses == experience.answers.responses
+    np.testing.assert_array_equal(experience.kl, experience.logprobs - experience.reference_logprobs)
+    assert np.abs(experience.kl).max() > 1e-3
+    firsts = [advantages[0] for advantages in experience.rollouts.split(experience.token_advantages)]
+    np.testing.assert_allclose(firsts, experience.advantages.reshape(-1), rtol=1e-6)
+    assert len(experience.token_advantages) == len(experience.logprobs)
+
+
+def test_only_groups_that_differ_are_learned_from():
+    tasks = [{**TASKS[0], "expected_answer": "123456"}, TASKS[1]]
+    trainer = make_trainer(dataclasses.replace(SETTINGS, max_new_tokens=12), tasks=tasks)
+    experience = trainer.collect(0, [0, 1])
+    assert not experience.correct[0].any() and experience.correct[1].any()
+    assert experience.rollouts.responses == experience.answers.responses[64:]
+    np.testing.assert_array_equal(experience.used, np.arange(64, 128))
+
+
+def test_what_was_collected_can_be_learned_from_again():
+    settings = dataclasses.replace(SETTINGS, max_new_tokens=12, minibatch_size=16)
+    first, second = make_trainer(settings), make_trainer(settings)
+    experience = first.collect(0)
+    np.testing.assert_array_equal(first.success.answered, [0, 0])  # collecting changes nothing
+    assert first.learn(experience) == second.learn(experience) == make_trainer(settings).step(0)
+    assert experience.used.size
+    for ours, theirs in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        np.testing.assert_array_equal(ours.data, theirs.data)
+
+
+def test_nothing_has_moved_before_the_first_update_whatever_mode_the_model_is_in():
+    settings = dataclasses.replace(
+        SETTINGS, max_new_tokens=12, samples_per_task=8, minibatch_size=16, tasks_per_iteration=1
+    )
+    trainer = make_trainer(settings, tasks=TASKS[1:], dropout=0.5)
+    experience = next(found for found in map(trainer.collect, range(50)) if len(found.used))
+    trainer.model.train()
+    metrics = trainer.learn(experience)
+    assert metrics["policy/updates"] == 1 and metrics["policy/clipfrac"] == 0
+    assert metrics["policy/approxkl"] == pytest.approx(0, abs=1e-7)
+
+
+def test_the_reference_may_be_another_policy_than_the_one_in_training():
+    tokenizer = digit_tokenizer("1237")
+    model, reference = (tiny_policy(tokenizer, seed, context_size=128) for seed in (0, 5))
+    trainer = RLVFTrainer(model, tokenizer, model.config, SETTINGS, TASKS, TASKS, reference=reference)
+    assert trainer.reference is reference
 
 
 def test_resuming_gives_bitwise_the_same_run(tmp_path):

@@ -15,11 +15,11 @@ def test_it_learns_the_answers_by_heart(tiny_config: GPTConfig, char_tokenizer: 
     config = dataclasses.replace(tiny_config, emb_dim=32, dropout=0.0)
     model = GPT(config)
     settings = SFTConfig(epochs=60, batch_size=6, lr=1e-2, warmup_steps=5)
-    run = SFTTrainer(model, char_tokenizer, config, settings, dialogues, dialogues)
-    before = run.evaluate()
-    run.train()
-    assert run.evaluate()["loss"] < 0.1 < before["loss"]
+    trainer = SFTTrainer(model, char_tokenizer, config, settings, dialogues, dialogues)
+    before = trainer.evaluate()
+    trainer.train()
+    assert trainer.evaluate()["loss"] < 0.1 < before["loss"]
     answers = answer_prompts(model, char_tokenizer, [d["messages"][0]["content"] for d in dialogues], 12)
     assert [a.text for a in answers] == [d["messages"][1]["content"] for d in dialogues]
     assert all(a.finished for a in answers)
-    assert run.sample() == "你好 -> 你好呀。"
+    assert trainer.sample() == "你好 -> 你好呀。"

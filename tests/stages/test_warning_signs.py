@@ -60,9 +60,9 @@ def first_step(sign, records: list[dict[str, float]]) -> int | None:
 
 def signs_of(trainer: type[Trainer], records: list[dict[str, float]], evaluations: list[dict]) -> list[set[str]]:
     """The names of the signs that a trainer reports after each iteration; measured every five, as in the runs."""
-    run: Trainer = trainer.__new__(trainer)
+    made: Trainer = trainer.__new__(trainer)
     return [
-        set(run.warning_signs(History(steps=records[:end], evaluations=evaluations[: 1 + end // 5])))
+        set(made.warning_signs(History(steps=records[:end], evaluations=evaluations[: 1 + end // 5])))
         for end in range(len(records) + 1)
     ]
 
@@ -153,7 +153,7 @@ def test_limits_stand_between_the_runs() -> None:
 
 # -- during a run -------------------------------------------------------------------------------------------
 class Replay(Trainer):
-    """A run whose metrics are those of the hacked run."""
+    """A trainer whose metrics are those of the hacked run."""
 
     name = "rlhf"
 
@@ -175,7 +175,7 @@ class Replay(Trainer):
 
 
 class Stopped(Replay):
-    """The same run, broken off in its ninth step."""
+    """The same trainer, broken off in its ninth step."""
 
     def step(self, index: int) -> Metrics:
         if index == 8:

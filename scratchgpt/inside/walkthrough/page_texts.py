@@ -430,8 +430,8 @@ PAGES: dict[str, PageText] = {
     "rlvf_step": _page(
         "走一步：对的更可能，错的更不可能",
         "One step: right ones likelier, wrong ones less",
-        "学习率 {lr}，一次更新。之前和之后是整个回答的对数概率。",
-        "Learning rate {lr}, one update. Before and after are the log probabilities of whole answers.",
+        "学习率 {lr}，更新 {updates} 次。之前和之后是整个回答的对数概率。",
+        "Learning rate {lr}, updates made: {updates}. Before and after are the log probabilities of whole answers.",
     ),
 }
 """Title and explanation by the page's key."""

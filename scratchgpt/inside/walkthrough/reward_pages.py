@@ -26,6 +26,7 @@ from scratchgpt.stages.reward import bradley_terry_loss
 from scratchgpt.stages.run_folder import finished_directory
 from scratchgpt.tokenizer import load_tokenizer
 from scratchgpt.training.checkpoints import load_reward_model
+from scratchgpt.training.update import Loss, update
 
 SIDES = ("chosen", "rejected")
 
@@ -60,9 +61,8 @@ def reward_pages(checkpoint: Path | None, example: int, seed: int, speech: Speec
     with record(model) as recording:
         scores = model(ids, lengths)
         loss = bradley_terry_loss(scores[:1], scores[1:])
-        loss.backward()
-    optimizer = AdamW(model.named_parameters(), learning_rate)
-    norm = optimizer.step(MAX_GRAD_NORM)
+        optimizer = AdamW(model.named_parameters(), learning_rate)
+        norm = update(optimizer, Loss.of_mean(loss, 1), MAX_GRAD_NORM).grad_norm
     after = score_sequences(model, sequences)
 
     chosen, rejected = (float(score) for score in scores.data)
@@ -140,7 +140,7 @@ def reward_pages(checkpoint: Path | None, example: int, seed: int, speech: Speec
         Page(
             "reward_step",
             {"lr": learning_rate, "norm": significant(norm)},
-            sources=[source_of(AdamW.step)],
+            sources=[source_of(update), source_of(AdamW.step)],
             parts=[moved],
         ),
     ]

@@ -1,9 +1,12 @@
-"""The walk through stage 5: one task, the group of answers to it, their verified rewards and advantages, one update."""
+"""The walk through stage 5: one task, the group of answers to it, their verified rewards and advantages, one update.
+
+The numbers are the trainer's own: the :class:`RLVFExperience` that it collects on one task, and what has become of the
+probabilities after it learned from it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,9 @@ from rich.text import Text
 
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLVFConfig
-from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.divergence import kl_k3
-from scratchgpt.evaluation.rollouts import Rollouts, encode_prompt, sample_responses, token_logprobs
+from scratchgpt.evaluation.rollouts import sample_responses, token_logprobs
 from scratchgpt.inside.source_lines import source_of
 from scratchgpt.inside.walkthrough.examples import choose, starting_with
 from scratchgpt.inside.walkthrough.labels import token_labels
@@ -22,97 +24,15 @@ from scratchgpt.inside.walkthrough.numbers import in_brackets
 from scratchgpt.inside.walkthrough.page import Page, labelled, table, token_table
 from scratchgpt.inside.walkthrough.subject import TRAINED_STEP, fresh_subject, load_first, load_stage, stage_folder
 from scratchgpt.inside.walkthrough.texts import Speech
-from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.policy_gradient import frozen_copy, update_policy
 from scratchgpt.stages.presets import get_preset
-from scratchgpt.stages.rlvf import RLVF, group_advantages, grpo_token_loss
-from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.stages.rlvf import RLVF, RLVFExperience, RLVFTrainer, group_advantages, grpo_token_loss
 from scratchgpt.verify.verifiers import verifier_for
 
 SETTINGS = get_preset("mini").of("rlvf")
 TASKS = 16
 """Tasks to try, from the example on, for one whose answers are neither all right nor all wrong."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """The answers to one task, (K,) each; (N,) is one number a token of all of them.
-
-    Attributes:
-        task: the record; number: which of the tasks it is.
-        rollouts: K answers.
-        correct: (K,) the verifier's word.
-        rewards, advantages: (K,)
-        logprobs, reference: (N,) of the policy that answered and of the frozen one.
-        new_logprobs: (N,) after one update.
-    """
-
-    task: Record
-    number: int
-    rollouts: Rollouts
-    correct: np.ndarray
-    rewards: np.ndarray
-    advantages: np.ndarray
-    logprobs: np.ndarray
-    reference: np.ndarray
-    new_logprobs: np.ndarray
-
-    def of(self, per_token: np.ndarray, member: int) -> np.ndarray:
-        """The numbers of one answer's tokens."""
-        return per_token[self.rollouts.token_indices(np.array([member]))]
-
-
-def learn_from_group(
-    policy: LanguageModel,
-    reference: LanguageModel,
-    tokenizer: Tokenizer,
-    tasks: Sequence[Record],
-    settings: RLVFConfig,
-    seed: int,
-) -> Group:
-    """Answer the tasks, take the first whose answers differ in reward (or the first of all), and make one update."""
-    size = settings.samples_per_task
-    prompts = [encode_prompt(tokenizer, task["prompt"], policy.config.context_size) for task in tasks]
-    everything = sample_responses(
-        policy, [p for p in prompts for _ in range(size)], settings.max_new_tokens, settings.temperature, seed
-    )
-    correct = np.array(
-        [
-            bool(everything.finished[i]) and verifier_for(tasks[i // size]).verify(tasks[i // size], text)
-            for i, text in enumerate(everything.text(tokenizer, i) for i in range(len(everything)))
-        ]
-    ).reshape(len(tasks), size)
-    mixed = np.flatnonzero(correct.any(axis=1) & ~correct.all(axis=1))
-    number = int(mixed[0]) if len(mixed) else 0
-    rollouts = everything.select(np.arange(number * size, (number + 1) * size))
-    rewards = np.where(correct[number], settings.correct_reward, settings.incorrect_reward)
-    advantages = group_advantages(rewards[None])[0]
-
-    def logprobs_of(model: LanguageModel) -> np.ndarray:
-        return token_logprobs(model, rollouts, settings.temperature)
-
-    logprobs, frozen = logprobs_of(policy), logprobs_of(reference)
-    per_token = np.repeat(advantages, rollouts.lengths).astype(np.float32)
-
-    def token_loss(now: Tensor, tokens: np.ndarray) -> Tensor:
-        return grpo_token_loss(
-            now, logprobs[tokens], frozen[tokens], per_token[tokens], settings.clip_ratio, settings.kl_coef
-        )
-
-    optimizer = AdamW(policy.named_parameters(), TRAINED_STEP, weight_decay=0)
-    update_policy(policy, optimizer, rollouts, np.arange(size), logprobs, token_loss, settings)
-    return Group(
-        task=tasks[number],
-        number=number,
-        rollouts=rollouts,
-        correct=correct[number],
-        rewards=rewards,
-        advantages=advantages,
-        logprobs=logprobs,
-        reference=frozen,
-        new_logprobs=logprobs_of(policy),
-    )
 
 
 def rlvf_pages(
@@ -136,39 +56,71 @@ def rlvf_pages(
         trained, start = load_stage(run, "rlvf"), load_first(run, RLVF.follows)
         policy, tokenizer, where = trained.model, trained.tokenizer, str(trained.directory)
         reference = frozen_copy(policy) if start is None else start.model.eval()
-    group = learn_from_group(policy, reference, tokenizer, tried, settings, seed)
-    origin = say("example_from", number=numbers[group.number], where=where)
-    if group.number:
+    one_step = dataclasses.replace(settings, lr=TRAINED_STEP)
+    trainer = RLVFTrainer(policy, tokenizer, policy.config, one_step, tried, (), seed, reference)
+    experience = _first_lesson(trainer)
+    passed_over = int(experience.chosen[0])
+    origin = say("example_from", number=numbers[passed_over], where=where)
+    if passed_over:
         origin = say("passed_over", number=example, origin=origin)
-    return _pages(group, tokenizer, settings, origin, speech)
+    return _pages(trainer, experience, origin, speech)
 
 
-def _pages(group: Group, tokenizer: Tokenizer, settings: RLVFConfig, where: str, speech: Speech) -> list[Page]:
-    say, task, size = speech.word, group.task, len(group.correct)
-    mixed = bool(group.correct.any() and not group.correct.all())
-    answers = table("", say("right"), say("reward"), say("advantage"), numbers=2)
-    answers.add_column(Text(say("answer")), header_style="dim", overflow="fold")
-    for member in range(size):
-        answers.add_row(
-            str(member),
-            "✓" if group.correct[member] else "✗",
-            f"{group.rewards[member]:+.2f}",
-            f"{group.advantages[member]:+.3f}",
-            Text(group.rollouts.text(tokenizer, member), overflow="fold"),
+def _first_lesson(trainer: RLVFTrainer) -> RLVFExperience:
+    """The trainer's experience of its first task whose answers are neither all right nor all wrong, or of the first."""
+    tried = []
+    for number in range(len(trainer.tasks)):
+        tried.append(trainer.collect(number, [number]))
+        if len(tried[-1].used):
+            return tried[-1]
+    return tried[0]
+
+
+def _pages(trainer: RLVFTrainer, experience: RLVFExperience, where: str, speech: Speech) -> list[Page]:
+    say, settings, answers = speech.word, trainer.settings, experience.answers
+    task, tokenizer = trainer.tasks[experience.chosen[0]], trainer.tokenizer
+    correct, rewards, advantages = experience.correct[0], experience.rewards[0], experience.advantages[0]
+    teaches = len(experience.used) > 0
+    if teaches:
+        old, frozen = experience.logprobs, experience.reference_logprobs
+    else:  # a group without difference is left out of training, which then never looks at its tokens
+        old, frozen = (
+            token_logprobs(model, answers, settings.temperature) for model in (trainer.model, trainer.reference)
         )
-    mean = float(group.rewards.mean())
-    shown = dict.fromkeys([int(group.advantages.argmax()), int(group.advantages.argmin())])
+    updates = int(trainer.learn(experience).get("policy/updates", 0))
+    now = token_logprobs(trainer.model, answers, settings.temperature)
+
+    shown = dict.fromkeys([int(advantages.argmax()), int(advantages.argmin())])
+    said = table("", say("right"), say("reward"), say("advantage"), numbers=2)
+    said.add_column(Text(say("answer")), header_style="dim", overflow="fold")
     moved = table("", say("right"), say("advantage"), say("before"), say("after"), say("factor"), numbers=2)
-    before, after = (group.rollouts.sum_per_response(x) for x in (group.logprobs, group.new_logprobs))
-    for member in range(size):
+    before, after = answers.sum_per_response(old), answers.sum_per_response(now)
+    for member in range(len(answers)):
+        beginning = [str(member), "✓" if correct[member] else "✗"]
+        text = Text(answers.text(tokenizer, member), overflow="fold")
+        said.add_row(*beginning, f"{rewards[member]:+.2f}", f"{advantages[member]:+.3f}", text)
         moved.add_row(
-            str(member),
-            "✓" if group.correct[member] else "✗",
-            f"{group.advantages[member]:+.3f}",
+            *beginning,
+            f"{advantages[member]:+.3f}",
             f"{before[member]:.3f}",
             f"{after[member]:.3f}",
             f"×{np.exp(after[member] - before[member]):.3f}",
         )
+
+    def columns(member: int) -> dict[str, np.ndarray]:
+        """The numbers of one answer's tokens."""
+        then, start, new = (answers.split(per_token)[member] for per_token in (old, frozen, now))
+        advantage = np.full(len(then), advantages[member], np.float32)
+        losses = grpo_token_loss(Tensor(new), then, start, advantage, settings.clip_ratio, settings.kl_coef)
+        return {
+            "ln π": then,
+            "ln π_ref": start,
+            "A": advantage,
+            say("ratio"): np.exp(new - then),
+            "KL": kl_k3(start - new).data,
+            say("loss"): losses.data,
+        }
+
     return [
         Page(
             "rlvf_task",
@@ -179,16 +131,16 @@ def _pages(group: Group, tokenizer: Tokenizer, settings: RLVFConfig, where: str,
         Page(
             "rlvf_group",
             {
-                "count": size,
+                "count": len(answers),
                 "temperature": settings.temperature,
                 "correct": settings.correct_reward,
                 "incorrect": settings.incorrect_reward,
-                "lesson": say("group_teaches" if mixed else "group_teaches_nothing"),
+                "lesson": say("group_teaches" if teaches else "group_teaches_nothing"),
             },
             equations=["Aᵢ = rewardᵢ - mean(reward)"],
-            by_hand=[f"A[0] = {group.rewards[0]:.2f} - {in_brackets(f'{mean:.4f}')} = {group.advantages[0]:+.4f}"],
+            by_hand=[f"A[0] = {rewards[0]:.2f} - {in_brackets(f'{rewards.mean():.4f}')} = {advantages[0]:+.4f}"],
             sources=[source_of(sample_responses), source_of(group_advantages)],
-            parts=[answers],
+            parts=[said],
         ),
         Page(
             "rlvf_tokens",
@@ -201,9 +153,9 @@ def _pages(group: Group, tokenizer: Tokenizer, settings: RLVFConfig, where: str,
             sources=[source_of(grpo_token_loss), source_of(kl_k3)],
             parts=[
                 token_table(
-                    token_labels(tokenizer, group.rollouts.responses[member]),
+                    token_labels(tokenizer, answers.responses[member]),
                     say("answer_number", number=member),
-                    _token_columns(group, member, settings, say("ratio"), say("loss")),
+                    columns(member),
                     20,
                 )
                 for member in shown
@@ -211,22 +163,8 @@ def _pages(group: Group, tokenizer: Tokenizer, settings: RLVFConfig, where: str,
         ),
         Page(
             "rlvf_step",
-            {"lr": TRAINED_STEP},
+            {"lr": settings.lr, "updates": updates},
             sources=[source_of(update_policy), source_of(AdamW.step)],
             parts=[moved],
         ),
     ]
-
-
-def _token_columns(group: Group, member: int, settings: RLVFConfig, ratio: str, loss: str) -> dict[str, np.ndarray]:
-    old, frozen, now = (group.of(x, member) for x in (group.logprobs, group.reference, group.new_logprobs))
-    advantages = np.full(len(old), group.advantages[member], np.float32)
-    losses = grpo_token_loss(Tensor(now), old, frozen, advantages, settings.clip_ratio, settings.kl_coef)
-    return {
-        "ln π": old,
-        "ln π_ref": frozen,
-        "A": advantages,
-        ratio: np.exp(now - old),
-        "KL": kl_k3(frozen - now).data,
-        loss: losses.data,
-    }

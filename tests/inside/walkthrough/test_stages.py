@@ -11,23 +11,23 @@ import pytest
 
 from scratchgpt import autograd as ag
 from scratchgpt.cli.commands.walkthrough import Arguments, pages_of
-from scratchgpt.config import RLVFConfig
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation import judge
 from scratchgpt.evaluation.reward_scores import encode_answer
-from scratchgpt.evaluation.rollouts import Rollouts
+from scratchgpt.evaluation.rollouts import Rollouts, encode_prompt, token_logprobs
 from scratchgpt.inside.walkthrough import ppo_pages, rlvf_pages
 from scratchgpt.inside.walkthrough.examples import starting_with
 from scratchgpt.inside.walkthrough.page import Page
 from scratchgpt.inside.walkthrough.subject import fresh_subject
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
+from scratchgpt.stages import rlvf
+from scratchgpt.stages.rlhf import PPOExperience, PPOTrainer
 from scratchgpt.stages.run_folder import stage_directory
 from scratchgpt.tokenizer import IM_END_ID, encode_chat_with_mask, load_tokenizer
 from tests.inside.walkthrough.conftest import printed
-from tests.rl_helpers import SETTINGS, ppo_trainer
 from tests.tiny import files_in, save_checkpoint, tiny_tokenizer
 
 STAGES = {"sft": 4, "reward": 6, "ppo": 6, "rlvf": 4}
@@ -39,8 +39,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judge, "STANDARD_PROMPTS", 4)
     ppo = dataclasses.replace(ppo_pages.SETTINGS, batch_size=4, minibatch_size=2, max_new_tokens=6)
     monkeypatch.setattr(ppo_pages.ppo_pages, "__defaults__", (ppo,))
-    rlvf = dataclasses.replace(rlvf_pages.SETTINGS, samples_per_task=3, max_new_tokens=6)
-    monkeypatch.setattr(rlvf_pages.rlvf_pages, "__defaults__", (rlvf,))
+    verified = dataclasses.replace(rlvf_pages.SETTINGS, samples_per_task=3, max_new_tokens=6)
+    monkeypatch.setattr(rlvf_pages.rlvf_pages, "__defaults__", (verified,))
     monkeypatch.setattr(rlvf_pages, "TASKS", 2)
 
 
@@ -126,35 +126,6 @@ def test_reward_shows_scores_margin_and_gradient(small_data: DataSources, finish
 
 
 # -- ppo ----------------------------------------------------------------------------------------------------
-def test_an_iteration_is_the_trainers_own() -> None:
-    ours, theirs = ppo_trainer(), ppo_trainer()
-    index = SETTINGS.value_warmup
-    theirs.step(index)
-
-    rng = np.random.default_rng((0, ours.stage_number, index))
-    chosen = rng.choice(len(ours.prompts), SETTINGS.batch_size, replace=True)
-    seed = int(rng.integers(2**32))
-    found = ppo_pages.iterate(ours, [ours.prompts[i] for i in chosen], seed, rng)
-    for name in ("policy", "value"):
-        for a, b in zip(ours.modules[name].parameters(), theirs.modules[name].parameters(), strict=True):
-            np.testing.assert_array_equal(a.data, b.data)
-
-    np.testing.assert_allclose(
-        found.rollouts.sum_per_response(found.rewards + SETTINGS.kl_coef * found.kl), found.scores, atol=1e-6
-    )
-    assert len(found.updates) == SETTINGS.ppo_epochs * 2
-    whitened, returns = ours._advantages(found.rollouts, found.scores, found.kl, found.values)
-    np.testing.assert_array_equal(found.whitened, whitened)
-    np.testing.assert_array_equal(found.returns, returns)
-
-
-def test_updates_stop_where_the_trainers_would() -> None:
-    settings = dataclasses.replace(SETTINGS, target_kl=1e-9)
-    trainer = ppo_trainer(settings)
-    found = ppo_pages.iterate(trainer, trainer.prompts * 4, 0, np.random.default_rng(0))
-    assert [update.applied for update in found.updates] == [True, False]
-
-
 def test_ppo_shows_rewards_advantages_and_ratios_that_fit_together(small_data: DataSources, finished_run: Path) -> None:
     text = printed(pages("ppo", checkpoint=finished_run, lang="en"), "en", 120)
     number = r"(-?[\d.]+(?:e-\d+)?)"
@@ -175,38 +146,74 @@ def test_ppo_shows_rewards_advantages_and_ratios_that_fit_together(small_data: D
     np.testing.assert_allclose(returns, advantages + values, atol=2e-3)
 
 
+def test_ppo_shows_the_experience_of_the_trainer(small_data: DataSources, finished_run: Path, monkeypatch) -> None:
+    found: list[PPOExperience] = []
+    collect = PPOTrainer.collect
+
+    def collect_and_keep(trainer: PPOTrainer, *arguments: object) -> PPOExperience:
+        found.append(collect(trainer, *arguments))
+        return found[-1]
+
+    monkeypatch.setattr(PPOTrainer, "collect", collect_and_keep)
+    text = printed(pages("ppo", checkpoint=finished_run, lang="en", example=3), "en", 120)
+    experience = found[-1]  # before it, those in which the value model learned alone
+    assert [e.iteration for e in found] == list(range(ppo_pages.SETTINGS.value_warmup + 1))
+    tokenizer = load_tokenizer(finished_run / "rlhf")
+    assert small_data.pairs()[0][3]["prompt"] in tokenizer.decode(experience.rollouts.prompts[0])
+    assert f"Here it is {experience.scores[0]:+.4f}" in text.replace("\n", " ")
+    tokens = experience.rollouts.lengths[0]
+    rows = [row.split() for row in re.findall(r"^\d+ +\S.*$", text, re.MULTILINE)]
+    tables = [rows[start : start + tokens] for start in range(0, len(rows), tokens)]
+    kl, penalty = experience.kl, -ppo_pages.SETTINGS.kl_coef * experience.kl
+    shown = {
+        0: {
+            -5: experience.logprobs,
+            -4: experience.reference_logprobs,
+            -3: kl,
+            -2: penalty,
+            -1: experience.token_rewards,
+        },
+        1: {-5: experience.token_rewards, -4: experience.values, -2: experience.advantages, -1: experience.returns},
+        3: {-4: experience.returns, -3: experience.values},
+    }
+    for number, columns in shown.items():
+        for column, per_token in columns.items():
+            values = [float(row[column]) for row in tables[number]]
+            np.testing.assert_allclose(values, per_token[:tokens], atol=6e-4, err_msg=f"table {number}, {column}")
+
+
 # -- rlvf ---------------------------------------------------------------------------------------------------
-def test_a_group_is_verified_and_its_advantages_add_up_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    fresh, twin = fresh_subject(["计算等于？"], 0, 64), fresh_subject(["计算等于？"], 0, 64)
+def test_rlvf_shows_the_first_group_that_teaches_and_what_the_trainer_made_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokenizer = fresh_subject(["计算等于？"], 0, 256).tokenizer
     tasks = [{"type": "math", "prompt": f"{i} + 1 = ?", "expected_answer": str(i + 1)} for i in range(2)]
-    say = {text: [*fresh.tokenizer.encode(text), IM_END_ID] for text in ("1", "2", "3")}
-    endless = fresh.tokenizer.encode("2")
-    answers = [say["1"], say["1"], say["1"], say["2"], say["3"], endless]  # all right; then one of three
-
-    def sample_responses(model, prompts, *rest):
-        return Rollouts(prompts, answers)
-
-    monkeypatch.setattr(rlvf_pages, "sample_responses", sample_responses)
-    settings = RLVFConfig(samples_per_task=3, target_kl=1.0)
-    group = rlvf_pages.learn_from_group(fresh.model, twin.model, fresh.tokenizer, tasks, settings, 0)
-    assert group.number == 1 and list(group.correct) == [True, False, False]
-    np.testing.assert_allclose(group.rewards, [1.0, -0.5, -0.5])
-    np.testing.assert_allclose(group.advantages, [1.0, -0.5, -0.5])
-    np.testing.assert_array_equal(group.logprobs, group.reference)
-    moved = group.rollouts.sum_per_response(group.new_logprobs - group.logprobs)
-    assert moved[0] > 0 > moved[1]
+    say = {text: [*tokenizer.encode(text), IM_END_ID] for text in ("1", "2", "3")}
+    written = iter([[say["1"]] * 3, [say["2"], say["3"], tokenizer.encode("2")]])  # all right; then one of three
+    monkeypatch.setattr(rlvf, "sample_responses", lambda model, prompts, *rest: Rollouts(prompts, next(written)))
+    monkeypatch.setattr(DataSources, "tasks", lambda self: (tasks, []))
+    monkeypatch.setattr(rlvf_pages, "fresh_subject", lambda *_, **__: fresh_subject(["计算等于？"], 0, 256))
+    text = printed(pages("rlvf", lang="en"), "en", 120)
+    assert "all answers to example 0 are right, or all wrong" in text.replace("\n", " ")
+    assert re.findall(r"^(\d) +(.) +([+-][\d.]+) +([+-][\d.]+) +(\d)$", text, re.MULTILINE) == [
+        ("0", "✓", "+1.00", "+1.000", "2"),
+        ("1", "✗", "-0.50", "-0.500", "3"),
+        ("2", "✗", "-0.50", "-0.500", "2"),  # right, but it never ended
+    ]
+    moved = re.findall(r"^\d +. +([+-][\d.]+) +(-[\d.]+) +(-[\d.]+) +×([\d.]+)$", text, re.MULTILINE)
+    advantages, before, after, factors = np.array(moved, float).T
+    np.testing.assert_allclose(advantages, [1.0, -0.5, -0.5])
+    assert (after - before)[0] > 0 > (after - before)[1] and "updates made: 1" in text
+    np.testing.assert_allclose(factors, np.exp(after - before), atol=2e-3)
+    fresh = fresh_subject(["计算等于？"], 0, 256)
+    prompt = encode_prompt(fresh.tokenizer, tasks[1]["prompt"], 256)
+    rollouts = Rollouts([prompt] * 3, [say["2"], say["3"], fresh.tokenizer.encode("2")])
+    logprobs = token_logprobs(fresh.model, rollouts, rlvf_pages.SETTINGS.temperature)
+    np.testing.assert_allclose(before, rollouts.sum_per_response(logprobs), atol=6e-4)
 
 
 def test_a_group_without_difference_says_that_it_teaches_nothing(small_data: DataSources, finished_run: Path) -> None:
     assert "什么也教不了" in printed(pages("rlvf", checkpoint=finished_run)).replace("\n", "")
-
-
-def test_a_task_that_was_passed_over_is_said(small_data: DataSources, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = rlvf_pages.learn_from_group
-    monkeypatch.setattr(
-        rlvf_pages, "learn_from_group", lambda *arguments: dataclasses.replace(real(*arguments), number=1)
-    )
-    assert "第 4 条的回答全对或全错" in printed(pages("rlvf", example=4)).replace("\n", "")
 
 
 def test_examples_from_a_number_on_have_different_prompts() -> None:
