@@ -153,16 +153,20 @@ class OurWorker(Worker):
     def build(self, shape: Shape) -> None:
         """Make a fresh model without dropout, its optimizer and `step`."""
         from scratchgpt.config import GPTConfig
-        from scratchgpt.datasets.batches import TokenBatch
         from scratchgpt.models.gpt2 import GPT
+
+        sizes = {key: value for key, value in asdict(shape).items() if key not in ("name", "batch")}
+        self.model = GPT(GPTConfig(dropout=0.0, **sizes))
+        self.train_on(shape)
+
+    def train_on(self, shape: Shape) -> None:
+        """Make an optimizer of what is not frozen in the model, and `step`."""
+        from scratchgpt.datasets.batches import TokenBatch
         from scratchgpt.nn.optimizers import AdamW
         from scratchgpt.training.update import language_model_step
 
-        sizes = {key: value for key, value in asdict(shape).items() if key not in ("name", "batch")}
-        model = GPT(GPTConfig(dropout=0.0, **sizes))
+        model, batch = self.model, TokenBatch(*batch_of(shape))
         optimizer = AdamW(model.named_parameters(), weight_decay=WEIGHT_DECAY)
-        batch = TokenBatch(*batch_of(shape))
-        self.model = model
         self.step = lambda: language_model_step(model, optimizer, batch, LEARNING_RATE, MAX_GRAD_NORM)["loss"]
 
     def exchange_weights(self, path: str) -> None:
@@ -177,6 +181,21 @@ class OurWorker(Worker):
 
         a, b = np.random.default_rng(0).standard_normal((2, size, size), np.float32)
         return lambda: kernels.matmul(a, b)
+
+
+class FrozenWorker(OurWorker):
+    """Our engine with every weight frozen but one."""
+
+    def answer(self, do: str, **request: Any) -> Any:
+        """ "train only": freeze all of a fresh model of `shape` but the parameter `name`, and warm up."""
+        if do != "train only":
+            return super().answer(do, **request)
+        shape = Shape(**request["shape"])
+        self.build(shape)
+        self.model.freeze()
+        dict(self.model.named_parameters())[request["name"]].requires_grad = True
+        self.train_on(shape)
+        return [self.step() for _ in range(WARM_UP_STEPS)]
 
 
 class TorchWorker(Worker):

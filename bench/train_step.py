@@ -4,6 +4,7 @@
     python bench/train_step.py --memory       # peak memory of a step, ours and PyTorch's
     python bench/train_step.py --scaling      # speed over width, layers, context and threads, ours alone
     python bench/train_step.py --overhead     # our step against the same kernels called by hand
+    python bench/train_step.py --frozen       # our step against one with every weight but one frozen
     any of them with --json FILE
 
 A step is forward, backward, clipping to norm 1, AdamW, zero_grad, without dropout. Both sides start from the same
@@ -40,7 +41,7 @@ from common import (
 from rich.console import Console
 from rich.table import Table
 from step_scaling import scaling
-from step_workers import PRECISIONS, SHAPES, OurWorker, Peaks, Shape, TorchWorker, Worker, running
+from step_workers import PRECISIONS, SHAPES, FrozenWorker, OurWorker, Peaks, Shape, TorchWorker, Worker, running
 
 FIGURES = (("float32", "float32"), ("bf16", "float32"), ("bf16", "bf16"))
 """Our precision and PyTorch's in the three comparisons of a shape."""
@@ -52,14 +53,14 @@ Records = list[dict[str, Any]]
 
 
 def worker(name: str, threads: int) -> Worker:
-    """The worker called "ours-float32", "torch-bf16", "hand-bf16" and so on: side and precision."""
+    """The worker called "ours-float32", "torch-bf16", "hand-bf16", "frozen-float32" and so on: side and precision."""
     side, precision = name.split("-")
     if side == "hand":
         # It imports the engine, which sets what thread pools read: nothing for PyTorch's process.
         from handwritten_step import HandWorker
 
         return HandWorker(precision, threads)
-    return (OurWorker if side == "ours" else TorchWorker)(precision, threads)
+    return {"ours": OurWorker, "frozen": FrozenWorker, "torch": TorchWorker}[side](precision, threads)
 
 
 def figures_of(precisions: list[str]) -> list[tuple[str, str | None]]:
@@ -229,6 +230,48 @@ def overhead(
     return records
 
 
+def frozen(
+    shapes: list[Shape], precisions: list[str], threads: int, pairs: int, budget: float, console: Console
+) -> Records:
+    """What freezing saves: a step that trains one weight against one that trains all, in a process each.
+
+    The first choice is the easiest, near the end of the way forward; a weight of the first layer asks for the whole
+    way back but its other weights' gradients, and the tied token table stands at both ends.
+    """
+    heads = ("shape", "weight\ntrained", "all\nms", "one\nms", "one / all", "middle\nhalf")
+    caption = f"medians of {pairs} pairs in turn; the ratio pair by pair"
+    table = new_table("a training step with every weight but one frozen", caption, *heads, texts=2)
+    records: Records = []
+    for shape in shapes:
+        last = shape.num_layers - 1
+        names = (
+            f"transformer.h.{last}.mlp.c_proj.weight",
+            "transformer.h.0.attn.c_attn.weight",
+            "transformer.wte.weight",
+        )
+        for precision in precisions:
+            for name in names:
+                work = f"training step {shape.name} {precision}, only {name} trained"
+                comparison = Comparison(work, f"{shape.name} {precision}", "all trained", shape.tokens, "tokens/s")
+                with (
+                    running(f"frozen-{precision}", threads) as one,
+                    running(f"ours-{precision}", threads) as whole,
+                ):
+                    one.ask(do="train only", shape=asdict(shape), name=name)
+                    whole.ask(do="build", shape=asdict(shape))
+                    one_step, whole_step = lambda p=one: p.ask(do="step"), lambda p=whole: p.ask(do="step")
+                    interleave(one_step, whole_step, comparison, pairs, budget)
+                low, middle, high = np.percentile(1 / comparison.ratios, [25, 50, 75])
+                times = [f"{1e3 * np.median(seconds):.1f}" for seconds in (comparison.theirs, comparison.ours)]
+                weight = name.removeprefix("transformer.").removesuffix(".weight")
+                table.add_row(
+                    comparison.label, weight, *times, f"[bold]{middle:.2f}[/bold]", f"{low:.2f} to {high:.2f}"
+                )
+                records.append(comparison.record())
+    console.print(table)
+    return records
+
+
 def available(precisions: list[str], console: Console) -> list[str]:
     """Those of the precisions that this CPU has; says why where one is left out."""
     from scratchgpt import kernels
@@ -250,12 +293,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="threads for us and for PyTorch (default: all)")
     parser.add_argument("--pairs", type=int, help="measured pairs a comparison (default: 11; --overhead: 41)")
     parser.add_argument("--seconds", type=float, default=120, help="most for the pairs of a comparison (default: 120)")
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, help="(default: mini base gpt2; --overhead: tiny mini)")
+    parser.add_argument(
+        "--shapes", nargs="+", choices=SHAPES, help="(default: mini base gpt2; --overhead: tiny mini; --frozen: mini)"
+    )
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--memory", action="store_true", help="peak memory instead of time")
     mode.add_argument("--scaling", action="store_true", help="our speed over width, layers, context and threads")
     mode.add_argument("--overhead", action="store_true", help="our step against the same kernels called by hand")
+    mode.add_argument("--frozen", action="store_true", help="our step against one with every weight but one frozen")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.serve:
@@ -274,7 +320,7 @@ def main() -> None:
             f"load average {load:.1f}: other programs use the CPUs, which flatters our ratios", highlight=False
         )
     precisions = available(flags.precisions, console)
-    defaults = ["tiny", "mini"] if flags.overhead else ["mini", "base", "gpt2"]
+    defaults = ["tiny", "mini"] if flags.overhead else ["mini"] if flags.frozen else ["mini", "base", "gpt2"]
     shapes = [SHAPES[name] for name in flags.shapes or defaults]
     if flags.memory:
         records = memory(shapes, precisions, threads, console)
@@ -282,6 +328,8 @@ def main() -> None:
         records = scaling(precisions, threads, console)
     elif flags.overhead:
         records = overhead(shapes, precisions, threads, flags.pairs or 41, flags.seconds, console)
+    elif flags.frozen:
+        records = frozen(shapes, precisions, threads, flags.pairs or 11, flags.seconds, console)
     else:
         records = training(shapes, precisions, threads, flags.pairs or 11, flags.seconds, console)
     if flags.json:

@@ -255,7 +255,8 @@ def check_gradient(build: Build, backend: str) -> None:
         rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
         function, inputs = build(data.draw, rng)
         layout = data.draw(st.integers(0, 2))
-        assert gradcheck(function, *(strided(x, layout) for x in inputs))
+        # Ten times what rounding leaves of a central difference here; gradcheck's own tolerances allow for larger numbers.
+        assert gradcheck(function, *(strided(x, layout) for x in inputs), atol=1e-7, rtol=1e-6)
 
     before = kernels.backend()
     kernels.use(backend)
