@@ -90,6 +90,54 @@ def attention_backward_reference(
     return stacked.transpose(1, 3, 0, 2, 4).reshape(batch, time, 3 * channels)
 
 
+@loop
+def attention_forward_blocked(qkv: np.ndarray, num_heads: int) -> tuple[np.ndarray, np.ndarray]:
+    """Online softmax in plain loops over blocks: the rung between `attention_forward_reference` and
+    `attention_forward`, which takes and returns the same.
+
+    A block of keys and values stays in the first-level cache while a block of queries goes over it. What is missing
+    is that a score is a sum across a vector, and that every output is loaded and stored for every key."""
+    batch, time, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+    size = channels // num_heads
+    scale = qkv.dtype.type(1 / math.sqrt(size))
+    out, logsumexp = np.empty((batch, time, channels), qkv.dtype), np.empty((batch, num_heads, time), qkv.dtype)
+    scores = np.empty(KEY_BLOCK, qkv.dtype)
+    for b, h in np.ndindex(batch, num_heads):
+        heads = qkv[b].reshape(time, 3, num_heads, size)
+        q, k, v = heads[:, 0, h].copy(), heads[:, 1, h].copy(), heads[:, 2, h].copy()  # (T, D), their rows dense
+        o, top, total = np.zeros_like(q), np.full(time, HIDDEN, q.dtype), np.zeros(time, q.dtype)
+        for first_query in range(0, time, QUERY_BLOCK):
+            end_query = min(first_query + QUERY_BLOCK, time)
+            for first_key in range(0, end_query, KEY_BLOCK):
+                for i in range(first_query, end_query):
+                    seen = scores[: max(0, min(KEY_BLOCK, i + 1 - first_key))]  # no key after the query
+                    before, mixed = top[i], o[i]
+                    for j in range(seen.size):
+                        seen[j] = scale * _dot(q[i], k[first_key + j])
+                        top[i] = maximum(top[i], seen[j])
+                    decay = exp(before - top[i])  # what was summed so far shrinks
+                    total[i] *= decay
+                    for d in range(size):
+                        mixed[d] *= decay
+                    for j in range(seen.size):
+                        weight, value = exp(seen[j] - top[i]), v[first_key + j]
+                        total[i] += weight
+                        for d in range(size):
+                            mixed[d] += weight * value[d]
+        for i in range(time):
+            out[b, i, h * size : (h + 1) * size] = o[i] / total[i]
+            logsumexp[b, h, i] = top[i] + np.log(total[i])
+    return out, logsumexp
+
+
+@loop
+def _dot(x, y):
+    total = x.dtype.type(0)
+    for d in range(x.size):
+        total += x[d] * y[d]
+    return total
+
+
 # Why this is fast:
 # - The scores are held transposed, one key a row and one query a vector lane. Maximum, exponential and sum
 #   over the keys then work on whole vectors, nothing is ever summed across lanes.

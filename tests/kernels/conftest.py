@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-12}
+from tests.kernels import agreement
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
@@ -20,20 +20,8 @@ def normal(dtype):
 
 @pytest.fixture
 def agree():
-    """agree(kernel, *args): the compiled kernel equals its reference, relative to the largest element of each
-    result, in shape and dtype; returns what the compiled one returned."""
-
-    def check(kernel, *args, tolerance=None):
-        got, want = kernel.compiled(*args), kernel.reference(*args)
-        pairs = zip(got, want, strict=True) if isinstance(got, tuple) else [(got, want)]
-        for ours, theirs in pairs:
-            assert ours.shape == theirs.shape
-            assert ours.dtype == theirs.dtype
-            limit = tolerance or TOLERANCE[ours.dtype]
-            np.testing.assert_allclose(ours, theirs, rtol=0, atol=limit * max(1e-3, np.abs(theirs).max(initial=0)))
-        return got
-
-    return check
+    """agree(kernel, *args): the compiled kernel equals its reference within rounding; see tests/kernels/agreement.py."""
+    return agreement.agree
 
 
 @pytest.fixture

@@ -4,18 +4,23 @@ import pytest
 from scratchgpt.kernels import gelu_backward, gelu_forward
 
 
+def lost(size):
+    """What the reference loses: 1 + tanh cancels where its argument is far below zero."""
+    return 4 * np.finfo(size.dtype).eps * np.abs(size)
+
+
 @pytest.mark.parametrize("shape", [(1,), (33,), (3, 5, 7), (4097,), (0,)])
 def test_equals_reference(shape, normal, agree):
     x, grad = 3 * normal(*shape), normal(*shape)
-    agree(gelu_forward, x)
-    agree(gelu_backward, grad, x)
+    agree(gelu_forward, x, floor=lost(x))
+    agree(gelu_backward, grad, x, floor=np.abs(grad) * lost(1 + x**2))
 
 
 def test_extremes(dtype, agree):
     x = np.array([-1e4, -60, -20, -1e-8, 0, 1e-8, 20, 60, 1e4], dtype)
-    y = agree(gelu_forward, x)
+    y = agree(gelu_forward, x, floor=lost(x))
     assert abs(y[0]) < 1e-30 and y[-1] == x[-1]
-    agree(gelu_backward, np.ones_like(x), x)
+    agree(gelu_backward, np.ones_like(x), x, floor=lost(np.ones_like(x)))
     assert np.isnan(gelu_forward(np.array([np.nan], dtype)))
 
 

@@ -43,6 +43,8 @@ from scratchgpt.kernels.runtime.precision import precision, rounded
 ROW_BLOCK = round_up(64, TILE_ROWS)
 ROW_GROUP = 4 * ROW_BLOCK
 PACKED_ELEMENTS = 1 << 20
+PLAIN_DEPTH, PLAIN_COLUMNS = 32, 256
+"""A block of B in `matmul_blocked`: 32 KB of float32, what a first-level cache holds."""
 
 
 class PackedMatrix(NamedTuple):
@@ -81,6 +83,27 @@ def add_matmul_reference(c: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
 def weight_gradient_reference(x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x^T grad and the column sums of grad in NumPy; see `weight_gradient`."""
     return matmul_reference(x.T, grad), grad.sum(axis=0)
+
+
+@loop
+def matmul_blocked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a (M, K) times b (K, N) in plain loops over blocks: the rung between `matmul_reference` and `matmul`.
+
+    A block of B is copied together and stays in the first-level cache while every row of A goes over it; the innermost
+    loop runs along a row, as vectors. What is missing is that every sum is loaded and stored at every k."""
+    rows, depth = a.shape
+    columns = b.shape[1]
+    c = np.zeros((rows, columns), a.dtype)
+    for first_k in range(0, depth, PLAIN_DEPTH):
+        for first_column in range(0, columns, PLAIN_COLUMNS):
+            block = b[first_k : first_k + PLAIN_DEPTH, first_column : first_column + PLAIN_COLUMNS].copy()
+            for i in range(rows):
+                sums = c[i, first_column : first_column + PLAIN_COLUMNS]
+                for k in range(block.shape[0]):
+                    factor, row = a[i, first_k + k], block[k]
+                    for j in range(sums.size):
+                        sums[j] += factor * row[j]
+    return c
 
 
 # Why this is fast: see register_tile.py for the arithmetic. The blocks see to it that the tile never waits: a

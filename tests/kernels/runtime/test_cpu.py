@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from scratchgpt.kernels.matrix.packing import DEPTH_BLOCK
 from scratchgpt.kernels.runtime import cpu
 from scratchgpt.kernels.runtime.cpu import CPUS, find, machine_name
 
@@ -18,6 +19,8 @@ def test_the_tile_of_every_row_fits_its_registers(row):
     assert row.tile_rows * row.tile_vectors + row.tile_vectors + 1 <= row.registers
     lanes = row.register_bytes // 8  # of float64; float32 has twice as many
     assert lanes >= 2 and math.log2(lanes).is_integer()  # squares of vectors are turned by halving
+    for itemsize in (4, 8):  # what is packed at a time is turned in squares as wide as the tile
+        assert DEPTH_BLOCK % (row.tile_vectors * row.register_bytes // itemsize) == 0
     if row.bf16_instruction is not None:
         assert row.bf16_instruction.endswith(f".{8 * row.register_bytes}")
     assert row.bf16_instruction is not None or not row.bf16_is_faster
