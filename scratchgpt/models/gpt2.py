@@ -27,7 +27,7 @@ from scratchgpt.models.huggingface import (
     save_weights,
     write_json,
 )
-from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Linear, Module
+from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Linear, Module, computes_linear
 
 
 class Initializer:
@@ -73,7 +73,9 @@ class FeedForward(Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, C) -> (B, T, C)"""
         fc, proj = self.c_fc, self.c_proj
-        return self.dropout(ag.feed_forward(x, fc.weight, fc.bias, proj.weight, proj.bias))
+        if computes_linear(fc) and computes_linear(proj):  # the usual case: both layers in one fused operation
+            return self.dropout(ag.feed_forward(x, fc.effective_weight, fc.bias, proj.effective_weight, proj.bias))
+        return self.dropout(proj(ag.gelu(fc(x))))
 
 
 class TransformerBlock(Module):

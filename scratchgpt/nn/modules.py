@@ -109,15 +109,32 @@ class Module:
 
 
 class Linear(Module):
-    """y = x @ weight + bias; weight (in_features, out_features), as GPT-2 stores it."""
+    """y = x @ effective_weight + bias; weight (in_features, out_features), as GPT-2 stores it.
+
+    A subclass that stores its weight in another way (a sum, a product of factors) says with
+    :attr:`effective_weight` what it comes to; one that computes something else overrides ``forward``.
+    """
 
     def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
         self.weight = Parameter(weight)
         self.bias = Parameter(bias)
 
+    @property
+    def effective_weight(self) -> Tensor:
+        """What the layer multiplies by, (in_features, out_features): here the weight itself.
+
+        Whoever computes the layer's product in its place (a fused operation, the decoder) asks here.
+        """
+        return self.weight
+
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in_features) -> (..., out_features)"""
-        return ag.linear(x, self.weight, self.bias)
+        return ag.linear(x, self.effective_weight, self.bias)
+
+
+def computes_linear(layer: Module) -> bool:
+    """Whether calling the layer is ``x @ effective_weight + bias`` and no more, so that a fused operation may do it."""
+    return isinstance(layer, Linear) and getattr(layer.forward, "__func__", None) is Linear.forward
 
 
 class Embedding(Module):

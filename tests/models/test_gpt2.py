@@ -12,6 +12,7 @@ from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import GPTConfig, get_mini_config
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.nn.modules import Linear, Module, Parameter
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import cosine_schedule, linear_schedule
 
@@ -137,6 +138,57 @@ def test_weights_of_the_loss_pick_tokens(batch: tuple[np.ndarray, np.ndarray]) -
     alone = np.full_like(targets, -100)
     alone[1, 5] = targets[1, 5]
     assert model.loss(ids, targets, weights).item() == pytest.approx(model.loss(ids, alone).item(), rel=1e-5)
+
+
+class DoubledWeight(Linear):
+    """Multiplies by twice its weight."""
+
+    @property
+    def effective_weight(self) -> Tensor:
+        return self.weight * 2
+
+
+class AnotherLayer(Module):
+    """x @ (2 weight) + bias, without being a Linear."""
+
+    def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        self.half = Parameter(weight)
+        self.shift = Parameter(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ (self.half * 2) + self.shift
+
+
+class OverriddenForward(Linear):
+    """A Linear that multiplies its result, not its weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x @ self.weight) * 2 + self.bias
+
+
+@pytest.mark.parametrize("layer", ["c_fc", "c_proj"])
+@pytest.mark.parametrize("replacement", [DoubledWeight, AnotherLayer, OverriddenForward])
+def test_the_feed_forward_layer_asks_its_layers_what_they_multiply_by(
+    layer: str, replacement: type[Module], batch: tuple[np.ndarray, np.ndarray]
+) -> None:
+    doubled, replaced = GPT(CONFIG, seed=3), GPT(CONFIG, seed=3)
+    plain: Linear = getattr(doubled.transformer.h[1].mlp, layer)
+    plain.bias.data += np.random.default_rng(0).normal(0, 0.1, plain.bias.shape).astype(np.float32)
+    new = replacement(plain.weight.data.copy(), plain.bias.data.copy())
+    plain.weight.data *= 2
+    setattr(replaced.transformer.h[1].mlp, layer, new)
+    assert GPT(CONFIG, seed=3).loss(*batch).item() != pytest.approx(doubled.loss(*batch).item(), rel=1e-4)
+
+    expected, loss = doubled.loss(*batch), replaced.loss(*batch)
+    expected.backward()
+    loss.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    weight, bias = new.parameters()
+    for gradient, plain_gradient in ((weight.grad, 2 * plain.weight.grad), (bias.grad, plain.bias.grad)):
+        np.testing.assert_allclose(gradient, plain_gradient, rtol=1e-3, atol=1e-5 * np.abs(plain_gradient).max())
+    np.testing.assert_allclose(
+        replaced.transformer.wte.weight.grad, doubled.transformer.wte.weight.grad, rtol=1e-3, atol=1e-6
+    )
 
 
 def test_a_few_steps_lower_the_loss(batch: tuple[np.ndarray, np.ndarray]) -> None:
