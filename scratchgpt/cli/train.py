@@ -19,7 +19,7 @@ from scratchgpt.cli.guarded import guarded
 from scratchgpt.cli.machine_flags import Kernels, Threads, set_kernels
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
-from scratchgpt.models.huggingface import read_config
+from scratchgpt.models.architectures import read_config
 from scratchgpt.runs import pipeline
 from scratchgpt.stages.presets import get_preset
 from scratchgpt.training.checkpoints import STAGES, is_finished, stage_directory

@@ -9,7 +9,8 @@ The head is the token table itself (tied weights, Press & Wolf 2017), so a model
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -17,33 +18,8 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.models.huggingface import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    generation_config,
-    huggingface_config,
-    read_config,
-    read_weights,
-    save_weights,
-    write_json,
-)
-from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Linear, Module, computes_linear
-
-
-class Initializer:
-    """Draws the initial weights: normal, with the standard deviation the config asks for."""
-
-    def __init__(self, config: GPTConfig, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.std = config.initial_std
-
-    def normal(self, *shape: int, scale: float = 1.0) -> np.ndarray:
-        """An array of the shape, float32, with standard deviation ``std * scale``."""
-        return self.rng.standard_normal(shape, dtype=np.float32) * np.float32(self.std * scale)
-
-    def linear(self, in_features: int, out_features: int, scale: float = 1.0) -> Linear:
-        """A linear layer with random weights and zero bias."""
-        return Linear(self.normal(in_features, out_features, scale=scale), np.zeros(out_features, np.float32))
+from scratchgpt.models.base import Initializer, LanguageModel
+from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Module, Parameter, computes_linear
 
 
 class CausalSelfAttention(Module):
@@ -122,7 +98,7 @@ class Transformer(Module):
         return self.ln_f(x)
 
 
-class GPT(Module):
+class GPT(LanguageModel):
     """A GPT-2 language model.
 
     Args:
@@ -130,67 +106,70 @@ class GPT(Module):
         seed: of the initial weights and of the first dropout masks.
     """
 
+    model_type = "gpt2"
+    language_model_class = "GPT2LMHeadModel"
+    reward_model_class = "GPT2ForSequenceClassification"
+    base_model_prefix = "transformer"
+
     def __init__(self, config: GPTConfig, seed: int = 0) -> None:
-        self.config = config
-        self.rng = np.random.default_rng(seed)
-        self.transformer = Transformer(config, Initializer(config, seed), Dropout(config.dropout, self.rng))
-
-    def hidden_states(self, input_ids: np.ndarray) -> Tensor:
-        """input_ids (B, T) -> what the head reads, (B, T, C)"""
-        return self.transformer(input_ids)
-
-    def forward(self, input_ids: np.ndarray, targets: np.ndarray | None = None) -> tuple[Tensor, Tensor | None]:
-        """Logits for every position, and the mean loss where targets are given.
-
-        Args:
-            input_ids: (B, T) integers below vocab_size.
-            targets: (B, T) integers, the next token at each position; -100 takes no part.
-
-        Returns:
-            logits (B, T, V) and the loss, a scalar, or None.
-        """
-        wte = self.transformer.wte.weight
-        logits = ag.matmul(self.hidden_states(input_ids), ag.transpose(wte))
-        return logits, None if targets is None else ag.cross_entropy(logits, targets)
-
-    def loss(self, input_ids: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> Tensor:
-        """The loss of :meth:`forward` without the logits: what training calls.
-
-        Args:
-            input_ids: (B, T) integers.
-            targets: (B, T) integers; -100 takes no part.
-            weights: (B, T) weight of each token in the mean, or None for equal weights.
-        """
-        hidden = self.hidden_states(input_ids)
-        return ag.linear_cross_entropy(hidden, self.transformer.wte.weight, targets, weights)
-
-    def reseed(self, *entropy: int) -> None:
-        """Make the dropout masks that follow a function of these integers (seed, stage, step)."""
-        self.rng.bit_generator.state = np.random.default_rng(entropy).bit_generator.state
-
-    def save_pretrained(self, directory: str | Path) -> None:
-        """Write ``config.json``, ``generation_config.json`` and ``model.safetensors`` (Hugging Face layout)."""
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        write_json(directory / CONFIG_FILE, huggingface_config(self.config, "GPT2LMHeadModel"))
-        write_json(directory / "generation_config.json", generation_config(self.config))
-        save_weights(directory / WEIGHTS_FILE, self.state_dict())
+        super().__init__(config, seed)
+        self.transformer = self.make_body(config, Initializer(config, seed), self.rng)
 
     @classmethod
-    def from_pretrained(cls, directory: str | Path) -> GPT:
-        """Load any GPT-2 checkpoint in the Hugging Face layout.
+    def make_body(cls, config: GPTConfig, initializer: Initializer, rng: np.random.Generator) -> Transformer:
+        """Embeddings, blocks and the final layernorm."""
+        return Transformer(config, initializer, Dropout(config.dropout, rng))
 
-        Raises:
-            UserError: if a file is missing or malformed, or the architecture is not GPT-2's.
-        """
-        directory = Path(directory)
-        model = cls(read_config(directory))
-        state = read_weights(directory)
-        # The base model alone ("GPT2Model") is saved without the prefix, and some files repeat the tied head.
-        state = {
-            n if n.startswith("transformer.") else f"transformer.{n}": a
-            for n, a in state.items()
-            if n != "lm_head.weight"
+    @property
+    def head_weight(self) -> Parameter:
+        """The token table: the head is tied to it."""
+        return self.transformer.wte.weight
+
+    @property
+    def token_table(self) -> Parameter:
+        """The token embeddings, (V, C)."""
+        return self.transformer.wte.weight
+
+    @classmethod
+    def config_fields(cls, config: GPTConfig) -> dict[str, Any]:
+        """GPT-2's names for the sizes."""
+        return {
+            "activation_function": "gelu_new",
+            "vocab_size": config.vocab_size,
+            "n_embd": config.emb_dim,
+            "n_head": config.num_heads,
+            "n_layer": config.num_layers,
+            "n_positions": config.context_size,
+            "layer_norm_epsilon": config.layer_norm_epsilon,
+            "embd_pdrop": config.dropout,
+            "resid_pdrop": config.dropout,
+            "attn_pdrop": 0.0,
+            "initializer_range": config.initial_std,
+            "tie_word_embeddings": True,
         }
-        model.load_state_dict({n: a for n, a in state.items() if not n.endswith((".attn.bias", ".attn.masked_bias"))})
-        return model
+
+    @classmethod
+    def config_from_fields(cls, fields: Mapping[str, Any]) -> GPTConfig:
+        """The sizes in GPT-2's ``config.json``; only the gelu that the original has is computed here."""
+        activation = fields.get("activation_function", "gelu_new")
+        if activation != "gelu_new":
+            raise ValueError(f"its activation_function is {activation!r}, only 'gelu_new' is computed")
+        return GPTConfig(
+            vocab_size=fields["vocab_size"],
+            emb_dim=fields["n_embd"],
+            num_heads=fields["n_head"],
+            num_layers=fields["n_layer"],
+            context_size=fields["n_positions"],
+            dropout=fields.get("resid_pdrop", 0.1),
+            init_std=fields.get("initializer_range"),
+            layer_norm_epsilon=fields.get("layer_norm_epsilon", 1e-5),
+        )
+
+    @classmethod
+    def own_names(cls, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The base model alone is saved without the prefix; some files repeat the tied head or hold the masks."""
+        return {
+            name if name.startswith("transformer.") else f"transformer.{name}": array
+            for name, array in state.items()
+            if name != "lm_head.weight" and not name.endswith((".attn.bias", ".attn.masked_bias"))
+        }

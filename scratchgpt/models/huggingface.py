@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,77 +11,63 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.tokenizer import END_IDS
+from scratchgpt.tokenizer import BOS_ID, END_IDS, EOS_ID, PAD_ID
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+GENERATION_CONFIG_FILE = "generation_config.json"
 
 
-def huggingface_config(config: GPTConfig, architecture: str) -> dict[str, Any]:
-    """``config.json`` as ``transformers`` reads it; what only we know stands under names of our own."""
+def huggingface_config(class_name: str, model_type: str, own_fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``config.json`` as ``transformers`` reads it.
+
+    Args:
+        class_name: the class of ``transformers`` that loads the weights.
+        model_type: the architecture.
+        own_fields: the architecture's own, its sizes above all.
+    """
     return {
-        "architectures": [architecture],
-        "model_type": "gpt2",
-        "activation_function": "gelu_new",
-        "vocab_size": config.vocab_size,
-        "n_embd": config.emb_dim,
-        "n_head": config.num_heads,
-        "n_layer": config.num_layers,
-        "n_positions": config.context_size,
-        "layer_norm_epsilon": config.layer_norm_epsilon,
-        "embd_pdrop": config.dropout,
-        "resid_pdrop": config.dropout,
-        "attn_pdrop": 0.0,
-        "initializer_range": config.initial_std,
-        "tie_word_embeddings": True,
+        "architectures": [class_name],
+        "model_type": model_type,
+        **own_fields,
         "torch_dtype": "float32",
-        "pad_token_id": 0,
-        "bos_token_id": 2,
-        "eos_token_id": 3,
+        "pad_token_id": PAD_ID,
+        "bos_token_id": BOS_ID,
+        "eos_token_id": EOS_ID,
     }
 
 
-def generation_config(config: GPTConfig) -> dict[str, Any]:
+def generation_config(context_size: int) -> dict[str, Any]:
     """``generation_config.json``: stop where an answer ends (``scratchgpt.tokenizer.END_IDS``)."""
-    return {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": list(END_IDS), "max_length": config.context_size}
+    return {"pad_token_id": PAD_ID, "bos_token_id": BOS_ID, "eos_token_id": list(END_IDS), "max_length": context_size}
 
 
-def read_config(directory: Path) -> GPTConfig:
-    """The GPTConfig in a Hugging Face directory's ``config.json``.
+def read_config_fields(directory: str | Path) -> dict[str, Any]:
+    """What stands in a directory's ``config.json``.
 
     Raises:
-        UserError: if the file is missing, malformed or of another architecture.
+        UserError: if the file is missing or holds no JSON object.
     """
-    path = directory / CONFIG_FILE
+    path = Path(directory) / CONFIG_FILE
     if not path.is_file():
         raise UserError(f"{directory}: no model here (there is no {CONFIG_FILE})")
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields.get("model_type") != "gpt2" or fields.get("activation_function", "gelu_new") != "gelu_new":
-            raise UserError(f"{path}: only GPT-2 with gelu_new can be loaded, this is {fields.get('model_type')!r}")
-        return GPTConfig(
-            vocab_size=fields["vocab_size"],
-            emb_dim=fields["n_embd"],
-            num_heads=fields["n_head"],
-            num_layers=fields["n_layer"],
-            context_size=fields["n_positions"],
-            dropout=fields.get("resid_pdrop", 0.1),
-            init_std=fields.get("initializer_range"),
-            layer_norm_epsilon=fields.get("layer_norm_epsilon", 1e-5),
-        )
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a GPT-2 configuration ({type(error).__name__}: {error})") from None
+    except ValueError as error:  # JSON and UTF-8 errors alike
+        raise UserError(f"{path}: not a model's configuration ({type(error).__name__}: {error})") from None
+    if not isinstance(fields, dict):
+        raise UserError(f"{path}: not a model's configuration (it holds no JSON object)")
+    return fields
 
 
-def read_weights(directory: Path) -> dict[str, np.ndarray]:
+def read_weights(directory: str | Path) -> dict[str, np.ndarray]:
     """All arrays of a directory's ``model.safetensors``, by name.
 
     Raises:
         UserError: if the file is missing or damaged.
     """
-    path = directory / WEIGHTS_FILE
+    path = Path(directory) / WEIGHTS_FILE
     if not path.is_file():
         raise UserError(f"{directory}: no weights here (there is no {WEIGHTS_FILE})")
     try:

@@ -1,4 +1,7 @@
-"""The reward model: a transformer whose head is one number (``GPT2ForSequenceClassification`` with one label)."""
+"""The reward model: a language model's body under a head that is one number.
+
+Saved as the ``…ForSequenceClassification`` with one label that ``transformers`` has for the architecture.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,19 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.models.gpt2 import GPT, Initializer, Transformer
+from scratchgpt.models.architectures import ARCHITECTURES, architecture_of
+from scratchgpt.models.base import Initializer, LanguageModel
+from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.huggingface import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     huggingface_config,
-    read_config,
+    read_config_fields,
     read_weights,
     save_weights,
     write_json,
 )
-from scratchgpt.nn.modules import Dropout, Module, Parameter
+from scratchgpt.nn.modules import Module, Parameter
 
 
 class ScoreHead(Module):
@@ -35,23 +40,29 @@ class ScoreHead(Module):
 
 
 class RewardModel(Module):
-    """A transformer with a scalar head: ``GPT2ForSequenceClassification`` with one label.
+    """A language model's body with a scalar head.
 
     Args:
-        config: sizes of the transformer.
+        config: sizes of the body.
         seed: of the initial weights.
+        architecture: whose body it is.
     """
 
-    def __init__(self, config: GPTConfig, seed: int = 0) -> None:
+    def __init__(self, config: GPTConfig, seed: int = 0, architecture: type[LanguageModel] = GPT) -> None:
         self.config = config
+        self.architecture = architecture
         self.rng = np.random.default_rng(seed)
-        init = Initializer(config, seed)
-        self.transformer = Transformer(config, init, Dropout(config.dropout, self.rng))
-        self.score = ScoreHead(init.normal(1, config.emb_dim))
+        initializer = Initializer(config, seed)
+        setattr(self, architecture.base_model_prefix, architecture.make_body(config, initializer, self.rng))
+        self.score = ScoreHead(initializer.normal(1, config.emb_dim))
+
+    def hidden_states(self, input_ids: np.ndarray) -> Tensor:
+        """input_ids (B, T) -> what the head reads, (B, T, C)"""
+        return getattr(self, self.architecture.base_model_prefix)(input_ids)
 
     def values(self, input_ids: np.ndarray) -> Tensor:
         """A number at every position: input_ids (B, T) -> (B, T). PPO's value model reads all of them."""
-        return self.score(self.transformer(input_ids))
+        return self.score(self.hidden_states(input_ids))
 
     def forward(self, input_ids: np.ndarray, lengths: np.ndarray) -> Tensor:
         """The score of each sequence: the number at its last token.
@@ -63,7 +74,7 @@ class RewardModel(Module):
         Returns:
             (B,)
         """
-        hidden = self.transformer(input_ids)  # (B, T, C)
+        hidden = self.hidden_states(input_ids)  # (B, T, C)
         last = ag.getitem(hidden, index=(np.arange(len(lengths)), np.asarray(lengths) - 1))  # (B, C)
         return self.score(last)
 
@@ -72,34 +83,50 @@ class RewardModel(Module):
         self.rng.bit_generator.state = np.random.default_rng(entropy).bit_generator.state
 
     @classmethod
-    def from_pretrained(cls, base: GPT | str | Path, config: GPTConfig | None = None, seed: int = 0) -> RewardModel:
+    def from_pretrained(
+        cls, base: LanguageModel | str | Path, config: GPTConfig | None = None, seed: int = 0
+    ) -> RewardModel:
         """A reward model that starts from a language model, or a saved reward model.
 
         Args:
-            base: a GPT, or the directory of a GPT or of a reward model.
+            base: a language model, or the directory of one or of a reward model.
             config: sizes; must be the base's own if given.
             seed: of the new head, where the base has none.
 
         Raises:
             UserError: if the directory holds no model or ``config`` is not the base's.
         """
-        if isinstance(base, GPT):
-            own, state = base.config, base.state_dict()
+        if isinstance(base, LanguageModel):
+            architecture, own, state = type(base), base.config, base.state_dict()
         else:
-            own, state = read_config(Path(base)), read_weights(Path(base))
+            architecture = architecture_of(base)
+            own, state = architecture.read_config(base), read_weights(base)
         if config is not None and _sizes(config) != _sizes(own):
             raise UserError(f"reward model: the base's sizes are {_sizes(own)}, the config asks for {_sizes(config)}")
-        model = cls(own, seed)
-        model.load_state_dict({"score.weight": model.score.weight.data, **state})
+        model = cls(own, seed, architecture)
+        score = state.pop("score.weight", model.score.weight.data)
+        body = architecture.body_state(state)
+        model.load_state_dict({**body, "score.weight": score})
         return model
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write ``config.json`` and ``model.safetensors`` (Hugging Face layout)."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        fields = huggingface_config(self.config, "GPT2ForSequenceClassification")
+        kind = self.architecture
+        fields = huggingface_config(kind.reward_model_class, kind.model_type, kind.config_fields(self.config))
         write_json(directory / CONFIG_FILE, {**fields, "id2label": {"0": "reward"}, "label2id": {"reward": 0}})
         save_weights(directory / WEIGHTS_FILE, self.state_dict())
+
+
+def is_reward_model(directory: str | Path) -> bool:
+    """Whether the directory's model scores texts and writes none.
+
+    Raises:
+        UserError: if there is no ``config.json`` or it is malformed.
+    """
+    classes = read_config_fields(directory).get("architectures")
+    return isinstance(classes, list) and any(kind.reward_model_class in classes for kind in ARCHITECTURES.values())
 
 
 def _sizes(config: GPTConfig) -> tuple[int, ...]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from scratchgpt.errors import UserError
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.architectures import load_language_model
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.huggingface import CONFIG_FILE
+from scratchgpt.models.reward import is_reward_model
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
 from scratchgpt.training.checkpoints import check_vocabulary, is_finished, load_model, most_advanced_stage
 
 
-def load_chosen(checkpoint: Path, stage: str | None = None, plain_text: bool = False) -> tuple[GPT, Tokenizer, Path]:
+def load_chosen(
+    checkpoint: Path, stage: str | None = None, plain_text: bool = False
+) -> tuple[LanguageModel, Tokenizer, Path]:
     """The model that ``--checkpoint`` and ``--stage`` mean, its tokenizer, and where they lie.
 
     Args:
@@ -30,15 +33,8 @@ def load_chosen(checkpoint: Path, stage: str | None = None, plain_text: bool = F
         return *load_model(checkpoint, chosen), checkpoint / chosen
     if stage is not None:
         raise UserError(f"--stage {stage} has no effect: {checkpoint} is the folder of one model; leave it out")
-    if _is_reward_model(checkpoint / CONFIG_FILE):
+    if is_reward_model(checkpoint):
         raise UserError(f"{checkpoint}: a reward model scores texts and writes none; choose another stage's folder")
-    model, tokenizer = GPT.from_pretrained(checkpoint), load_tokenizer(checkpoint)
+    model, tokenizer = load_language_model(checkpoint), load_tokenizer(checkpoint)
     check_vocabulary(model.config.vocab_size, tokenizer, checkpoint)
     return model, tokenizer, checkpoint
-
-
-def _is_reward_model(config: Path) -> bool:
-    try:
-        return "GPT2ForSequenceClassification" in json.loads(config.read_text(encoding="utf-8"))["architectures"]
-    except (ValueError, KeyError, TypeError):
-        return False  # whatever else is wrong with the file, loading the model says it

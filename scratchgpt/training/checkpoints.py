@@ -21,7 +21,8 @@ import safetensors
 import safetensors.numpy
 
 from scratchgpt.errors import UserError
-from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.architectures import load_language_model
+from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
 
 STAGES = ("pretrain", "sft", "reward", "rlhf", "rlvf")
@@ -126,7 +127,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise UserError(f"{path}: damaged ({error}); delete it and start the stage anew") from None
 
 
-def load_model(out: Path, stage: str) -> tuple[GPT, Tokenizer]:
+def load_model(out: Path, stage: str) -> tuple[LanguageModel, Tokenizer]:
     """A finished stage's model and tokenizer.
 
     Raises:
@@ -138,7 +139,7 @@ def load_model(out: Path, stage: str) -> tuple[GPT, Tokenizer]:
         raise UserError(
             f"{directory}: no checkpoint here yet; make one with: python train.py --stage {stage} --out {out}"
         )
-    model, tokenizer = GPT.from_pretrained(directory), load_tokenizer(directory)
+    model, tokenizer = load_language_model(directory), load_tokenizer(directory)
     check_vocabulary(model.config.vocab_size, tokenizer, directory)
     return model, tokenizer
 
