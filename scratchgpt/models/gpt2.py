@@ -19,6 +19,8 @@ from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.models.base import Initializer, LanguageModel
+from scratchgpt.models.decoder import Decoder, RereadingDecoder
+from scratchgpt.models.gpt2_decoder import decoder_of
 from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Module, Parameter, computes_linear
 
 
@@ -129,6 +131,19 @@ class GPT(LanguageModel):
     def token_table(self) -> Parameter:
         """The token embeddings, (V, C)."""
         return self.transformer.wte.weight
+
+    def decoder(self) -> Decoder:
+        """The weights as they are now, made ready once for as long as they stay as they are.
+
+        A block with a layer that is no product with a weight (``computes_linear``) is beyond it: such a model
+        reads its text again at every step.
+        """
+        layers = [
+            layer
+            for block in self.transformer.h
+            for layer in (block.attn.c_attn, block.attn.c_proj, block.mlp.c_fc, block.mlp.c_proj)
+        ]
+        return decoder_of(self) if all(map(computes_linear, layers)) else RereadingDecoder(self)
 
     @classmethod
     def config_fields(cls, config: GPTConfig) -> dict[str, Any]:
