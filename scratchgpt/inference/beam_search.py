@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scratchgpt.errors import UserError
-from scratchgpt.inference.sequences import CachedSequences
+from scratchgpt.inference.sequences import Sequences
 from scratchgpt.models.base import LanguageModel
 
 
@@ -47,7 +47,8 @@ def beam_search(
         raise UserError(f"num_beams must be at least 1, not {num_beams}")
     if max_new_tokens < 1:
         raise UserError(f"the number of new tokens must be at least 1, not {max_new_tokens}")
-    sequences = CachedSequences(model, [prompt_ids], capacity=num_beams)
+    sequences = Sequences(model, capacity=num_beams)
+    sequences.join([prompt_ids])
     beams: list[list[int]] = [[]]
     log_probs = np.zeros(1)
     finished: list[tuple[float, list[int]]] = []

@@ -1,21 +1,20 @@
-"""Generating token ids: a batch of sequences by sampling.
-
-    ids -> Sequences.logits (B, V) -> sample_logits -> tokens (B,) -> Sequences.advance -> ...
+"""Generating token ids for a batch of prompts: all of them are submitted to an engine, which is drained.
 
 A row that ends leaves the batch at once, so that the rest go on faster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from scratchgpt.errors import UserError
-from scratchgpt.inference.sampling import SamplingConfig, penalize_repetition, row_uniforms, sample_logits
-from scratchgpt.inference.sequences import CachedSequences, Sequences, UncachedSequences
+from scratchgpt.inference.engine import Completion, Engine
+from scratchgpt.inference.sampling import SamplingConfig, row_seed
+from scratchgpt.inference.sequences import DecoderOf, own_decoder
 from scratchgpt.models.base import LanguageModel
-from scratchgpt.models.cache import packing_order
+from scratchgpt.models.decoder import RereadingDecoder
 
 Seed = int | np.random.Generator
 
@@ -53,7 +52,7 @@ def generate_batch(
         UserError: if an argument is out of range or a prompt does not fit.
     """
     sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
-    return _generate_ids(CachedSequences, model, prompts, max_new_tokens, sampling, stop_ids, seed)
+    return _generate_ids(model, own_decoder, prompts, max_new_tokens, sampling, stop_ids, seed)
 
 
 def generate_batch_uncached(
@@ -70,65 +69,44 @@ def generate_batch_uncached(
 ) -> list[list[int]]:
     """What :func:`generate_batch` does, reading the whole text again for every token: to compare with."""
     sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
-    return _generate_ids(UncachedSequences, model, prompts, max_new_tokens, sampling, stop_ids, seed)
+    return _generate_ids(model, RereadingDecoder, prompts, max_new_tokens, sampling, stop_ids, seed)
+
+
+def submit_batch(
+    engine: Engine,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    sampling: SamplingConfig,
+    stop_ids: Sequence[int],
+    seed: Seed,
+) -> list[Completion]:
+    """Submit prompts together; the random numbers of row i are those of (seed, i).
+
+    Raises:
+        UserError: if there is no prompt, one does not fit, or an argument is out of range.
+    """
+    if not prompts:
+        raise UserError("there is no prompt: give at least one")
+    number = _seed_number(seed)
+    return [
+        engine.submit(prompt, sampling, max_new_tokens, row_seed(number, row), stop_ids)
+        for row, prompt in enumerate(prompts)
+    ]
 
 
 def _generate_ids(
-    sequences_type: type[CachedSequences] | type[UncachedSequences],
     model: LanguageModel,
+    decoder_of: DecoderOf,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     sampling: SamplingConfig,
     stop_ids: Sequence[int],
     seed: Seed,
 ) -> list[list[int]]:
-    stops = frozenset(stop_ids)
-    generated: list[list[int]] = [[] for _ in prompts]
-
-    def take(row: int, token: int) -> bool:
-        generated[row].append(token)
-        return token in stops
-
-    for _ in _steps(sequences_type(model, prompts), prompts, max_new_tokens, sampling, seed, take):
-        pass
-    return generated
-
-
-def _steps(
-    sequences: Sequences,
-    prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    sampling: SamplingConfig,
-    seed: Seed,
-    take: Callable[[int, int], bool],
-) -> Iterator[None]:
-    """Choose tokens until all rows have ended; yields after every step.
-
-    ``take(row, token)`` is given every token and says whether it ends the row.
-    """
-    if max_new_tokens < 1:
-        raise UserError(f"the number of new tokens must be at least 1, not {max_new_tokens}")
-    uniforms = row_uniforms(_seed_number(seed), len(prompts), max_new_tokens)
-    penalized = sampling.repetition_penalty != 1
-    seen = np.zeros(sequences.logits.shape if penalized else (0, 0), bool)
-    if penalized:
-        for row, prompt in enumerate(prompts):
-            seen[row, list(prompt)] = True
-    rows = np.arange(len(prompts))  # which prompt each row of the shrinking batch belongs to
-    for position in range(max_new_tokens):
-        logits = sequences.logits
-        if penalized:
-            logits = penalize_repetition(logits, seen[rows], sampling.repetition_penalty)
-        tokens = sample_logits(logits, uniforms[rows, position], sampling)
-        if penalized:
-            seen[rows, tokens] = True
-        alive = np.array([not take(int(row), int(token)) for row, token in zip(rows, tokens, strict=True)])
-        yield
-        if not alive.any() or position + 1 == max_new_tokens:
-            return
-        order = packing_order(alive)
-        sequences.advance(order, tokens[order])
-        rows = rows[order]
+    engine = Engine(model, max(1, len(prompts)), decoder_of)
+    completions = submit_batch(engine, prompts, max_new_tokens, sampling, stop_ids, seed)
+    engine.drain()
+    return [completion.tokens for completion in completions]
 
 
 def _seed_number(seed: Seed) -> int:

@@ -7,7 +7,9 @@ out gets the logit -inf. The order is that of ``transformers``: penalty, tempera
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,8 +50,30 @@ class SamplingConfig:
             raise UserError(f"repetition_penalty must be positive (1: none), not {self.repetition_penalty}")
 
 
+class RowSettings(NamedTuple):
+    """What the draw needs to know of the :class:`SamplingConfig` of each row, as arrays (B,)."""
+
+    temperature: np.ndarray
+    """float64; 1 where the choice is greedy"""
+    top_k: np.ndarray
+    """int64"""
+    top_p: np.ndarray
+    """float64"""
+    greedy: np.ndarray
+    """bool"""
+
+    @classmethod
+    def of(cls, configs: Sequence[SamplingConfig]) -> RowSettings:
+        """The settings of rows, one config each."""
+        temperature = np.array([config.temperature for config in configs], np.float64)
+        greedy = temperature < GREEDY_BELOW
+        top_k = np.array([config.top_k for config in configs], np.int64)
+        top_p = np.array([config.top_p for config in configs], np.float64)
+        return cls(np.where(greedy, 1, temperature), top_k, top_p, greedy)
+
+
 def sample_logits(logits: np.ndarray, uniforms: np.ndarray, config: SamplingConfig) -> np.ndarray:
-    """Choose the next token of each row.
+    """Choose the next token of each row, by the same settings for all.
 
     Args:
         logits: (B, V), after :func:`penalize_repetition` where a penalty is wanted.
@@ -62,14 +86,22 @@ def sample_logits(logits: np.ndarray, uniforms: np.ndarray, config: SamplingConf
     Raises:
         UserError: if the logits are not finite.
     """
+    return sample_rows(logits, uniforms, RowSettings.of([config] * len(logits)))
+
+
+def sample_rows(logits: np.ndarray, uniforms: np.ndarray, settings: RowSettings) -> np.ndarray:
+    """:func:`sample_logits` with settings of its own for each row."""
     if not np.isfinite(logits.max(axis=-1)).all():
         raise UserError("the model's logits are not finite: its training diverged or its weights are damaged")
-    if config.temperature < GREEDY_BELOW:
+    if settings.greedy.all():
         return logits.argmax(axis=-1)
-    return sample(logits, uniforms, config.temperature, config.top_k, config.top_p)
+    tokens = sample(logits, uniforms, settings.temperature, settings.top_k, settings.top_p)
+    if settings.greedy.any():
+        tokens = np.where(settings.greedy, logits.argmax(axis=-1), tokens)
+    return tokens
 
 
-def penalize_repetition(logits: np.ndarray, seen: np.ndarray, penalty: float) -> np.ndarray:
+def penalize_repetition(logits: np.ndarray, seen: np.ndarray, penalty: float | np.ndarray) -> np.ndarray:
     """Make tokens less likely that the text holds already (Keskar et al. 2019, section 4.1).
 
     A positive logit is divided by the penalty and a negative one multiplied, so that both become less
@@ -78,19 +110,16 @@ def penalize_repetition(logits: np.ndarray, seen: np.ndarray, penalty: float) ->
     Args:
         logits: (B, V)
         seen: (B, V) bool, which tokens each row holds.
-        penalty: above 0; 1 changes nothing.
+        penalty: above 0, one for all or (B, 1); 1 changes nothing.
     """
-    penalty = logits.dtype.type(penalty)
+    penalty = np.asarray(penalty, logits.dtype)
     return np.where(seen, np.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-def row_uniforms(seed: int, rows: int, positions: int) -> np.ndarray:
-    """The random numbers of a batch; those of row i, one a position, are a function of (seed, i) alone.
+def row_seed(seed: int, row: int) -> tuple[int, int]:
+    """What the random numbers of row ``row`` of a batch are seeded with; there is one a token.
 
     So a row's text does not depend on how many others are in the batch, and a longer text begins like a
     shorter one.
-
-    Returns:
-        (rows, positions) float64 in [0, 1).
     """
-    return np.stack([np.random.default_rng((seed, row)).random(positions) for row in range(rows)])
+    return seed, row

@@ -1,29 +1,34 @@
 """Sequences that grow a token at a time, and the logits of what may come next.
 
-Two classes do the same thing: :class:`UncachedSequences` runs the model over the whole text at every step,
-as the definition says, and :class:`CachedSequences` keeps keys and values. Both follow one rule when a text
-outgrows the context: **a full row forgets all but the last half of its window**, and goes on from there. The
-positions begin anew at 0 then, so the kept half has to be read again, once in every half context; sliding by
-one token instead would mean reading the whole window again at every step.
+One rule says what happens when a text outgrows the context: **a full row forgets all but the last half of its
+window**, and goes on from there. The positions begin anew at 0 then, so the kept half has to be read again, once
+in every half context; sliding by one token instead would mean reading the whole window again at every step.
+
+How the text is read is the decoder's business: a model's own keeps keys and values, and
+:class:`scratchgpt.models.decoder.RereadingDecoder` runs the model over the whole window at every step, as the
+definition says.
 """
 
 from __future__ import annotations
 
 import functools
 import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from operator import methodcaller
 
 import numpy as np
 
-from scratchgpt.autograd import Tensor, no_grad
+from scratchgpt.config import GPTConfig
 from scratchgpt.errors import ContextWindowWarning, UserError
-from scratchgpt.kernels.decode import DecoderWeights
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.cache import KVCache
-from scratchgpt.models.gpt2 import GPT
-from scratchgpt.models.gpt2_decoder import decode_step, decoder_weights, prefill, with_packed_head
+from scratchgpt.models.decoder import Decoder
+
+DecoderOf = Callable[[LanguageModel], Decoder]
+"""Makes a model ready to generate."""
+
+own_decoder: DecoderOf = methodcaller("decoder")
+"""The one that the model has for itself."""
 
 
 @functools.cache
@@ -37,37 +42,70 @@ def note_sliding_window(context_size: int) -> None:
     )
 
 
-class Sequences(ABC):
+class Sequences:
     """A batch of sequences, each looked at through a window of at most ``context_size`` tokens.
 
+    Sequences that are there together are read with one version of the model's weights: as they were when the
+    first of them joined an empty batch.
+
     Args:
-        model: the model that reads them.
-        prompts: B lists of at least one id each.
+        model: the model that reads them; its dropout takes no part.
+        capacity: the most sequences there will ever be together.
+        decoder_of: makes the model ready to read.
 
     Attributes:
-        logits: (B, V), of the token that follows each sequence.
-
-    Raises:
-        UserError: if there is no prompt, one is empty, holds an id that the model does not have, or is
-            longer than the context.
+        logits: (B, V), of the token that follows each of the B sequences; at first B is 0.
     """
 
-    def __init__(self, model: LanguageModel, prompts: Sequence[Sequence[int]]) -> None:
-        context_size = model.config.context_size
-        _check_prompts(prompts, context_size, model.config.vocab_size)
-        self.model = model
-        self._ids = np.zeros((len(prompts), context_size), np.int64)
-        self._lengths = np.array([len(prompt) for prompt in prompts], np.int64)
-        for row, prompt in zip(self._ids, prompts, strict=True):
+    def __init__(self, model: LanguageModel, capacity: int, decoder_of: DecoderOf = own_decoder) -> None:
+        self._model = model
+        self._capacity = capacity
+        self._decoder_of = decoder_of
+        self.clear()
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def clear(self) -> None:
+        """Drop all sequences, and the decoder with its weights."""
+        self._decoder: Decoder | None = None
+        self._cache: KVCache | None = None
+        self._ids = np.zeros((0, self._model.config.context_size), np.int64)
+        self._lengths = np.zeros(0, np.int64)
+        self.logits = np.zeros((0, self._model.config.vocab_size), np.float32)
+
+    def join(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Put new sequences behind those that are there.
+
+        Args:
+            prompts: lists of at least one id each.
+
+        Raises:
+            UserError: if a prompt is empty, holds an id that the model does not have, or is longer than the context.
+            ValueError: if there is no room for so many.
+        """
+        for prompt in prompts:
+            check_prompt(prompt, self._model.config)
+        decoder, cache = self._ready()
+        rows = cache.extend(len(prompts))
+        ids = np.zeros((len(prompts), self._ids.shape[1]), np.int64)
+        lengths = np.array([len(prompt) for prompt in prompts], np.int64)
+        for row, prompt in zip(ids, prompts, strict=True):
             row[: len(prompt)] = prompt
+        logits = decoder.prefill(cache, ids[:, : lengths.max()], lengths, rows)
+        self.logits = np.concatenate([self.logits, logits]) if len(self) else logits
+        self._ids = np.concatenate([self._ids, ids])
+        self._lengths = np.concatenate([self._lengths, lengths])
 
     def advance(self, rows: np.ndarray, tokens: np.ndarray) -> None:
         """Make sequence i what sequence ``rows[i]`` was, followed by ``tokens[i]``; compute the logits anew.
 
         Args:
-            rows: (B',) indices of the sequences to go on with; a row may be left out or repeated.
+            rows: (B',) indices of the sequences to go on with, at least one; a row may be left out or repeated.
             tokens: (B',) ids.
         """
+        decoder, cache = self._ready()
+        cache.select(rows)
         self._ids, self._lengths = self._ids[rows], self._lengths[rows]
         context_size = self._ids.shape[1]
         full = np.flatnonzero(self._lengths == context_size)
@@ -76,84 +114,30 @@ class Sequences(ABC):
             half = context_size // 2
             self._ids[full, :half] = self._ids[full, context_size - half :]
             self._lengths[full] = half
+            decoder.prefill(cache, self._ids[full, :half], self._lengths[full], rows=full)
         self._ids[np.arange(len(tokens)), self._lengths] = tokens
         self._lengths += 1
-        self.logits = self._logits_after(rows, full, tokens)
+        self.logits = decoder.step(cache, tokens)
 
-    @abstractmethod
-    def _logits_after(self, rows: np.ndarray, shortened: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-        """(B', V) now that ``tokens`` stand at the end; the windows in ``shortened`` have lost their first half."""
-
-
-class CachedSequences(Sequences):
-    """Sequences whose keys and values are kept: a step costs one token a row.
-
-    Args:
-        model, prompts: as for :class:`Sequences`.
-        capacity: the most sequences there will ever be; None: as many as prompts.
-    """
-
-    def __init__(self, model: LanguageModel, prompts: Sequence[Sequence[int]], capacity: int | None = None) -> None:
-        super().__init__(model, prompts)
-        self._cache = KVCache(model.config, capacity or len(prompts), model.token_table.dtype)
-        assert isinstance(model, GPT)  # no other decoder is there yet
-        self._layers = decoder_weights(model)
-        self.logits = prefill(self._layers, self._cache, self._ids[:, : self._lengths.max()], self._lengths)
-
-    @functools.cached_property
-    def _weights(self) -> DecoderWeights:
-        """Made ready when the first step asks for them: to read the prompts, and no more, it would take too long."""
-        return with_packed_head(self._layers)
-
-    def _logits_after(self, rows: np.ndarray, shortened: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-        self._cache.select(rows)
-        if len(shortened):
-            kept = self._lengths[shortened] - 1
-            prefill(self._layers, self._cache, self._ids[shortened, : kept[0]], kept, rows=shortened)
-        return decode_step(self._weights, self._cache, tokens)
+    def _ready(self) -> tuple[Decoder, KVCache]:
+        if self._decoder is None or self._cache is None:
+            self._decoder = self._decoder_of(self._model)
+            self._cache = self._decoder.cache(self._capacity)
+        return self._decoder, self._cache
 
 
-class UncachedSequences(Sequences):
-    """Sequences that the model reads from the beginning at every step: slow, and plainly right."""
-
-    def __init__(self, model: LanguageModel, prompts: Sequence[Sequence[int]]) -> None:
-        super().__init__(model, prompts)
-        self.logits = self._read()
-
-    def _logits_after(self, rows: np.ndarray, shortened: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-        return self._read()
-
-    def _read(self) -> np.ndarray:
-        with no_grad(), _without_dropout(self.model):
-            hidden = self.model.hidden_states(self._ids[:, : self._lengths.max()]).data
-            last = hidden[np.arange(len(self._lengths)), self._lengths - 1]
-            return self.model.head(Tensor(last)).data
-
-
-@contextmanager
-def _without_dropout(model: LanguageModel) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-
-
-def _check_prompts(prompts: Sequence[Sequence[int]], context_size: int, vocab_size: int) -> None:
-    if context_size < 2:
-        raise UserError(f"generating text needs a context of at least 2 tokens, the model has {context_size}")
-    if not prompts:
-        raise UserError("there is no prompt: give at least one")
-    for prompt in prompts:
-        if not len(prompt):
-            raise UserError("the prompt is empty: give at least one token to go on from")
-        if len(prompt) > context_size:
-            raise UserError(
-                f"the prompt is {len(prompt)} tokens long, the model's context only {context_size}: shorten it"
-            )
-        if not 0 <= min(prompt) <= max(prompt) < vocab_size:
-            raise UserError(
-                f"the prompt holds the id {max(prompt)}, the model only knows 0 to {vocab_size - 1}: "
-                "use the tokenizer saved beside the model"
-            )
+def check_prompt(prompt: Sequence[int], config: GPTConfig) -> None:
+    """Raise UserError if a model of these sizes cannot go on from the prompt."""
+    if config.context_size < 2:
+        raise UserError(f"generating text needs a context of at least 2 tokens, the model has {config.context_size}")
+    if not len(prompt):
+        raise UserError("the prompt is empty: give at least one token to go on from")
+    if len(prompt) > config.context_size:
+        raise UserError(
+            f"the prompt is {len(prompt)} tokens long, the model's context only {config.context_size}: shorten it"
+        )
+    if not 0 <= min(prompt) <= max(prompt) < config.vocab_size:
+        raise UserError(
+            f"the prompt holds the id {max(prompt)}, the model only knows 0 to {config.vocab_size - 1}: "
+            "use the tokenizer saved beside the model"
+        )

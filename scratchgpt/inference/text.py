@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 
 from scratchgpt.errors import ContextWindowWarning, UserError
 from scratchgpt.inference.beam_search import beam_search
-from scratchgpt.inference.generate import _steps
+from scratchgpt.inference.engine import Engine
+from scratchgpt.inference.generate import submit_batch
 from scratchgpt.inference.sampling import SamplingConfig
-from scratchgpt.inference.sequences import CachedSequences, UncachedSequences
+from scratchgpt.inference.sequences import DecoderOf, own_decoder
 from scratchgpt.inference.text_stream import TextStream
 from scratchgpt.models.base import LanguageModel
+from scratchgpt.models.decoder import RereadingDecoder
 from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
 from scratchgpt.tokenizer.chat_format import Message
 
@@ -50,7 +52,7 @@ class TextGenerator:
             )
         self.model = model
         self.tokenizer = tokenizer
-        self._sequences = CachedSequences if use_cache else UncachedSequences
+        self._decoder_of: DecoderOf = own_decoder if use_cache else RereadingDecoder
 
     def generate(
         self,
@@ -165,14 +167,18 @@ class TextGenerator:
         seed: int,
     ) -> Iterator[None]:
         """Feed each prompt's new tokens to its stream; yields after every step."""
-
-        def take(row: int, token: int) -> bool:
-            streams[row].push(token)
-            return streams[row].finished
-
-        yield from _steps(self._sequences(self.model, prompts), prompts, max_length, sampling, seed, take)
-        for stream in streams:
-            stream.close()
+        engine = Engine(self.model, max(1, len(prompts)), self._decoder_of)
+        completions = submit_batch(engine, prompts, max_length, sampling, END_IDS, seed)
+        while engine.busy:
+            engine.step()
+            for completion, stream in zip(completions, streams, strict=True):
+                if not stream.finished:
+                    stream.push(completion.tokens[-1])
+                    if stream.finished:  # at a stop string, which only the text shows
+                        completion.cancel()
+                    elif completion.finished:
+                        stream.close()
+            yield
 
     def _encode_prompt(self, text: str) -> list[int]:
         if not text:

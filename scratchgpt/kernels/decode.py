@@ -1,12 +1,16 @@
-"""One step of generation: the whole GPT for one new token a row, in one compiled call.
+"""The whole GPT for generating: prompts are read (`read_prompts`), then one new token a row is appended (`decode`).
 
     x = wte[token] + wpe[position]
-    x = x + attention(ln_1(x)) W + b        for every layer, its new key and value put into the cache
+    x = x + attention(ln_1(x)) W + b        for every layer, its new keys and values put into the cache
     x = x + gelu(ln_2(x) W + b) W + b
     logits = ln_f(x) wte^T
 
-A step has little to compute and must read every weight: what it would cost to go back to Python between the
-forty kernels of a step is more than what they take. The threads share out the columns of each product.
+The architecture stands here once, in `forward`, in terms of a few primitives: `layernorm`, `linear`, `linear_gelu`,
+`add_linear`, `attend`, `wanted`. In Python they are the kernels in use, called one after the other: so are prompts
+read, and on the NumPy backend tokens appended. For compiled code each has a second body, and `forward` with all of
+them becomes one compiled call, a step: it has little to compute and must read every weight, and what it would cost
+to go back to Python between its forty kernels is more than what they take. The threads share out the columns of
+each product.
 """
 
 from __future__ import annotations
@@ -14,16 +18,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba.extending import overload
 
-from scratchgpt.kernels.attention_decode import attention_decode_into, attention_decode_reference
-from scratchgpt.kernels.layernorm import _forward_row, layernorm_forward_reference
-from scratchgpt.kernels.matrix.panels import (
-    linear_add_into,
-    linear_gelu_into,
-    linear_gelu_reference,
-    linear_into,
-    linear_reference,
-)
+from scratchgpt.kernels.attention import attention_forward
+from scratchgpt.kernels.attention_decode import attention_decode, attention_decode_into
+from scratchgpt.kernels.layernorm import _forward_row, layernorm_forward
+from scratchgpt.kernels.matrix import panels as packed
+from scratchgpt.kernels.matrix.panels import linear_add_into, linear_gelu_into, linear_into
 from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop
 from scratchgpt.kernels.runtime.threads import num_threads
 
@@ -71,31 +72,199 @@ class DecoderWeights(NamedTuple):
     """of the layernorms"""
 
 
-def decode_reference(
-    weights: DecoderWeights, keys: np.ndarray, values: np.ndarray, positions: np.ndarray, tokens: np.ndarray
-) -> np.ndarray:
-    """The equations above in NumPy; see `decode`."""
-    w, every_row = weights, np.arange(len(tokens))
-    channels, lengths = w.wte.shape[1], positions + 1
-    x = w.wte[tokens] + w.wpe[positions]  # (B, C)
-    for layer in range(len(keys)):
-        normed, _, _ = layernorm_forward_reference(x, w.ln_1_weight[layer], w.ln_1_bias[layer], w.epsilon)
-        qkv = linear_reference(normed, w.c_attn[layer], w.c_attn_bias[layer])  # (B, 3C)
-        keys[layer, every_row, positions] = qkv[:, channels : 2 * channels]
-        values[layer, every_row, positions] = qkv[:, 2 * channels :]
-        attended = attention_decode_reference(qkv[:, :channels], keys[layer], values[layer], lengths, w.num_heads)
-        x += linear_reference(attended, w.attn_c_proj[layer], w.attn_c_proj_bias[layer])
-        normed, _, _ = layernorm_forward_reference(x, w.ln_2_weight[layer], w.ln_2_bias[layer], w.epsilon)
-        hidden = linear_gelu_reference(normed, w.c_fc[layer], w.c_fc_bias[layer])  # (B, 4C)
-        x += linear_reference(hidden, w.mlp_c_proj[layer], w.mlp_c_proj_bias[layer])
-    normed, _, _ = layernorm_forward_reference(x, w.ln_f_weight, w.ln_f_bias, w.epsilon)
-    return linear_reference(normed, w.head, w.head_bias)
+class Step(NamedTuple):
+    """Where one new token a row stands."""
+
+    keys: np.ndarray
+    """(L, rows, S, C), the cache, as are the values; it is written"""
+    values: np.ndarray
+    positions: np.ndarray
+    """(B,) int64, of the new tokens, which are those of the first B rows"""
+
+    def attend(self, qkv: np.ndarray, layer: int, num_heads: int) -> np.ndarray:
+        """See `attend`."""
+        every_row, channels = np.arange(len(qkv)), qkv.shape[1] // 3
+        keys, values = self.keys[layer], self.values[layer]
+        keys[every_row, self.positions] = qkv[:, channels : 2 * channels]
+        values[every_row, self.positions] = qkv[:, 2 * channels :]
+        batch = slice(len(qkv))
+        return attention_decode(qkv[:, :channels], keys[batch], values[batch], self.positions + 1, num_heads)
+
+    def wanted(self, x: np.ndarray) -> np.ndarray:
+        """See `wanted`."""
+        return x
+
+
+class Prompts(NamedTuple):
+    """Where the tokens of B prompts of T tokens stand, filled up on the right."""
+
+    keys: np.ndarray
+    """(L, rows, S, C), the cache, as are the values; it is written"""
+    values: np.ndarray
+    rows: np.ndarray
+    """(B,) int64, the prompts' rows in the cache"""
+    lengths: np.ndarray
+    """(B,) int64, without what they are filled up with"""
+
+    def attend(self, qkv: np.ndarray, layer: int, num_heads: int) -> np.ndarray:
+        """See `attend`."""
+        # Padding needs no mask: it stands on the right, where the causal attention of a prompt's own tokens does
+        # not look, and in the cache it lies beyond the row's length.
+        qkv = qkv.reshape(len(self.rows), -1, qkv.shape[1])  # (B, T, 3C)
+        time, channels = qkv.shape[1], qkv.shape[2] // 3
+        self.keys[layer, self.rows, :time] = qkv[:, :, channels : 2 * channels]
+        self.values[layer, self.rows, :time] = qkv[:, :, 2 * channels :]
+        return attention_forward(qkv, num_heads)[0].reshape(-1, channels)
+
+    def wanted(self, x: np.ndarray) -> np.ndarray:
+        """See `wanted`."""
+        time = len(x) // len(self.rows)
+        return x[np.arange(len(self.rows)) * time + self.lengths - 1]
 
 
 @loop
-def _layernorm(x, weight, bias, epsilon, y):
-    for b in range(x.shape[0]):
-        _forward_row(x[b], weight, bias, x.dtype.type(epsilon), y[b])
+def forward(w, x, where, threads):
+    """Embedded tokens x (N, C), which it may overwrite, to what the head reads of those whose logits are wanted."""
+    layers = len(w.ln_1_weight)
+    for layer in range(layers):
+        normed = layernorm(x, w.ln_1_weight[layer], w.ln_1_bias[layer], w.epsilon)
+        qkv = linear(normed, w.c_attn[layer], w.c_attn_bias[layer], threads)  # (N, 3C)
+        attended = attend(qkv, layer, w.num_heads, where, threads)
+        if layer == layers - 1:  # what is left is for the logits
+            x, attended = wanted(x, where), wanted(attended, where)
+        x = add_linear(x, attended, w.attn_c_proj[layer], w.attn_c_proj_bias[layer], threads)
+        normed = layernorm(x, w.ln_2_weight[layer], w.ln_2_bias[layer], w.epsilon)
+        hidden = linear_gelu(normed, w.c_fc[layer], w.c_fc_bias[layer], threads)  # (N, 4C)
+        x = add_linear(x, hidden, w.mlp_c_proj[layer], w.mlp_c_proj_bias[layer], threads)
+    return layernorm(x, w.ln_f_weight, w.ln_f_bias, w.epsilon)
+
+
+# -- the primitives: their bodies in Python, then those in compiled code --------------------------------------
+def layernorm(x, weight, bias, epsilon):
+    """x (N, C) -> (N, C)"""
+    return layernorm_forward(x, weight, bias, epsilon)[0]
+
+
+def linear(x, panels, bias, threads):
+    """x W + b; the kernels of Python know their number of threads by themselves, here and below."""
+    return packed.linear(x, panels, bias)
+
+
+def linear_gelu(x, panels, bias, threads):
+    """gelu(x W + b)"""
+    return packed.linear_gelu(x, panels, bias)
+
+
+def add_linear(x, inputs, panels, bias, threads):
+    """x + inputs W + b, in the place of x"""
+    x += packed.linear(inputs, panels, bias)
+    return x
+
+
+def attend(qkv, layer, num_heads, where, threads):
+    """Put the keys and values of qkv (N, 3C) into the cache; what the queries find there, (N, C)."""
+    return where.attend(qkv, layer, num_heads)
+
+
+def wanted(x, where):
+    """The rows of x of those tokens whose logits are wanted."""
+    return where.wanted(x)
+
+
+@overload(layernorm)
+def _layernorm(x, weight, bias, epsilon):
+    def body(x, weight, bias, epsilon):
+        y = np.empty_like(x)
+        for b in range(x.shape[0]):
+            _forward_row(x[b], weight, bias, x.dtype.type(epsilon), y[b])
+        return y
+
+    return body
+
+
+@overload(linear)
+def _linear(x, panels, bias, threads):
+    def body(x, panels, bias, threads):
+        y = np.empty((x.shape[0], bias.size), x.dtype)
+        linear_into(x, panels, bias, y, threads)
+        return y
+
+    return body
+
+
+@overload(linear_gelu)
+def _linear_gelu(x, panels, bias, threads):
+    def body(x, panels, bias, threads):
+        y = np.empty((x.shape[0], bias.size), x.dtype)
+        linear_gelu_into(x, panels, bias, y, threads)
+        return y
+
+    return body
+
+
+@overload(add_linear)
+def _add_linear(x, inputs, panels, bias, threads):
+    def body(x, inputs, panels, bias, threads):
+        linear_add_into(inputs, panels, bias, x, threads)
+        return x
+
+    return body
+
+
+@overload(attend)
+def _attend(qkv, layer, num_heads, where, threads):
+    def body(qkv, layer, num_heads, where, threads):
+        keys, values, positions = where
+        channels = qkv.shape[1] // 3
+        for b in range(qkv.shape[0]):
+            keys[layer, b, positions[b]] = qkv[b, channels : 2 * channels]
+            values[layer, b, positions[b]] = qkv[b, 2 * channels :]
+        attended = np.empty((qkv.shape[0], channels), qkv.dtype)
+        attention_decode_into(qkv, keys[layer], values[layer], positions + 1, num_heads, attended, threads)
+        return attended
+
+    return body
+
+
+@overload(wanted)
+def _wanted(x, where):
+    return lambda x, where: x
+
+
+# -- the two ways to call it ----------------------------------------------------------------------------------
+def read_prompts(
+    weights: DecoderWeights,
+    keys: np.ndarray,
+    values: np.ndarray,
+    rows: np.ndarray,
+    ids: np.ndarray,
+    lengths: np.ndarray,
+) -> np.ndarray:
+    """Put the keys and values of B prompts into rows of the cache (L, rows, S, C); logits (B, V) of what follows.
+
+    rows (B,), each once; ids (B, T), filled up on the right with any token; lengths (B,), 1 to T; all integers."""
+    x = weights.wte[ids] + weights.wpe[: ids.shape[1]]
+    x = x.reshape(ids.size, -1)
+    hidden = forward.py_func(weights, x, Prompts(keys, values, rows, lengths), num_threads())
+    return hidden @ weights.wte.T
+
+
+def decode_reference(
+    weights: DecoderWeights, keys: np.ndarray, values: np.ndarray, positions: np.ndarray, tokens: np.ndarray
+) -> np.ndarray:
+    """`forward` as it stands, a kernel after the other; see `decode`."""
+    x = weights.wte[tokens] + weights.wpe[positions]  # (B, C)
+    hidden = forward.py_func(weights, x, Step(keys, values, positions), num_threads())
+    return packed.linear(hidden, weights.head, weights.head_bias)
+
+
+@loop
+def _decode(w, where, tokens, logits, threads):
+    x = np.empty((tokens.size, w.wte.shape[1]), w.wte.dtype)
+    for b in range(tokens.size):
+        for c in range(x.shape[1]):
+            x[b, c] = w.wte[tokens[b], c] + w.wpe[where.positions[b], c]
+    linear_into(forward(w, x, where, threads), w.head, w.head_bias, logits, threads)
 
 
 @loop
@@ -105,33 +274,6 @@ def _all_below(indices, end):
     for i in range(indices.size):
         inside = inside and 0 <= indices[i] < end
     return inside
-
-
-@loop
-def _decode(w, keys, values, positions, tokens, logits, threads):
-    rows, channels, dtype = tokens.size, w.wte.shape[1], w.wte.dtype
-    x = np.empty((rows, channels), dtype)
-    normed = np.empty((rows, channels), dtype)
-    qkv = np.empty((rows, 3 * channels), dtype)
-    attended = np.empty((rows, channels), dtype)
-    hidden = np.empty((rows, w.c_fc_bias.shape[1]), dtype)
-    lengths = positions + 1
-    for b in range(rows):
-        for c in range(channels):
-            x[b, c] = w.wte[tokens[b], c] + w.wpe[positions[b], c]
-    for layer in range(keys.shape[0]):
-        _layernorm(x, w.ln_1_weight[layer], w.ln_1_bias[layer], w.epsilon, normed)
-        linear_into(normed, w.c_attn[layer], w.c_attn_bias[layer], qkv, threads)
-        for b in range(rows):
-            keys[layer, b, positions[b]] = qkv[b, channels : 2 * channels]
-            values[layer, b, positions[b]] = qkv[b, 2 * channels :]
-        attention_decode_into(qkv, keys[layer], values[layer], lengths, w.num_heads, attended, threads)
-        linear_add_into(attended, w.attn_c_proj[layer], w.attn_c_proj_bias[layer], x, threads)
-        _layernorm(x, w.ln_2_weight[layer], w.ln_2_bias[layer], w.epsilon, normed)
-        linear_gelu_into(normed, w.c_fc[layer], w.c_fc_bias[layer], hidden, threads)
-        linear_add_into(hidden, w.mlp_c_proj[layer], w.mlp_c_proj_bias[layer], x, threads)
-    _layernorm(x, w.ln_f_weight, w.ln_f_bias, w.epsilon, normed)
-    linear_into(normed, w.head, w.head_bias, logits, threads)
 
 
 @compiled(reference=decode_reference)
@@ -147,8 +289,6 @@ def decode(
     if values.shape != keys.shape or (layers, channels) != weights.ln_1_weight.shape:
         wanted = weights.ln_1_weight.shape
         raise ValueError(f"decode: keys {keys.shape}, values {values.shape}, weights {wanted} (L, C)")
-    if not weights.head.size:
-        raise ValueError("decode: the weights need a packed head, see with_packed_head")
     if not (keys.flags.c_contiguous and values.flags.c_contiguous and keys.dtype == values.dtype == weights.wte.dtype):
         raise ValueError("decode: the cache must be contiguous and of the weights' dtype")
     if not (tokens.ndim == 1 and tokens.shape == positions.shape and len(tokens) <= rows):
@@ -159,5 +299,5 @@ def decode(
     if not _all_below(positions, size):
         raise ValueError(f"decode: a row already holds {size} tokens, the whole context")
     logits = np.empty((len(tokens), len(weights.wte)), weights.wte.dtype)
-    _decode(weights, keys, values, positions, tokens, logits, num_threads())
+    _decode(weights, Step(keys, values, positions), tokens, logits, num_threads())
     return logits

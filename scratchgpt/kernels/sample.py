@@ -4,6 +4,8 @@
     top-k keeps the k largest w (Fan et al. 2018); top-p keeps, of these, the fewest that reach the share p of
     their sum (Holtzman et al. 2020, equations 2 and 3); ties with the last one kept stay in
     token = the first i with w_0 + ... + w_i > u * sum w, over what was kept       (inverse transform sampling)
+
+Every row of a batch has settings of its own.
 """
 
 from __future__ import annotations
@@ -19,14 +21,14 @@ BLOCK = 64
 
 
 def sample_reference(
-    logits: np.ndarray, uniforms: np.ndarray, temperature: float, top_k: int, top_p: float
+    logits: np.ndarray, uniforms: np.ndarray, temperature: np.ndarray, top_k: np.ndarray, top_p: np.ndarray
 ) -> np.ndarray:
     """The equations above in NumPy; see `sample`."""
-    weights = np.exp((logits - logits.max(axis=-1, keepdims=True)) / logits.dtype.type(temperature))
-    if top_k:
-        weights = keep_top_k(weights, top_k)
-    if top_p < 1:
-        weights = keep_top_p(weights, top_p)
+    weights = np.exp((logits - logits.max(axis=-1, keepdims=True)) / temperature.astype(logits.dtype)[:, None])
+    for k in np.unique(top_k[top_k > 0]):
+        weights[top_k == k] = keep_top_k(weights[top_k == k], k)
+    for p in np.unique(top_p[top_p < 1]):
+        weights[top_p == p] = keep_top_p(weights[top_p == p], p)
     return draw(weights, uniforms)
 
 
@@ -151,23 +153,32 @@ def _sample(logits, uniforms, temperature, top_k, top_p, integers, tokens):
     columns = logits.shape[1]
     for b in prange(logits.shape[0]):
         weights = np.empty(columns, logits.dtype)
-        _weigh(logits[b], temperature, weights)
-        if top_k > 0 or top_p < 1:
-            _keep(weights, weights.view(integers.dtype), top_k, top_p)
+        _weigh(logits[b], temperature[b], weights)
+        if top_k[b] > 0 or top_p[b] < 1:
+            _keep(weights, weights.view(integers.dtype), top_k[b], top_p[b])
         tokens[b] = _draw(weights, uniforms[b], np.empty((columns + BLOCK - 1) // BLOCK, np.float64))
 
 
 @compiled(reference=sample_reference)
-def sample(logits: np.ndarray, uniforms: np.ndarray, temperature: float, top_k: int, top_p: float) -> np.ndarray:
+def sample(
+    logits: np.ndarray, uniforms: np.ndarray, temperature: np.ndarray, top_k: np.ndarray, top_p: np.ndarray
+) -> np.ndarray:
     """Draw a token for each row of finite logits (B, V), with the random numbers uniforms (B,) in [0, 1).
 
-    temperature above 0; top_k 0 keeps all tokens, as does top_p 1. Returns (B,) int64, the first index whose
-    cumulative weight exceeds uniform times the sum. Raises ValueError if the shapes do not fit."""
+    The settings of the rows: temperature (B,) float64 above 0; top_k (B,) int64, 0 keeps all tokens; top_p (B,)
+    float64, 1 keeps all tokens. Returns (B,) int64, the first index whose cumulative weight exceeds uniform times
+    the sum. Raises ValueError if the shapes do not fit."""
+    rows = logits.shape[:1]
     require(
-        logits.ndim == 2 and logits.shape[1] > 0 and uniforms.shape == logits.shape[:1],
+        logits.ndim == 2 and logits.shape[1] > 0 and uniforms.shape == rows,
         f"sample: logits {logits.shape} and uniforms {uniforms.shape} are not (B, V) and (B,)",
+    )
+    require(
+        temperature.shape == top_k.shape == top_p.shape == rows,
+        f"sample: settings {temperature.shape}, {top_k.shape}, {top_p.shape} of {len(logits)} rows",
     )
     tokens = np.empty(len(logits), np.int64)
     integers = np.empty(0, np.int32 if logits.itemsize == 4 else np.int64)
-    _sample(dense(logits), dense(uniforms), float(temperature), top_k, float(top_p), integers, tokens)
+    settings = (dense(temperature), dense(top_k), dense(top_p))
+    _sample(dense(logits), dense(uniforms), *settings, integers, tokens)
     return tokens

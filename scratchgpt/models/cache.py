@@ -49,6 +49,28 @@ class KVCache:
         """As the keys."""
         return self._values
 
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.lengths = np.zeros(0, np.int64)
+
+    def extend(self, count: int) -> np.ndarray:
+        """Add rows without positions behind those that are there.
+
+        Args:
+            count: how many.
+
+        Returns:
+            (count,) int64, their indices.
+
+        Raises:
+            ValueError: if there is no room for so many.
+        """
+        batch = len(self.lengths)
+        if batch + count > self.capacity:
+            raise ValueError(f"cache: cannot add {count} rows to {batch}, room for {self.capacity}")
+        self.lengths = np.concatenate([self.lengths, np.zeros(count, np.int64)])
+        return np.arange(batch, batch + count)
+
     def select(self, rows: np.ndarray) -> None:
         """Make row i what row ``rows[i]`` was: to drop, reorder or repeat rows.
 

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from scratchgpt import autograd as ag
-from scratchgpt.autograd import Tensor
+from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.models.base import Initializer, LanguageModel
+from scratchgpt.models.decoder import Decoder, RereadingDecoder
+from scratchgpt.models.gpt2_decoder import decoder_of
 from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Module, Parameter, computes_linear
 
 BODY_PATH = "transformer"
@@ -149,6 +151,44 @@ class GPT(LanguageModel):
     def token_table(self) -> Parameter:
         """The token embeddings, (V, C)."""
         return self.transformer.wte.weight
+
+    def decoder(self) -> Decoder:
+        """The weights as they are now, made ready once for as long as they stay as they are.
+
+        A block with a layer that is no product with a weight (``computes_linear``) is beyond it: such a model
+        reads its text again at every step.
+        """
+        layers = [
+            layer
+            for block in self.transformer.h
+            for layer in (block.attn.c_attn, block.attn.c_proj, block.mlp.c_fc, block.mlp.c_proj)
+        ]
+        if not all(map(computes_linear, layers)):
+            return RereadingDecoder(self)
+        return decoder_of(self, self._decoder_arrays())
+
+    def _decoder_arrays(self) -> dict[str, list[np.ndarray]]:
+        """What the decoder reads, by the names it has for them; the weights are those that the layers multiply by."""
+        transformer, layers = self.transformer, self.transformer.h
+        with no_grad():
+            return {
+                "wte": [transformer.wte.weight.data],
+                "wpe": [transformer.wpe.weight.data],
+                "ln_1_weight": [block.ln_1.weight.data for block in layers],
+                "ln_1_bias": [block.ln_1.bias.data for block in layers],
+                "c_attn": [block.attn.c_attn.effective_weight.data for block in layers],
+                "c_attn_bias": [block.attn.c_attn.bias.data for block in layers],
+                "attn_c_proj": [block.attn.c_proj.effective_weight.data for block in layers],
+                "attn_c_proj_bias": [block.attn.c_proj.bias.data for block in layers],
+                "ln_2_weight": [block.ln_2.weight.data for block in layers],
+                "ln_2_bias": [block.ln_2.bias.data for block in layers],
+                "c_fc": [block.mlp.c_fc.effective_weight.data for block in layers],
+                "c_fc_bias": [block.mlp.c_fc.bias.data for block in layers],
+                "mlp_c_proj": [block.mlp.c_proj.effective_weight.data for block in layers],
+                "mlp_c_proj_bias": [block.mlp.c_proj.bias.data for block in layers],
+                "ln_f_weight": [transformer.ln_f.weight.data],
+                "ln_f_bias": [transformer.ln_f.bias.data],
+            }
 
     @classmethod
     def config_fields(cls, config: GPTConfig) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from scratchgpt.errors import ContextWindowWarning, UserError
 from scratchgpt.inference import sequences
 from scratchgpt.inference.generate import generate_batch, generate_batch_uncached
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.gpt2_decoder import GPT2Decoder
 
 CONFIG = GPTConfig(vocab_size=23, emb_dim=16, num_heads=2, num_layers=2, context_size=12, dropout=0.5)
 PROMPTS = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10, 11], [12, 13]]
@@ -116,13 +117,13 @@ def test_stop_tokens_end_their_row_and_the_others_go_on_as_before(monkeypatch):
     free = generate_batch(model, PROMPTS, 20, seed=2)
     stop = free[1][4]
     batch_sizes = []
-    original = sequences.decode_step
+    original = GPT2Decoder.step
 
-    def counting(model, cache, tokens):
+    def counting(decoder, cache, tokens):
         batch_sizes.append(len(tokens))
-        return original(model, cache, tokens)
+        return original(decoder, cache, tokens)
 
-    monkeypatch.setattr(sequences, "decode_step", counting)
+    monkeypatch.setattr(GPT2Decoder, "step", counting)
     stopped = generate_batch(model, PROMPTS, 20, seed=2, stop_ids=(stop,))
     expected = [row[: row.index(stop) + 1] if stop in row else row for row in free]
     assert stopped == expected

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from scratchgpt.errors import UserError
-from scratchgpt.inference.sampling import SamplingConfig, penalize_repetition, row_uniforms, sample_logits
+from scratchgpt.inference.sampling import (
+    RowSettings,
+    SamplingConfig,
+    penalize_repetition,
+    row_seed,
+    sample_logits,
+    sample_rows,
+)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -64,6 +71,10 @@ def test_penalty_lowers_seen_tokens_of_either_sign():
     seen = np.array([[True, True, True, False]])
     np.testing.assert_allclose(penalize_repetition(logits, seen, 1.25), [[1.6, -2.5, 0.0, 5.0]])
     np.testing.assert_array_equal(logits, [[2.0, -2.0, 0.0, 5.0]])
+    penalties = np.array([[1.0], [1.25]])
+    rows = penalize_repetition(np.repeat(logits, 2, axis=0), np.repeat(seen, 2, axis=0), penalties)
+    np.testing.assert_array_equal(rows, [logits[0], penalize_repetition(logits, seen, 1.25)[0]])
+    assert rows.dtype == np.float32
 
 
 def test_top_p_after_top_k_looks_only_at_what_is_left():
@@ -71,11 +82,27 @@ def test_top_p_after_top_k_looks_only_at_what_is_left():
     assert frequencies(logits, SamplingConfig(top_k=2, top_p=0.55), draws=200).tolist() == [1, 0, 0, 0]
 
 
-def test_row_uniforms_depend_on_seed_row_and_position_only():
-    numbers = row_uniforms(5, 4, 10)
-    np.testing.assert_array_equal(row_uniforms(5, 2, 6), numbers[:2, :6])
-    assert len(np.unique(numbers)) == 40
-    assert not np.isin(row_uniforms(6, 4, 10), numbers).any()
+def test_rows_have_random_numbers_of_their_own():
+    numbers = [np.random.default_rng(row_seed(seed, row)).random(10) for seed in (5, 6) for row in range(4)]
+    assert len(np.unique(numbers)) == 80
+    np.testing.assert_array_equal(np.random.default_rng(row_seed(5, 0)).random(6), numbers[0][:6])
+
+
+def test_rows_may_have_settings_of_their_own():
+    rng = np.random.default_rng(0)
+    configs = [
+        SamplingConfig(),
+        SamplingConfig(temperature=0),
+        SamplingConfig(temperature=0.7, top_k=2),
+        SamplingConfig(temperature=2.0, top_p=0.6),
+        SamplingConfig(temperature=1e-7, top_k=3, top_p=0.5),
+    ] * 20
+    logits, uniforms = rng.standard_normal((100, 30)).astype(np.float32), rng.random(100)
+    together = sample_rows(logits, uniforms, RowSettings.of(configs))
+    alone = [sample_logits(logits[i : i + 1], uniforms[i : i + 1], config)[0] for i, config in enumerate(configs)]
+    assert together.tolist() == alone
+    assert together[1::5].tolist() == logits[1::5].argmax(axis=1).tolist()
+    assert len(set(together[0::5])) > 5
 
 
 @pytest.mark.parametrize(

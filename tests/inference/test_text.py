@@ -10,6 +10,7 @@ from scratchgpt.errors import ContextWindowWarning, UserError
 from scratchgpt.inference import text
 from scratchgpt.inference.beam_search import beam_search
 from scratchgpt.inference.generate import generate_batch
+from scratchgpt.inference.sequences import Sequences
 from scratchgpt.inference.text import TextGenerator
 from scratchgpt.inference.text_stream import TextStream
 from scratchgpt.models.gpt2 import GPT
@@ -102,16 +103,16 @@ def test_a_character_tokenizer_serves_too():
 
 # -- chat ---------------------------------------------------------------------------------------------------
 @pytest.fixture
-def asked(generator, monkeypatch) -> list[list[int]]:
+def asked(monkeypatch) -> list[list[int]]:
     """The prompts that reach the model."""
     prompts: list[list[int]] = []
-    original = generator._sequences
+    original = Sequences.join
 
-    def recording(model, given):
+    def recording(sequences, given):
         prompts.extend(given)
-        return original(model, given)
+        original(sequences, given)
 
-    monkeypatch.setattr(generator, "_sequences", recording)
+    monkeypatch.setattr(Sequences, "join", recording)
     return prompts
 
 

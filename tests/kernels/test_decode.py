@@ -1,9 +1,10 @@
-"""The compiled step against its reference; tests/models/test_gpt2_decoder.py holds both against the model itself."""
+"""The compiled step against the same function on NumPy, and steps against prompts; tests/models/test_gpt2_decoder.py holds both against the model itself."""
 
 import numpy as np
 import pytest
 
-from scratchgpt.kernels.decode import DecoderWeights, decode
+from scratchgpt import kernels
+from scratchgpt.kernels.decode import DecoderWeights, decode, read_prompts
 from scratchgpt.kernels.matrix.packing import pack_weights
 from tests.kernels import agreement
 
@@ -40,19 +41,34 @@ def weights(normal):
     )
 
 
+@pytest.fixture
+def on_numpy():
+    """on_numpy(function, *arguments): the result on the NumPy kernels."""
+
+    def call(function, *arguments):
+        previous = kernels.backend()
+        kernels.use("numpy")
+        try:
+            return function(*arguments)
+        finally:
+            kernels.use(previous)
+
+    return call
+
+
 def cache(normal, rows):
     return normal(LAYERS, rows, SIZE, CHANNELS), normal(LAYERS, rows, SIZE, CHANNELS) * 2
 
 
 @pytest.mark.parametrize(("rows", "room"), [(1, 1), (3, 5), (20, 20)])
-def test_equals_reference_and_writes_the_same_cache(rows, room, weights, normal, dtype):
+def test_equals_reference_and_writes_the_same_cache(rows, room, weights, normal, dtype, on_numpy):
     rng = np.random.default_rng(rows)
     positions, tokens = rng.integers(0, SIZE, rows), rng.integers(0, VOCABULARY, rows)
     keys, values = cache(normal, room)
     before, reference_cache = keys.copy(), (keys.copy(), values.copy())
 
     def step(weights, keys, values):
-        return decode.reference(weights, keys, values, positions, tokens), keys, values
+        return on_numpy(decode.reference, weights, keys, values, positions, tokens), keys, values
 
     scales = agreement.sensitivity(step, weights, keys, values)
     want = step(weights, *reference_cache)
@@ -64,6 +80,29 @@ def test_equals_reference_and_writes_the_same_cache(rows, room, weights, normal,
     written = (keys != before).any(axis=(0, 3))
     assert written[np.arange(rows), positions].all()
     assert written.sum() == rows
+
+
+def test_prompts_are_read_as_one_token_after_the_other(weights, normal, dtype, on_numpy):
+    weights = weights._replace(head=pack_weights([weights.wte.T])[0])
+    ids = np.random.default_rng(5).integers(0, VOCABULARY, (3, 7))
+    lengths, rows = np.array([7, 1, 4]), np.array([4, 0, 2])
+    stepped, read, plain = ([array.copy() for array in cache(normal, 5)] for _ in range(3))
+    logits = np.zeros((3, VOCABULARY), dtype)
+    for position in range(7):
+        still = lengths > position
+        tokens = np.zeros(5, np.int64)
+        tokens[rows] = ids[:, position]
+        after = decode(weights, *stepped, np.full(5, position), tokens)
+        logits[still] = after[rows[still]]
+    got = read_prompts(weights, *read, rows, ids, lengths)
+    want = on_numpy(read_prompts, weights, *plain, rows, ids, lengths)
+    tolerance = 2e-4 if dtype == np.float32 else 1e-11
+    np.testing.assert_allclose(got, logits, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(got, want, rtol=0, atol=tolerance)
+    for row, length in zip(rows, lengths, strict=True):
+        for ours, theirs, others in zip(read, stepped, plain, strict=True):
+            np.testing.assert_allclose(ours[:, row, :length], theirs[:, row, :length], rtol=0, atol=tolerance)
+            np.testing.assert_allclose(ours[:, row, :length], others[:, row, :length], rtol=0, atol=tolerance)
 
 
 def test_a_row_is_the_same_bit_for_bit_whatever_stands_beside_it(weights, normal):

@@ -2,8 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scratchgpt.kernels.sample import draw, keep_top_k, keep_top_p, sample
+
+
+def settings(rows, temperature=1.0, top_k=0, top_p=1.0):
+    """The same settings for every row."""
+    return np.full(rows, temperature), np.full(rows, top_k), np.full(rows, top_p)
 
 
 def softmax(logits):
@@ -19,7 +26,7 @@ def test_equals_reference(columns, temperature, top_k, top_p, normal):
     logits = 3 * normal(60, columns)
     logits[::3] = np.round(logits[::3])  # ties
     uniforms = np.random.default_rng(columns).random(60)
-    arguments = (logits, uniforms, temperature, top_k, top_p)
+    arguments = (logits, uniforms, *settings(60, temperature, top_k, top_p))
     np.testing.assert_array_equal(sample.compiled(*arguments), sample.reference(*arguments))
 
 
@@ -28,7 +35,7 @@ def test_the_edges_of_the_distribution_function(implementation, dtype):
     with np.errstate(divide="ignore"):
         logits = np.log(np.array([[0.0, 1.0, 0.0, 3.0, 0.0]] * 5)).astype(dtype)
     uniforms = np.array([0.0, 0.25 - 1e-6, 0.25 + 1e-6, 1 - 2**-53, 1.0])
-    assert implementation(logits, uniforms, 1.0, 0, 1.0).tolist() == [1, 1, 3, 3, 3]
+    assert implementation(logits, uniforms, *settings(5)).tolist() == [1, 1, 3, 3, 3]
 
 
 def test_draw_at_the_edges():
@@ -62,7 +69,7 @@ def test_ties_with_the_last_one_kept_stay_in():
     assert (keep_top_k(weights, 1) > 0).tolist() == [[False, True, True, False]]
     assert (keep_top_p(weights, 0.3) > 0).tolist() == [[False, True, True, False]]
     uniforms = np.linspace(0, 0.999, 8)
-    tokens = sample(np.log(np.repeat(weights, 8, axis=0)), uniforms, 1.0, 1, 1.0)
+    tokens = sample(np.log(np.repeat(weights, 8, axis=0)), uniforms, *settings(8, top_k=1))
     assert tokens.tolist() == [1] * 4 + [2] * 4
 
 
@@ -82,4 +89,29 @@ def test_top_p_is_the_smallest_set_that_reaches_p(p):
 
 def test_shapes_that_do_not_fit_are_refused(normal):
     with pytest.raises(ValueError, match="uniforms"):
-        sample(normal(3, 5), np.zeros(2), 1.0, 0, 1.0)
+        sample(normal(3, 5), np.zeros(2), *settings(3))
+    with pytest.raises(ValueError, match="settings"):
+        sample(normal(3, 5), np.zeros(3), *settings(2))
+
+
+rows_of_settings = st.lists(
+    st.tuples(
+        st.floats(1e-6, 50),
+        st.one_of(st.just(0), st.integers(1, 80)),
+        st.one_of(st.just(1.0), st.floats(1e-6, 1)),
+        st.floats(0, 1, exclude_max=True),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(rows=rows_of_settings, columns=st.integers(1, 150), seed=st.integers(0, 1000))
+def test_rows_have_settings_of_their_own(rows, columns, seed):
+    temperature, top_k, top_p, uniforms = (np.array(column) for column in zip(*rows, strict=True))
+    logits = (3 * np.random.default_rng(seed).standard_normal((len(rows), columns))).round(1)  # ties
+    tokens = sample.compiled(logits, uniforms, temperature, top_k, top_p)
+    np.testing.assert_array_equal(tokens, sample.reference(logits, uniforms, temperature, top_k, top_p))
+    for row, (t, k, p, u) in enumerate(rows):
+        alone = logits[row : row + 1], np.array([u]), *settings(1, t, k, p)
+        assert sample.compiled(*alone) == sample.reference(*alone) == tokens[row]

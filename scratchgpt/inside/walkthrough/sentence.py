@@ -10,7 +10,7 @@ from scratchgpt import autograd as ag
 from scratchgpt import kernels
 from scratchgpt.autograd import no_grad
 from scratchgpt.errors import UserError
-from scratchgpt.inference.sampling import SamplingConfig, row_uniforms, sample_logits
+from scratchgpt.inference.sampling import SamplingConfig, row_seed, sample_logits
 from scratchgpt.inside.recorder import Recording, record
 from scratchgpt.inside.walkthrough.labels import token_label, token_labels
 from scratchgpt.inside.walkthrough.subject import Subject
@@ -124,7 +124,7 @@ def walk_sentence(
         _warm_up(subject, batch)
     with record(model) as recording:
         logits, _ = model(batch)
-        uniform = float(row_uniforms(seed, 1, 1)[0, 0])
+        uniform = np.random.default_rng(row_seed(seed, 0)).random()
         sampled = int(sample_logits(logits.data[:, -1], np.array([uniform]), sampling)[0])
         targets = np.append(ids[1:], sampled if wanted is None else wanted)
         loss = ag.cross_entropy(logits, targets[None])
