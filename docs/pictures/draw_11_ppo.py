@@ -74,7 +74,7 @@ def small_run(kl_coef: float) -> list[Metrics]:
             return Tensor((input_ids == good).sum(axis=1).astype(np.float32))
 
     settings = RLHFConfig(
-        kl_coef=kl_coef, num_episodes=EPISODES, batch_size=32, max_new_tokens=4, lr=8e-3, value_lr=5e-3,
+        kl_coef=kl_coef, num_episodes=EPISODES, batch_size=128, max_new_tokens=4, lr=8e-3, value_lr=5e-3,
         value_warmup=1, target_kl=1.0,
     )  # fmt: skip
     return PPOTrainer(GPT(config), LikesGood(config), tokenizer, config, settings, ["行吗"]).train()

@@ -11,7 +11,7 @@ import pytest
 
 from scratchgpt.config import RLHFConfig
 from scratchgpt.errors import UserError
-from scratchgpt.evaluation.judge import AnswerJudge, as_records
+from scratchgpt.evaluation.judge import STANDARD_PROMPTS, AnswerJudge, as_records
 from scratchgpt.evaluation.rollouts import Rollouts, encode_prompt, sample_responses
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
@@ -50,6 +50,17 @@ def test_scores_are_standardised_by_the_reference() -> None:
     answers = sample_responses(judge.reference, prompts * 100, 6, 1.0, seed=9)
     fresh = judge.raw_scores(answers)[answers.finished]
     assert mean == pytest.approx(fresh.mean(), abs=0.15) and deviation == pytest.approx(fresh.std(), abs=0.15)
+
+
+def test_answers_that_never_end_have_no_say_in_the_scale() -> None:
+    judge = make_judge()
+    prompt = encode_prompt(judge.tokenizer, "1", judge.context_size)
+    answers = sample_responses(judge.reference, [prompt] * STANDARD_PROMPTS, SETTINGS.max_new_tokens, 1.0, seed=0)
+    scores = judge.raw_scores(answers)
+    ended = scores[answers.finished]
+    assert 0 < len(ended) < STANDARD_PROMPTS and ended.mean() != scores.mean()
+    judge.prompts = ["1"]
+    assert judge.score_scale == (ended.mean(), ended.std())
 
 
 def test_the_scale_is_made_once_and_may_be_set() -> None:
