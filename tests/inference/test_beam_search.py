@@ -11,6 +11,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.inference.beam_search import beam_search, log_softmax
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.gpt2 import GPT
+from tests.inference.random_model import random_model
 
 CONFIG = GPTConfig(vocab_size=5, emb_dim=16, num_heads=2, num_layers=2, context_size=12)
 STOP = 3  # the best hypotheses then end after 2 to 4 tokens, as the length penalty says
@@ -19,13 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::scratchgpt.errors.ContextWindow
 
 
 def make_model() -> GPT:
-    """A random model whose choices depend on everything it reads."""
-    model = GPT(CONFIG, seed=1)
-    rng = np.random.default_rng(2)
-    for _, parameter in model.named_parameters():
-        parameter.data += rng.standard_normal(parameter.shape).astype(np.float32) * 0.4
-    model.transformer.wpe.weight.data *= 4
-    return model.eval()
+    return random_model(CONFIG).eval()
 
 
 def next_logits(model: GPT, ids: list[int]) -> np.ndarray:

@@ -12,6 +12,7 @@ from scratchgpt.inference import sequences
 from scratchgpt.inference.generate import generate_batch, generate_batch_uncached
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.gpt2_decoder import GPT2Decoder
+from tests.inference.random_model import random_model
 
 CONFIG = GPTConfig(vocab_size=23, emb_dim=16, num_heads=2, num_layers=2, context_size=12, dropout=0.5)
 PROMPTS = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10, 11], [12, 13]]
@@ -20,13 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::scratchgpt.errors.ContextWindow
 
 
 def make_model(config: GPTConfig = CONFIG) -> GPT:
-    """A random model whose choices depend on everything it reads; in training mode, so that dropout would show."""
-    model = GPT(config, seed=1)
-    rng = np.random.default_rng(2)
-    for _, parameter in model.named_parameters():
-        parameter.data += rng.standard_normal(parameter.shape).astype(np.float32) * 0.4
-    model.transformer.wpe.weight.data *= 4  # the tied head alone would repeat the last token for ever
-    return model.train()
+    return random_model(config)
 
 
 def next_logits(model: GPT, ids: list[int]) -> np.ndarray:
