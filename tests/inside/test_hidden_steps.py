@@ -86,14 +86,6 @@ def assert_close(found: np.ndarray, expected: np.ndarray, dtype) -> None:
     np.testing.assert_allclose(found, expected, atol=EXACT[dtype], rtol=EXACT[dtype])
 
 
-@pytest.fixture(params=["numba", "numpy"])
-def backend(request):
-    before = kernels.backend()
-    kernels.use(request.param)
-    yield
-    kernels.use(before)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", CASES)
 def test_the_last_step_is_what_the_fused_operation_returned(case, dtype, backend) -> None:
