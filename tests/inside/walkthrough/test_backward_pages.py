@@ -1,4 +1,4 @@
-"""The pages of the way back: loss, gradients and the optimizer's step are those of the walk, and fit together."""
+"""The pages of the backward pass: loss, gradients and the optimizer's step are those of the walk, and fit together."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_the_gradient_of_the_logits_is_p_minus_one_hot_over_the_positions(walk: 
         assert float(gradient) == pytest.approx((float(probability) - int(hit)) / 3, abs=6e-4)
 
 
-def test_the_way_back_goes_through_every_step(walk: Walk) -> None:
-    rows = re.findall(r"^(\d+) +(\w+) .* (\S+)$", shown(walk, "way_back"), re.MULTILINE)
+def test_the_backward_pass_goes_through_every_step(walk: Walk) -> None:
+    rows = re.findall(r"^(\d+) +(\w+) .* (\S+)$", shown(walk, "backward_pass"), re.MULTILINE)
     backward = walk.recording.backward
     assert [(int(number), operation) for number, operation, _ in rows] == [
         (number, step.operation) for number, step in enumerate(backward, 1)
@@ -135,4 +135,5 @@ def test_all_operations_are_listed_with_their_source(walk: Walk) -> None:
     assert f"{2 * len(steps) + hidden} steps in all" in " ".join(text.split())
     rows = re.findall(r"^(\d+) +(\w+) .*?(\w+\.py:\d+) +\d+ +\d+$", text, re.MULTILINE)
     assert [(int(number), operation) for number, operation, _ in rows] == [(s.number + 1, s.operation) for s in steps]
-    assert [source for *_, source in rows] == [f"{s.source.path.split('/')[-1]}:{s.source.line}" for s in steps]
+    assert [f"scratchgpt/autograd/{source}" for *_, source in rows] == [str(step.source) for step in steps]
+    assert "the sources below are in scratchgpt/autograd/." in " ".join(text.split())
