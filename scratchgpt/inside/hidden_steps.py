@@ -25,9 +25,9 @@ class HiddenStep:
     """One step inside a fused operation.
 
     Attributes:
-        name: what it computes; on the way back ``grad_x`` is the gradient of x.
+        name: what it computes; in the backward pass ``grad_x`` is the gradient of x.
         equation: in plain text and in LaTeX.
-        array: the result.
+        array: the result; what belongs to the heads of attention is (B, H, T, D) or (B, H, T, T).
         source: the reference that computes it.
     """
 
@@ -301,7 +301,7 @@ FORWARD: dict[str, Callable[[Sequence[Any], Mapping[str, Any]], list[HiddenStep]
     "linear_cross_entropy": _linear_cross_entropy,
     "dropout": _dropout,
 }
-"""By the name of the operation: arrays of the arguments and settings -> the steps, the last is the output."""
+"""By the name of the operation: values of the arguments, settings -> the steps, the last of which is the output."""
 
 BACKWARD: dict[str, Callable[[Sequence[Any], Mapping[str, Any], Array], list[HiddenStep]]] = {
     "causal_attention": _attention_backward,
@@ -310,4 +310,4 @@ BACKWARD: dict[str, Callable[[Sequence[Any], Mapping[str, Any], Array], list[Hid
     "token_losses": _token_losses_backward,
     "linear_cross_entropy": _linear_cross_entropy_backward,
 }
-"""The same for the way back, with the gradient of the output; a step ``grad_x`` is that of the argument x."""
+"""The same for the backward pass, with the gradient of the output; a step ``grad_x`` is that of the argument x."""

@@ -41,9 +41,10 @@ def test_a_query_by_hand_is_a_row_times_a_column(walk: Walk) -> None:
     step = walk.recording.step("linear", "transformer.h.0.attn.c_attn")
     x, weight, bias = (step.argument(name).value for name in ("x", "weight", "bias"))
     column = HEAD * 8
-    expected = significant(x[0, -1] @ weight[:, column] + bias[column])
-    by_hand = re.search(r"Q\[爱, 0\] = .* = (\S+)$", page_text(attention_pages(walk), "qkv"), re.MULTILINE)
-    assert by_hand is not None and by_hand[1] == expected
+    line = re.search(r"Q\[爱, 0\] = (.*) = (\S+)$", page_text(attention_pages(walk), "qkv"), re.MULTILINE)
+    assert line is not None and line[2] == significant(x[0, -1] @ weight[:, column] + bias[column])
+    factors = re.findall(r"\(?(-?\d\.\d{3})\)?×\(?(-?\d\.\d{3})", line[1])
+    np.testing.assert_allclose(np.array(factors, float), np.stack([x[0, -1, :2], weight[:2, column]], 1), atol=6e-4)
 
 
 def test_a_score_by_hand_is_a_dot_product_over_the_root_of_the_head_size(walk: Walk) -> None:

@@ -1,4 +1,4 @@
-"""The pages of the way forward: the numbers shown are the model's own, from the ids to the token that is drawn."""
+"""The pages of the forward pass: the numbers shown are the model's own, from the ids to the token that is drawn."""
 
 from __future__ import annotations
 
