@@ -63,7 +63,7 @@ def page_of(
         fields: the page's other fields.
     """
     equations = [one.equation for one in hidden] or _equations(step, back)
-    sources = [hidden[0].source] if hidden else [step.source]
+    sources = list(dict.fromkeys(one.source for one in hidden)) or [step.source]
     given = [a for a in step.arguments if isinstance(a.value, np.ndarray)]
     if back:
         gradients = [f"d{a.name} {a.gradient.shape}" for a in given if a.gradient is not None]

@@ -67,7 +67,15 @@ def test_the_page_of_hidden_steps_has_theirs(step: Step) -> None:
     assert page.sources == [mean.source, step.caller] and mean.source != step.source
 
 
-def test_the_page_of_the_way_back_has_gradients_and_no_caller(step: Step) -> None:
+def test_every_source_of_the_hidden_steps_is_named_once() -> None:
+    with record() as recording:
+        ag.feed_forward(*(Tensor(np.ones(shape)) for shape in ((2, 3), (3, 4), (4,), (4, 3), (3,))))
+    page = page_of(recording.steps[0], "gelu", hidden=recording.steps[0].hidden())
+    functions = [source.text.split("(")[0] for source in page.sources[:-1]]
+    assert functions == ["def matmul_gelu_reference", "def matmul_reference"]
+
+
+def test_the_page_of_the_backward_pass_has_gradients_and_no_caller(step: Step) -> None:
     page = page_of(step, "back_layernorm", back=True)
     assert page.equations == [step.equations.backward.plain]
     assert page.shape == "dy (1, 2, 4) -> dx (1, 2, 4), dweight (4,), dbias (4,)"
