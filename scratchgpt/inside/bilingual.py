@@ -19,5 +19,5 @@ class Text(NamedTuple):
     en: str
 
     def __call__(self, language: Language) -> str:
-        """The text in that language."""
+        """What it says in that language."""
         return self.zh if language == "zh" else self.en

@@ -25,9 +25,9 @@ class HiddenStep:
     """One step inside a fused operation.
 
     Attributes:
-        name: what it computes; on the way back ``grad_x`` is the gradient of x.
+        name: what it computes; in the backward pass ``grad_x`` is the gradient of x.
         equation: in plain text and in LaTeX.
-        array: the result.
+        array: the result; what belongs to the heads of attention is (B, H, T, D) or (B, H, T, T).
         source: the reference that computes it.
     """
 
@@ -38,14 +38,20 @@ class HiddenStep:
 
 
 class _Steps:
-    """A list of steps that share a source."""
+    """A list of steps that share a source; only the matrix products beside the fused kernel have one of their own."""
 
     def __init__(self, reference: Callable[..., Any]) -> None:
         self.source = source_of(reference)
         self.list: list[HiddenStep] = []
 
     def add(self, name: str, plain: str, latex: str, array: Array) -> Array:
-        self.list.append(HiddenStep(name, Equation(plain, latex), array, self.source))
+        return self._append(name, plain, latex, array, self.source)
+
+    def add_product(self, name: str, plain: str, latex: str, array: Array) -> Array:
+        return self._append(name, plain, latex, array, source_of(kernels.matmul.reference))
+
+    def _append(self, name: str, plain: str, latex: str, array: Array, source: SourceLine) -> Array:
+        self.list.append(HiddenStep(name, Equation(plain, latex), array, source))
         return array
 
 
@@ -139,7 +145,7 @@ def _feed_forward(arrays: Sequence[Any], settings: Mapping[str, Any]) -> list[Hi
     pre = steps.add("pre_activation", "A = X W₁ + b₁", r"A = X W_1 + b_1", _product(x, weight_in, bias_in, x.shape))
     activation: Array = kernels.gelu_forward.reference(pre)
     hidden = steps.add("activation", "G = gelu(A)", r"G = \mathrm{gelu}(A)", activation)
-    steps.add("output", "Y = G W₂ + b₂", r"Y = G W_2 + b_2", _product(hidden, weight_out, bias_out, x.shape))
+    steps.add_product("output", "Y = G W₂ + b₂", r"Y = G W_2 + b_2", _product(hidden, weight_out, bias_out, x.shape))
     return steps.list
 
 
@@ -156,7 +162,7 @@ def _feed_forward_backward(arrays: Sequence[Any], settings: Mapping[str, Any], g
         r"dA = dG \odot \mathrm{gelu}'(A)",
         kernels.gelu_backward.reference(grad_hidden, pre),
     )
-    steps.add("grad_x", "dX = dA W₁ᵀ", r"dX = dA\,W_1^\top", _product(grad_pre, weight_in.T, None, x.shape))
+    steps.add_product("grad_x", "dX = dA W₁ᵀ", r"dX = dA\,W_1^\top", _product(grad_pre, weight_in.T, None, x.shape))
     return steps.list
 
 
@@ -253,7 +259,7 @@ def _linear_cross_entropy(arrays: Sequence[Any], settings: Mapping[str, Any]) ->
     hidden, weight = arrays[:2]
     targets, share = _shares(arrays, settings)
     steps = _Steps(kernels.cross_entropy_gradient.reference)
-    logits = steps.add("logits", "z = h Wᵀ", r"z = h\,W^\top", _product(hidden, weight.T, None, hidden.shape))
+    logits = steps.add_product("logits", "z = h Wᵀ", r"z = h\,W^\top", _product(hidden, weight.T, None, hidden.shape))
     _probabilities(steps, logits)
     losses = _losses(logits, targets, settings.get("ignore_index", -100))
     steps.add("token_losses", "lossₜ = -ln pₜ[targetₜ]", r"\ell_t = -\ln p_t(\mathrm{target}_t)", losses)
@@ -274,9 +280,9 @@ def _linear_cross_entropy_backward(
         r"dz_t = \frac{dL}{n}\,(p_t - \mathrm{onehot}(\mathrm{target}_t))",
         _grad_logits(probabilities, targets, share * gradient),
     )
-    steps.add("grad_hidden", "dh = dz W", r"dh = dz\,W", _product(grad, weight, None, hidden.shape))
+    steps.add_product("grad_hidden", "dh = dz W", r"dh = dz\,W", _product(grad, weight, None, hidden.shape))
     grad_weight: Array = kernels.matmul.reference(_rows(grad).T, _rows(hidden))
-    steps.add("grad_weight", "dW = dzᵀ h", r"dW = dz^\top h", grad_weight)
+    steps.add_product("grad_weight", "dW = dzᵀ h", r"dW = dz^\top h", grad_weight)
     return steps.list
 
 
@@ -300,7 +306,7 @@ FORWARD: dict[str, Callable[[Sequence[Any], Mapping[str, Any]], list[HiddenStep]
     "linear_cross_entropy": _linear_cross_entropy,
     "dropout": _dropout,
 }
-"""By the name of the operation: arrays of the arguments and settings -> the steps, the last is the output."""
+"""By the name of the operation: values of the arguments, settings -> the steps, the last of which is the output."""
 
 BACKWARD: dict[str, Callable[[Sequence[Any], Mapping[str, Any], Array], list[HiddenStep]]] = {
     "causal_attention": _attention_backward,
@@ -309,4 +315,4 @@ BACKWARD: dict[str, Callable[[Sequence[Any], Mapping[str, Any], Array], list[Hid
     "token_losses": _token_losses_backward,
     "linear_cross_entropy": _linear_cross_entropy_backward,
 }
-"""The same for the way back, with the gradient of the output; a step ``grad_x`` is that of the argument x."""
+"""The same for the backward pass, with the gradient of the output; a step ``grad_x`` is that of the argument x."""

@@ -25,6 +25,7 @@ from scratchgpt.training.trainer import Trainer
 WARM_UP = 3
 """Steps before the measured ones: the first compiles the kernels, the next fill the caches."""
 STEPS = 10
+"""Measured steps, unless the caller says otherwise."""
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Work:
     """What one operation (at one place of the model) took in all measured steps.
 
     Attributes:
-        calls: uses forward.
+        calls: uses in the forward pass.
         forward, backward: seconds in the operation and in its vector-Jacobian product.
     """
 
@@ -42,7 +43,7 @@ class Work:
 
     @property
     def seconds(self) -> float:
-        """Forward and backward together."""
+        """Of both passes together."""
         return self.forward + self.backward
 
 
@@ -55,7 +56,7 @@ class Profile(Observer):
             a layer, so that the layers are added up.
         steps: seconds of each step.
         optimizer: seconds in the optimizers (clipping and update) in all steps.
-        tokens: worked on in all steps.
+        tokens: number of tokens worked on in all steps.
     """
 
     operations: dict[str, dict[str, Work]] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class Profile(Observer):
         work.forward += ended - started
 
     def after_backward(self, call: Call, gradient: Any, gradients: Any, started: float, ended: float) -> None:
-        """Add up one way back through an operation."""
+        """Add up the backward pass of one use."""
         self._work(call).backward += ended - started
 
     def _work(self, call: Call) -> Work:
@@ -81,7 +82,7 @@ class Profile(Observer):
 
     @property
     def seconds(self) -> float:
-        """All steps together."""
+        """Of all steps together."""
         return sum(self.steps)
 
     @property
@@ -96,25 +97,30 @@ class Profile(Observer):
         return self.tokens / self.seconds
 
 
-def profile_steps(run: Trainer, steps: int = STEPS, warm_up: int = WARM_UP) -> Profile:
-    """Make ``warm_up`` steps of a stage, then ``steps`` more, measured.
+def profile_steps(trainer: Trainer, steps: int = STEPS, warm_up: int = WARM_UP) -> Profile:
+    """Measure some steps of a trainer; it trains as it would unmeasured.
+
+    Args:
+        trainer: of any stage, before its first step.
+        steps: to measure.
+        warm_up: steps before them, not measured.
 
     Raises:
-        UserError: if the run diverges.
+        UserError: if the training diverges.
     """
     profile = Profile()
-    named = [pair for module in run.modules.values() for pair in module.named_modules()]
+    named = [pair for module in trainer.modules.values() for pair in module.named_modules()]
     try:
         for index in range(warm_up):
-            run.step(index)
-        with watch(profile, named), _timed(run.optimizers.values()) as spent:
+            trainer.step(index)
+        with watch(profile, named), _timed(trainer.optimizers.values()) as spent:
             for index in range(warm_up, warm_up + steps):
                 started = perf_counter()
-                metrics = run.step(index)
+                metrics = trainer.step(index)
                 profile.steps.append(perf_counter() - started)
                 profile.tokens += metrics["tokens"]
     except FloatingPointError as error:
-        raise UserError(f"{run.name}: {error}") from None
+        raise UserError(f"{trainer.name}: {error}") from None
     profile.optimizer = sum(spent)
     return profile
 
@@ -144,7 +150,11 @@ def _timed(optimizers: Iterable[Optimizer]) -> Iterator[list[float]]:
 
 
 def profile_table(profile: Profile, title: str) -> Table:
-    """A row for every operation, the slowest first; below it one for each place, where it has several."""
+    """The profile as a table, in milliseconds a step.
+
+    Returns:
+        a row for every operation, the slowest first; below it one for each place, where it has several.
+    """
     count = len(profile.steps)
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
     table.title_justify = table.caption_justify = "left"

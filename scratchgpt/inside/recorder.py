@@ -30,6 +30,7 @@ from scratchgpt.inside.source_lines import PACKAGE, SourceLine, caller_outside, 
 from scratchgpt.nn.modules import Module
 
 ENGINE = Path(autograd.__file__).parent
+"""Its files call one another; who asked for an operation stands outside of them."""
 
 
 @dataclass(eq=False)
@@ -52,20 +53,20 @@ class Argument:
 
 @dataclass(eq=False)
 class Step:
-    """One use of an operation, forward and (once there was one) back.
+    """One use of an operation, in the forward pass and (once there was one) in the backward pass.
 
     Attributes:
-        number: its place in the way forward, from 0.
+        number: its place in the forward pass, from 0.
         operation: its name, as in ``OPERATIONS``.
         module: path of the module at work, such as ``transformer.h.2.attn``; "" outside of all.
         settings: its keyword arguments.
         arguments: in order.
         output: a copy of the result.
-        gradient: dL/d(output), a copy; None as long as the way back has not come here.
+        gradient: dL/d(output), a copy; None as long as the backward pass has not come here.
         forward_seconds, backward_seconds: what its own work took.
         source: the line of the operation's function.
         caller: the line of the model (or of a stage) that asked for it.
-        equations: the operation's, forward and back; None for an operation without a row in ``EQUATIONS``.
+        equations: the operation's, forward and backward; None for an operation without a row in ``EQUATIONS``.
     """
 
     number: int
@@ -93,12 +94,12 @@ class Step:
         raise KeyError(f"{self.operation} has no argument {name!r}; it has {[a.name for a in self.arguments]}")
 
     def hidden(self) -> list[HiddenStep]:
-        """The steps inside a fused operation, computed anew; the last is the output. Empty if it hides none."""
+        """The steps inside a fused operation, computed anew; the last is the output; empty if it hides none."""
         expand = FORWARD.get(self.operation)
         return expand([argument.value for argument in self.arguments], self.settings) if expand else []
 
     def hidden_backward(self) -> list[HiddenStep]:
-        """The steps inside its way back; empty if it hides none or none was recorded."""
+        """The steps inside its backward pass, computed anew; empty if it hides none or none was recorded."""
         expand = BACKWARD.get(self.operation)
         if expand is None or self.gradient is None:
             return []
@@ -110,15 +111,20 @@ class Recording:
     """What was recorded.
 
     Attributes:
-        steps: every operation, in the order of the way forward.
-        backward: the steps that the way back went through, in its order.
+        steps: every operation, in the order of the forward pass.
+        backward: the steps that the backward pass went through, in its order.
     """
 
     steps: list[Step] = field(default_factory=list)
     backward: list[Step] = field(default_factory=list)
 
     def find(self, operation: str | None = None, module: str | None = None) -> list[Step]:
-        """The steps of that operation (or any) at that place (or any), in order."""
+        """The steps of an operation at a place, in the order of the forward pass.
+
+        Args:
+            operation: its name; None means any.
+            module: path of the module at work, "" what is outside of all; None means any.
+        """
         return [
             step
             for step in self.steps
@@ -126,7 +132,7 @@ class Recording:
         ]
 
     def step(self, operation: str | None = None, module: str | None = None) -> Step:
-        """The only step of that operation at that place.
+        """The only step of an operation at a place; the arguments are those of :meth:`find`.
 
         Raises:
             LookupError: if there is none or more than one.
@@ -142,6 +148,9 @@ class Recorder(Observer):
 
     Args:
         named_parameters: pairs of path and tensor, to say where an argument came from.
+
+    Attributes:
+        recording: what was written so far.
     """
 
     def __init__(self, named_parameters: Iterable[tuple[str, Tensor]] = ()) -> None:

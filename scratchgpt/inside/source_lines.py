@@ -12,7 +12,9 @@ from types import FrameType
 from typing import Any
 
 PACKAGE = Path(__file__).parent.parent
+"""The folder ``scratchgpt``."""
 ROOT = PACKAGE.parent
+"""What paths are shown relative to."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,14 @@ def _source_line(file: str, line: int) -> SourceLine:
 
 @functools.cache
 def source_of(function: Callable[..., Any]) -> SourceLine:
-    """The line with the ``def`` of a Python function, below its decorators."""
+    """Where a function is written.
+
+    Args:
+        function: written in Python; a decorated one stands for what its decorators wrap.
+
+    Returns:
+        the line with its ``def``, below the decorators.
+    """
     code = inspect.unwrap(function).__code__
     line = code.co_firstlineno  # the first decorator's, if there is one
     while linecache.getline(code.co_filename, line).lstrip().startswith("@"):
@@ -50,7 +59,15 @@ def source_of(function: Callable[..., Any]) -> SourceLine:
 
 
 def caller_outside(frame: FrameType | None, *inner: Path) -> SourceLine | None:
-    """The innermost line at work in ``frame`` or above it that is in none of the files and folders ``inner``."""
+    """Who called, seen from outside of some code.
+
+    Args:
+        frame: where the search begins; it goes on to whatever called it.
+        inner: files and folders that are passed over.
+
+    Returns:
+        the innermost line at work that is in none of them, or None if there is none.
+    """
     while frame is not None:
         path = Path(frame.f_code.co_filename)
         if not any(path == place or place in path.parents for place in inner):

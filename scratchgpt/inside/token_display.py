@@ -20,7 +20,13 @@ VISIBLE = {" ": "␣", "\n": "↵", "\r": "␍", "\t": "⇥"}
 
 @dataclass(frozen=True)
 class Part:
-    """Some bytes of a character: from the ``first`` to the ``last`` of ``length``, counted from 1."""
+    """Some bytes of a character.
+
+    Attributes:
+        character: the whole of it.
+        first, last: the bytes held, counted from 1.
+        length: of the character in UTF-8, in bytes.
+    """
 
     character: str
     first: int
@@ -46,7 +52,7 @@ class ShownToken:
 
     @property
     def readable(self) -> str:
-        """See :func:`readable`."""
+        """The bytes as :func:`readable` shows them."""
         return readable(self.data)
 
 
@@ -65,7 +71,7 @@ def readable(data: bytes) -> str:
 
 
 def hexadecimal(data: bytes) -> str:
-    """b"\\xe7\\x8c\\xab" -> "E7 8C AB"."""
+    """The bytes as pairs of digits: b"\\xe7\\x8c\\xab" -> "E7 8C AB"."""
     return data.hex(" ").upper()
 
 
@@ -115,7 +121,7 @@ def _parts(whole: bytes, start: int, end: int) -> tuple[Part, ...]:
 
 
 def part_in_words(part: Part) -> Text:
-    """Which bytes of which character."""
+    """Says which bytes of which character they are."""
     bytes_held = f"{part.first}" if part.first == part.last else f"{part.first}–{part.last}"
     return Text(
         f"“{part.character}”的字节 {bytes_held}/{part.length}", f"byte {bytes_held}/{part.length} of {part.character}"

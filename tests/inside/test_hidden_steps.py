@@ -85,14 +85,6 @@ def assert_close(found: np.ndarray, expected: np.ndarray, dtype) -> None:
     np.testing.assert_allclose(found, expected, atol=EXACT[dtype], rtol=EXACT[dtype])
 
 
-@pytest.fixture(params=["numba", "numpy"])
-def backend(request):
-    before = kernels.backend()
-    kernels.use(request.param)
-    yield
-    kernels.use(before)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", CASES)
 def test_the_last_step_is_what_the_fused_operation_returned(case, dtype, backend) -> None:
@@ -171,3 +163,16 @@ def test_every_hidden_step_has_an_equation_and_a_reference(case) -> None:
         assert "\\" not in one.equation.plain
         draw.parse(f"${one.equation.latex}$")
         assert one.source.path.startswith("scratchgpt/kernels/") and "_reference(" in one.source.text
+
+
+def test_a_product_beside_the_fused_kernel_is_not_said_to_be_in_it() -> None:
+    fused = recorded(feed_forward, np.float64)
+    sources = {one.name: one.source.text.split("(")[0] for one in [*fused.hidden(), *fused.hidden_backward()]}
+    assert sources == {
+        "pre_activation": "def matmul_gelu_reference",
+        "activation": "def matmul_gelu_reference",
+        "output": "def matmul_reference",
+        "grad_activation": "def matmul_gelu_backward_reference",
+        "grad_pre_activation": "def matmul_gelu_backward_reference",
+        "grad_x": "def matmul_reference",
+    }

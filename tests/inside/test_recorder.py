@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from scratchgpt import autograd as ag
-from scratchgpt import kernels
 from scratchgpt.autograd import Tensor
 from scratchgpt.autograd.watch import Observer, watch
 from scratchgpt.config import GPTConfig
@@ -21,14 +20,6 @@ CONFIG = GPTConfig(vocab_size=11, emb_dim=8, num_heads=2, num_layers=2, context_
 IDS = np.array([[1, 2, 3, 4], [5, 6, 7, 8]])
 TARGETS = np.array([[2, 3, 4, -100], [6, 7, 8, 9]])
 ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture(params=["numba", "numpy"])
-def backend(request):
-    before = kernels.backend()
-    kernels.use(request.param)
-    yield
-    kernels.use(before)
 
 
 def recorded_step(model: GPT) -> Recording:

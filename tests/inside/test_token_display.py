@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchgpt.inside.token_display import Part, cut_ends, origin, part_in_words, readable, tokens_of, whole_text_ids
@@ -34,6 +34,7 @@ def test_readable(data: bytes, shown: str) -> None:
     assert readable(data) == shown
 
 
+@settings(deadline=None)  # the first text compiles the merging of pairs
 @given(st.text(st.characters(codec=None), min_size=1, max_size=30))
 def test_the_tokens_hold_the_text_and_the_parts_make_its_characters(bpe: BPETokenizer, text: str) -> None:
     tokens = tokens_of(bpe, text)

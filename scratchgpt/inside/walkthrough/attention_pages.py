@@ -1,4 +1,7 @@
-"""The pages of attention, step by step: Q, K, V, scores, mask, softmax row by row, mix, heads, projection."""
+"""The pages of attention, step by step: Q, K, V, scores, mask, softmax row by row, mix, heads, projection.
+
+Scaled dot-product attention in several heads: Vaswani et al. 2017, section 3.2.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from scratchgpt.inside.walkthrough.sentence import Walk
 SOFTMAX_ROWS = 4
 """Queries whose softmax is shown in full; the last is always among them."""
 SOFTMAX_KEYS = 6
+"""Keys that each of them shows; its own is always among them."""
 
 
 def attention_pages(walk: Walk) -> list[Page]:

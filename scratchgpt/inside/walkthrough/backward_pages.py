@@ -1,8 +1,12 @@
-"""The pages of the way back: loss, gradients, one row of the token table, one optimizer step, what it moved."""
+"""The pages of the backward pass: loss, gradients, one row of the token table, one optimizer step, what it moved.
+
+The step is AdamW's: Loshchilov & Hutter 2019, algorithm 2.
+"""
 
 from __future__ import annotations
 
 import math
+import posixpath
 
 import numpy as np
 from rich.table import Table
@@ -19,7 +23,9 @@ from scratchgpt.inside.walkthrough.sentence import MAX_GRAD_NORM, Walk
 from scratchgpt.models.gpt2 import TOKEN_TABLE_PATH, path_in_body
 
 SHOWN_CHANNELS = 5
+"""Columns of the table of one optimizer step."""
 SHOWN_TOKENS = 6
+"""Rows of a table over the vocabulary."""
 
 
 def backward_pages(walk: Walk) -> list[Page]:
@@ -27,7 +33,7 @@ def backward_pages(walk: Walk) -> list[Page]:
     return [
         _loss(walk),
         _grad_logits(walk),
-        _way_back(walk),
+        _backward_pass(walk),
         _back_feed_forward(walk),
         _back_attention(walk),
         _back_layernorm(walk),
@@ -88,18 +94,18 @@ def _grad_logits(walk: Walk) -> Page:
     )
 
 
-# -- the way back -------------------------------------------------------------------------------------------
+# -- the backward pass -------------------------------------------------------------------------------------------
 def _length(array: np.ndarray | None) -> str:
     return "" if array is None else f"{np.linalg.norm(array):.3g}"
 
 
-def _way_back(walk: Walk) -> Page:
+def _backward_pass(walk: Walk) -> Page:
     say = walk.speech.word
     shown = table("", say("operation"), say("module"), say("shape_of", name="dy"), "‖dy‖", numbers=4)
     for number, step in enumerate(walk.recording.backward):
         shape = str(step.output.shape)
         shown.add_row(str(number + 1), step.operation, _place(step), shape, _length(step.gradient))
-    return Page("way_back", parts=[shown])
+    return Page("backward_pass", parts=[shown])
 
 
 def _place(step: Step) -> Text:
@@ -228,9 +234,9 @@ def _adamw(walk: Walk) -> Page:
         "adamw",
         {"norm": significant(walk.update.norm), "clipped": clipped, "lr": optimizer.lr},
         equations=[
-            f"m = β₁ m + (1 - β₁) g,  v = β₂ v + (1 - β₂) g²        β₁ = {first}, β₂ = {second}",
-            "m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ)                  t = 1",
-            f"w = w - lr · λ · w - lr · m̂ / (√v̂ + ε)               λ = {optimizer.weight_decay}",
+            f"m = β₁ m + (1 - β₁) g,  v = β₂ v + (1 - β₂) g²    β₁ = {first}, β₂ = {second}",
+            "m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ)              t = 1",
+            f"w = w - lr · λ · w - lr · m̂ / (√v̂ + ε)           λ = {optimizer.weight_decay}",
         ],
         module=f"{name_of_table}[{row}]",
         sources=[source_of(kernels.adamw_step.reference), source_of(type(optimizer).step)],
@@ -265,13 +271,12 @@ def _moved(walk: Walk) -> Page:
 def _all_steps(walk: Walk) -> Page:
     recording, say = walk.recording, walk.speech.word
     shown = table("", say("operation"), say("module"), say("source"), say("forward_us"), say("backward_us"), numbers=4)
+    folder = posixpath.commonpath([posixpath.dirname(step.source.path) for step in recording.steps])
     for step in recording.steps:
-        source = f"{step.source.path.rpartition('/')[2]}:{step.source.line}"
+        source = f"{posixpath.relpath(step.source.path, folder)}:{step.source.line}"
         times = [f"{1e6 * seconds:.0f}" for seconds in (step.forward_seconds, step.backward_seconds)]
         shown.add_row(str(step.number + 1), step.operation, _place(step), source, *times)
     hidden = sum(len(step.hidden()) + len(step.hidden_backward()) for step in recording.steps)
     forward, backward = len(recording.steps), len(recording.backward)
-    total = forward + backward + hidden
-    return Page(
-        "all_steps", {"forward": forward, "backward": backward, "hidden": hidden, "total": total}, parts=[shown]
-    )
+    values = {"forward": forward, "backward": backward, "hidden": hidden, "total": forward + backward + hidden}
+    return Page("all_steps", {**values, "folder": folder}, parts=[shown])

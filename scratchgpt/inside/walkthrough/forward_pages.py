@@ -1,4 +1,4 @@
-"""The pages of the way forward outside of attention: tokens, embeddings, feed-forward, logits, the draw."""
+"""The pages of the forward pass outside of attention: tokens, embeddings, feed-forward, logits, the draw."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.text import Text
 from scratchgpt.inference.sampling import GREEDY_BELOW, sample_logits
 from scratchgpt.inside.recorder import Step
 from scratchgpt.inside.source_lines import source_of
+from scratchgpt.inside.token_display import hexadecimal
 from scratchgpt.inside.walkthrough.matrix import Matrix, middle_left_out
 from scratchgpt.inside.walkthrough.numbers import bar, dot_product, in_brackets, number_format, percent, significant
 from scratchgpt.inside.walkthrough.page import Page, page_of, table
@@ -60,7 +61,7 @@ def _tokens(walk: Walk) -> Page:
             shown.add_row("…", "…", "…", "…")
             continue
         token_id = int(walk.ids[index])
-        spelled = tokenizer.token_bytes(token_id).hex(" ").upper() if token_id < len(tokenizer) else ""
+        spelled = hexadecimal(tokenizer.token_bytes(token_id)) if token_id < len(tokenizer) else ""
         shown.add_row(str(index), str(token_id), Text(walk.labels[index], style="bold"), Text(spelled, style="dim"))
     return Page(
         "tokens",
@@ -143,7 +144,14 @@ def _added_by(step: Step) -> str:
 
 # -- layernorm and feed-forward -----------------------------------------------------------------------------
 def layernorm_page(walk: Walk, module: str, key: str, output_only: bool = False) -> Page:
-    """A layernorm: mean, deviation, and what comes out."""
+    """A layernorm: mean, deviation, and what comes out.
+
+    Args:
+        walk: what is shown.
+        module: path of the layernorm.
+        key: of the page's texts.
+        output_only: whether to leave out the table of mean and deviation.
+    """
     step = walk.recording.step("layernorm", module)
     mean, variance, normalised, output = (one.array[0] for one in step.hidden())
     deviation = np.sqrt(variance + step.settings["eps"])
@@ -170,7 +178,13 @@ def _in_brackets(value: float) -> str:
 
 
 def residual_page(walk: Walk, which: int, key: str) -> Page:
-    """The first (0) or second (1) sum of the shown layer."""
+    """A sum of the shown layer.
+
+    Args:
+        walk: what is shown.
+        which: 0 for the sum after attention, 1 for that after the feed-forward layer.
+        key: of the page's texts.
+    """
     step = walk.recording.find("add", walk.block)[which]
     before, written, total = (array[0, -1, 0] for array in (*(a.value for a in step.arguments), step.output))
     return page_of(
@@ -183,7 +197,7 @@ def residual_page(walk: Walk, which: int, key: str) -> Page:
 
 
 def feed_forward_pages(walk: Walk) -> list[Page]:
-    """Layernorm, the wide layer, GELU, the way back to the stream, and the sum."""
+    """Layernorm, the wide layer, GELU, the narrow layer, and the sum."""
     step = walk.recording.step("feed_forward", f"{walk.block}.mlp")
     pre, activation, output = step.hidden()
     channels, inner = step.argument("weight_in").value.shape

@@ -14,6 +14,7 @@ from rich.text import Text
 from scratchgpt.inside.walkthrough.numbers import number_format
 
 GAP = "…"
+"""What stands for that which is left out."""
 SPACE = 2
 """Columns between two columns of a table."""
 HEADING = 8
@@ -21,7 +22,16 @@ HEADING = 8
 
 
 def middle_left_out(count: int, most: int, tail: int = 1) -> list[int | None]:
-    """The indices to show of ``count``, at most ``most`` entries; None stands for those before the last ``tail``."""
+    """Which of several things to show.
+
+    Args:
+        count: how many there are.
+        most: entries of the result, that for the gap included; at least ``tail`` + 2.
+        tail: how many of the last are shown in any case.
+
+    Returns:
+        the indices to show, with None where some are left out.
+    """
     if count <= most:
         return list(range(count))
     return [*range(max(1, most - tail - 1)), None, *range(count - tail, count)]

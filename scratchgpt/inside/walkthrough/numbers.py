@@ -8,11 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 BAR = "█"
+"""One column of a bar; what is less than one is shown in eighths."""
 _PARTS = " ▏▎▍▌▋▊▉"
 
 
 def number_format(values: Iterable[float] | np.ndarray) -> Callable[[float], str]:
-    """One format for all ``values``: three decimals, fewer for large ones, powers of ten for small ones."""
+    """One format for all numbers of a table.
+
+    Args:
+        values: the numbers; those that are not finite have no say.
+
+    Returns:
+        number -> text: three decimals, one if the largest is 100 or more, powers of ten if none reaches 0.02.
+    """
     array = np.asarray(values, dtype=np.float64)
     finite = np.abs(array[np.isfinite(array)])
     largest = float(finite.max()) if finite.size else 0.0
@@ -43,18 +51,18 @@ def percent(probability: float) -> str:
 
 
 def bar(share: float, width: int = 20) -> str:
-    """A bar of ``share`` (0 to 1) of ``width`` characters, exact to an eighth of one."""
+    """A bar of ``share`` (0 to 1, cut to it) of ``width`` characters, exact to an eighth of one."""
     eighths = round(max(0.0, min(1.0, float(share))) * width * 8)
     whole, rest = divmod(eighths, 8)
     return BAR * whole + (_PARTS[rest] if rest else "")
 
 
-def dot_product(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, terms: int = 2) -> str:
-    """``0.12×0.40 + (-0.03)×0.11 + …``: how a dot product begins."""
+def dot_product(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> str:
+    """How a dot product begins, with its first two terms: ``0.12×0.40 + (-0.03)×0.11 + …``."""
     shown = number_format(np.concatenate([np.asarray(a), np.asarray(b)]))
     pairs = list(zip(a, b, strict=True))
-    text = " + ".join(f"{in_brackets(shown(x))}×{in_brackets(shown(y))}" for x, y in pairs[:terms])
-    return f"{text} + …" if len(pairs) > terms else text
+    text = " + ".join(f"{in_brackets(shown(x))}×{in_brackets(shown(y))}" for x, y in pairs[:2])
+    return f"{text} + …" if len(pairs) > 2 else text
 
 
 def in_brackets(number: str) -> str:

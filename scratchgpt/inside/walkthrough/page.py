@@ -23,8 +23,6 @@ from scratchgpt.inside.walkthrough.numbers import number_format
 from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.inside.walkthrough.wrapping import wrap
 
-INDENT = 2
-
 
 @dataclass
 class Page:
@@ -61,11 +59,11 @@ def page_of(
         key: of the texts.
         hidden: steps inside the operation; their equations and sources are shown instead of the operation's.
         inputs: names and shapes of what the hidden steps begin with.
-        back: whether the page is about the way back.
+        back: whether the page is about the backward pass.
         fields: the page's other fields.
     """
     equations = [one.equation for one in hidden] or _equations(step, back)
-    sources = [hidden[0].source] if hidden else [step.source]
+    sources = list(dict.fromkeys(one.source for one in hidden)) or [step.source]
     given = [a for a in step.arguments if isinstance(a.value, np.ndarray)]
     if back:
         gradients = [f"d{a.name} {a.gradient.shape}" for a in given if a.gradient is not None]
@@ -98,7 +96,12 @@ def _shortened(line: SourceLine) -> str:
 
 
 def table(*headings: str, numbers: int | None = None) -> Table:
-    """An empty table; the columns from number ``numbers`` on hold numbers and stand on the right."""
+    """A table without rows.
+
+    Args:
+        headings: of its columns.
+        numbers: the columns from this one on hold numbers, which stand on the right; None: none does.
+    """
     empty = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
     for index, heading in enumerate(headings):
         right = numbers is not None and index >= numbers
@@ -109,13 +112,13 @@ def table(*headings: str, numbers: int | None = None) -> Table:
 def token_table(
     labels: Sequence[str], heading: str, columns: Mapping[str, np.ndarray], most_rows: int = 32, start: int = 0
 ) -> Table:
-    """A row for every token, with numbers; beyond ``most_rows`` the middle is left out.
+    """A row for every token, with numbers.
 
     Args:
         labels: T tokens.
         heading: of the tokens.
         columns: heading -> (T,) numbers or texts; NaN leaves a place empty.
-        most_rows: of the table.
+        most_rows: of the table; beyond them the middle is left out.
         start: the first token shown.
     """
     shown = table("", heading, *columns, numbers=2)
@@ -133,7 +136,7 @@ def token_table(
 
 
 def labelled(rows: Mapping[str, str]) -> Table:
-    """Texts with what they are before them."""
+    """Texts, each with what it is before it: label -> text."""
     shown = Table.grid(padding=(0, 2, 0, 0))
     shown.add_column(no_wrap=True, style="dim")
     shown.add_column(overflow="fold")
@@ -150,7 +153,14 @@ def _column(values: np.ndarray) -> list[str]:
 
 
 def print_page(console: Console, page: Page, number: int, total: int, speech: Speech) -> None:
-    """Print one page."""
+    """Print one page.
+
+    Args:
+        console: where to.
+        page: what to print.
+        number, total: its place among all pages, from 1.
+        speech: in which language.
+    """
     console.print()
     console.print(Rule(f"[bold]{number}/{total}  {speech.title(page.key)}[/]", align="left", style="dim"))
     console.print(Text("\n".join(wrap(speech.text(page.key, **page.values), console.width))))

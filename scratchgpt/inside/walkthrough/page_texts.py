@@ -11,7 +11,12 @@ from scratchgpt.inside.bilingual import Text
 
 
 class PageText(NamedTuple):
-    """The title of a page and its explanation."""
+    """What is said on a page.
+
+    Attributes:
+        title: of the page.
+        body: the explanation, with names in braces that the page fills in.
+    """
 
     title: Text
     body: Text
@@ -232,7 +237,7 @@ PAGES: dict[str, PageText] = {
         "The gradient of the loss with respect to the logits: probability minus one-hot of the target, over {count} "
         "positions. The target “{token}” has a negative one: going against the gradient raises its score, lowers others.",
     ),
-    "way_back": _page(
+    "backward_pass": _page(
         "梯度一路往回走",
         "The gradient goes all the way back",
         "前向的每一步都倒着走一遍：拿到输出的梯度 dy，用自己的导数算出输入的梯度。"
@@ -244,7 +249,7 @@ PAGES: dict[str, PageText] = {
         "梯度穿过前馈网络",
         "The gradient through the feed-forward network",
         "先乘 W₂ 的转置，再乘 GELU 的导数：前向被压成 0 的单元，导数也接近 0，它们这次学不到什么。",
-        "First times W₂ transposed, then times the derivative of GELU: units that were silenced on the way forward have a "
+        "First times W₂ transposed, then times the derivative of GELU: units that were silenced in the forward pass have a "
         "derivative near 0 and learn little this time.",
     ),
     "back_attention": _page(
@@ -287,9 +292,9 @@ PAGES: dict[str, PageText] = {
     "all_steps": _page(
         "全部操作一览",
         "All operations at a glance",
-        "前向 {forward} 次操作，反向 {backward} 次，合算的内核里还藏着 {hidden} 步，由参考实现重算。一共 {total} 步，每一步都有公式和源码。",
+        "前向 {forward} 次操作，反向 {backward} 次，合算的内核里还藏着 {hidden} 步，由参考实现重算。一共 {total} 步，每一步都有公式和源码；下表的源码都在 {folder}/ 里。",
         "{forward} operations forward, {backward} back, and {hidden} more hidden in fused kernels, computed anew by their "
-        "references. {total} steps in all, each with its equation and its source.",
+        "references. {total} steps in all, each with its equation and its source; the sources below are in {folder}/.",
     ),
     # -- stage 2
     "sft_dialogue": _page(

@@ -19,6 +19,7 @@ from scratchgpt.models.gpt2 import block_path
 from scratchgpt.nn.optimizers import AdamW
 
 MAX_GRAD_NORM = 1.0
+"""To what the gradient of the one optimizer step is clipped."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Update:
     Attributes:
         optimizer: after its step, with its running means.
         norm: of all gradients together, before clipping.
-        probabilities: (V,) of the token after the sentence, computed anew.
-        loss: of the same targets, computed anew.
+        probabilities: (V,) of the token after the sentence, computed anew with the new parameters.
+        loss: of the same targets, computed anew as well.
     """
 
     optimizer: AdamW
@@ -44,14 +45,18 @@ class Walk:
 
     Attributes:
         subject: model and tokenizer; the model's parameters are those after the update.
-        sentence: the text; ids: (T,) its tokens; labels: their texts.
-        layer, head: what is shown closely.
+        sentence: the text.
+        ids: (T,) int64, its tokens.
+        labels: T, the tokens as a person reads them.
+        layer, head: what is shown closely, from 0.
         speech: the language.
-        recording: the whole pass, forward and back.
+        recording: the forward and the backward pass.
         sampling: how the next token was drawn.
-        uniform: the random number that drew the next token; sampled: its id.
-        targets: (T,) ids; chosen_target: whether the last one was given, not drawn.
-        loss: mean over the positions.
+        uniform: the random number in [0, 1) that drew it.
+        sampled: its id.
+        targets: (T,) int64, the token that each position ought to predict.
+        chosen_target: whether the last one was given, not drawn.
+        loss: mean cross-entropy over the positions, in nats.
         update: the optimizer's step.
     """
 
@@ -72,7 +77,7 @@ class Walk:
     update: Update
 
     def label(self, token_id: int) -> str:
-        """The text of a token."""
+        """A token as a person reads it."""
         return token_label(self.subject.tokenizer, int(token_id))
 
     @property
@@ -82,12 +87,12 @@ class Walk:
 
     @property
     def logits(self) -> np.ndarray:
-        """(V,) of the token after the sentence."""
+        """(V,) scores of the token after the sentence, before the update."""
         return self.recording.step("matmul", "").output[0, -1]
 
     @property
     def probabilities(self) -> np.ndarray:
-        """(V,) of the token after the sentence."""
+        """(V,) probabilities of the token after the sentence, before the update."""
         return self.recording.step("token_losses", "").hidden()[0].array[0, -1]
 
 

@@ -91,12 +91,16 @@ WORDS: dict[str, Text] = {
     "clipped": Text("超过 {most}，一起按比例缩短到 {most}", "above {most}, so all are scaled down to {most} together"),
     "not_clipped": Text("不超过 {most}，不用裁剪", "not above {most}, so nothing is clipped"),
 }
-"""Chinese and English."""
+"""Words and short phrases, by key; names in braces are filled in."""
 
 
 @dataclass(frozen=True)
 class Speech:
-    """The texts in one language."""
+    """The texts in one language. A key that is not there, and a value that was not given, is a KeyError.
+
+    Attributes:
+        language: which.
+    """
 
     language: Language
 
@@ -109,5 +113,5 @@ class Speech:
         return PAGES[key].title(self.language)
 
     def text(self, key: str, **values: Any) -> str:
-        """The explanation on a page."""
+        """The explanation on a page, its braces filled in."""
         return PAGES[key].body(self.language).format(**values)

@@ -13,9 +13,14 @@ _PIECE = re.compile(rf"[{_OPENING}]*(?:[⺀-鿿豈-﫿＀-￯]|[^\s⺀-鿿豈-�
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """The text in lines of at most ``width`` columns, a Chinese character taking two.
+    """Break a text into lines.
 
-    A word longer than a line stands in a line of its own.
+    Args:
+        text: without line breaks.
+        width: columns of a line; a Chinese character takes two.
+
+    Returns:
+        the lines; a word longer than a line stands in one of its own.
     """
     lines, line = [], ""
     for piece in _PIECE.findall(text):
