@@ -17,10 +17,11 @@ from scratchgpt.stages.run_folder import (
     load_model,
     log_file,
     most_advanced_stage,
+    new_checkpoint,
     partial_file,
     stage_directory,
 )
-from tests.tiny import save_checkpoint, tiny_tokenizer
+from tests.tiny import files_in, save_checkpoint, tiny_tokenizer
 
 
 def test_every_file_of_a_stage_has_its_place() -> None:
@@ -80,3 +81,15 @@ def test_a_model_that_does_not_fit_its_tokenizer_is_refused(tmp_path: Path) -> N
     GPT(GPTConfig(vocab_size=9, emb_dim=8, num_heads=2, num_layers=1, context_size=8)).save_pretrained(directory)
     with pytest.raises(UserError, match="the model 9"):
         load_model(tmp_path, "sft")
+
+
+def test_a_new_checkpoint_takes_the_old_ones_place_only_when_it_is_whole(tmp_path: Path) -> None:
+    old = save_checkpoint(tmp_path, "sft")
+    before = files_in(old)
+    with pytest.raises(ZeroDivisionError), new_checkpoint(tmp_path, "sft") as directory:
+        (directory / "model.safetensors").write_bytes(b"half")
+        raise ZeroDivisionError
+    assert files_in(old) == before
+    with new_checkpoint(tmp_path, "sft") as directory:
+        (directory / "model.safetensors").write_bytes(b"new")
+    assert files_in(old) == {"model.safetensors": b"new"}
