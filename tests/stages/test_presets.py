@@ -27,6 +27,7 @@ from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.presets import PRESETS, Preset, get_preset
 from scratchgpt.stages.pretrain import PRETRAIN, Pretrainer
 from scratchgpt.stages.run_folder import load_model
+from scratchgpt.tokenizer import CharTokenizer
 
 YARDSTICK = get_preset("shakespeare")
 CHARACTERS = "abcdefgh \n"
@@ -105,7 +106,7 @@ def test_one_command_prints_the_loss_and_the_time(corpus: Path, capsys: pytest.C
 
 def test_every_character_of_the_text_is_seen_about_equally_often() -> None:
     """The recipe draws windows at random; ours cover the text once a pass, at another offset each time."""
-    tokenizer = pipeline.CharTokenizer()
+    tokenizer = CharTokenizer()
     tokenizer.build_vocab([CHARACTERS])
     stream = encode_documents([play()], tokenizer)
     windows = TextWindows(stream, 64, 12, seed=0)
