@@ -9,7 +9,12 @@ class UserError(Exception):
 
 
 class Interrupted(Exception):  # noqa: N818 (it is no error)
-    """Ctrl-C during a stage; its state is saved. ``stage`` and ``step`` say where."""
+    """Ctrl-C during a stage; its state is saved.
+
+    Attributes:
+        stage: the stage's name on the command line.
+        step: the last step that was made.
+    """
 
     def __init__(self, stage: str, step: int) -> None:
         super().__init__(f"{stage} stopped after step {step}")

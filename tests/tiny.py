@@ -56,6 +56,16 @@ def save_checkpoint(out: Path, stage: str, seed: int = 0) -> Path:
     return directory
 
 
+def write_log(out: Path, stage: str, steps: int = 4) -> None:
+    """A stage's log: a measurement, the steps, a sample."""
+    records = [{"kind": "evaluation", "step": 0, "loss": 3.0, "accuracy": 0.1, "accuracy/addition": 0.1}]
+    records += [{"kind": "step", "step": i + 1, "loss": 3 - i / 9, "tokens": 5.0, "seconds": 0.1} for i in range(steps)]
+    records += [{"kind": "sample", "step": 0, "text": "从前"}]
+    (out / "logs").mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(record, ensure_ascii=False) for record in records]
+    (out / "logs" / f"{stage}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+
 def files_in(folder: Path) -> dict[str, bytes]:
     """Everything below a folder, to see that nothing was changed."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -32,12 +32,14 @@ class Conversation:
 
     Args:
         out: the folder that training wrote to.
-        stage: whose checkpoint; None means the most advanced one there is.
+        stage: whose checkpoint, by the stage's name; None means the most advanced one there is.
         sampling: how tokens are chosen.
         max_length: most tokens of an answer.
         seed: with the number of the turn, of the randomness of an answer.
 
     Attributes:
+        stage: the name of the stage whose model talks.
+        generator: writes with that model.
         messages: the turns so far, dicts with ``role`` and ``content``.
 
     Raises:
@@ -55,7 +57,10 @@ class Conversation:
         self.load(stage or most_advanced_stage(out))
 
     def load(self, stage: str) -> None:
-        """Talk with that stage's model from now on, and begin anew.
+        """Talk with another stage's model from now on, and begin anew.
+
+        Args:
+            stage: the stage's name.
 
         Raises:
             UserError: if there is no such stage or no checkpoint of it; nothing has changed then.

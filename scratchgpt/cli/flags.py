@@ -27,10 +27,16 @@ Flags = TypeVar("Flags")
 
 # -- parsing ------------------------------------------------------------------------------------------------
 def parse_flags(flags_type: type[Flags], argv: Sequence[str], program: str) -> Flags:
-    """The flags in ``argv`` as a ``flags_type``, a dataclass. ``--help`` prints and leaves with SystemExit(0).
+    """The flags that were given, as an object of ``flags_type``.
+
+    Args:
+        flags_type: a dataclass; its fields are the flags, its docstring what ``--help`` says.
+        argv: what was typed behind the program's name.
+        program: its name, for messages.
 
     Raises:
         UserError: for an unknown flag or a value that does not fit, in one line.
+        SystemExit: with code 0, once ``--help`` is printed.
     """
     # A file of its own, in UTF-8 and no terminal: what tyro prints is then the same everywhere.
     printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
@@ -92,7 +98,7 @@ def with_hyperparameters(preset: Preset, flags: Any, stages: Sequence[str]) -> P
     Args:
         preset: where every other value comes from.
         flags: an object with the attributes that :func:`hyperparameter_fields` describes.
-        stages: the stages of the run.
+        stages: the names of the stages of the run.
 
     Raises:
         UserError: if a value is out of range, or if a flag has no effect because its stage does not run.

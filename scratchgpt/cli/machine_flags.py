@@ -20,7 +20,11 @@ StageFlag: Any = Annotated[
 
 
 def set_kernels(backend: str | None, threads: int | None) -> None:
-    """Do as the two flags say; None leaves the choice to the environment and to the machine.
+    """Do as the two flags say.
+
+    Args:
+        backend: "numba" or "numpy"; None leaves it to the environment.
+        threads: of the kernels and of BLAS; None means one a physical core.
 
     Raises:
         UserError: if there is no such backend, or the number of threads is out of range.

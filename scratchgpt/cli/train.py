@@ -21,6 +21,7 @@ from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.models.architectures import read_config
 from scratchgpt.runs import pipeline
+from scratchgpt.runs.plan import Plan
 from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.presets import get_preset
 from scratchgpt.stages.run_folder import is_finished, stage_directory
@@ -130,43 +131,43 @@ def train(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(argv: Sequence[str]) -> None:
-    run_flags = ("run", Annotated[RunFlags, tyro.conf.arg(name="")], RunFlags())
-    fields = [*stage_fields(), run_flags, *hyperparameter_fields()]
+    of_the_run = ("run", Annotated[RunFlags, tyro.conf.arg(name="")], RunFlags())
+    fields = [*stage_fields(), of_the_run, *hyperparameter_fields()]
     # The description shown by --help is the docstring of the class that is parsed.
     description = f"Train a chat model: {', '.join(stage.name for stage in ALL)}."
     flags_type: Any = dataclasses.make_dataclass("TrainFlags", fields, namespace={"__doc__": description})
     flags = parse_flags(flags_type, argv, "train.py")
-    run: RunFlags = flags.run
+    run_flags: RunFlags = flags.run
     stages = stages_asked_for(flags)
-    preset = with_hyperparameters(get_preset(run.preset), flags, stages)
-    _check(run)
-    _check_sizes(given(flags.everywhere), stages[0], run.base or run.out)
-    set_kernels(run.kernels, run.threads)
-    kernels.set_precision(run.precision)
+    preset = with_hyperparameters(get_preset(run_flags.preset), flags, stages)
+    _check(run_flags)
+    _check_sizes(given(flags.everywhere), stages[0], run_flags.base or run_flags.out)
+    set_kernels(run_flags.kernels, run_flags.threads)
+    kernels.set_precision(run_flags.precision)
 
-    paths = {name: getattr(run, name) for name in DATA_PATHS}
-    data = DataSources(**paths, running_text=preset.running_text, seed=run.seed)
-    plan = pipeline.Plan(
+    paths = {name: getattr(run_flags, name) for name in DATA_PATHS}
+    data = DataSources(**paths, running_text=preset.running_text, seed=run_flags.seed)
+    plan = Plan(
         stages=stages,
         preset=preset,
-        tokenizer=run.tokenizer,
-        out=run.out,
-        base=run.base,
-        resume=run.resume,
+        tokenizer=run_flags.tokenizer,
+        out=run_flags.out,
+        base=run_flags.base,
+        resume=run_flags.resume,
         data=data,
     )
-    action = pipeline.profile if run.profile else pipeline.run
+    action = pipeline.profile if run_flags.profile else pipeline.run
     action(plan, Console())
 
 
-def _check(run: RunFlags) -> None:
+def _check(flags: RunFlags) -> None:
     """What can be seen to be wrong before hours of work begin."""
-    if run.seed < 0:
-        raise UserError(f"--seed must not be negative, not {run.seed}")
-    if run.out.exists() and not run.out.is_dir():
-        raise UserError(f"--out {run.out}: is a file; name a folder")
+    if flags.seed < 0:
+        raise UserError(f"--seed must not be negative, not {flags.seed}")
+    if flags.out.exists() and not flags.out.is_dir():
+        raise UserError(f"--out {flags.out}: is a file; name a folder")
     for name in DATA_PATHS:
-        path = getattr(run, name)
+        path = getattr(flags, name)
         if path is not None and not path.exists():
             raise UserError(f"--{name.replace('_', '-')} {path}: there is no such file; check the path")
 

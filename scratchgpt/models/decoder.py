@@ -7,15 +7,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
 from scratchgpt.autograd import Tensor, no_grad
+from scratchgpt.config import GPTConfig
 from scratchgpt.models.cache import KVCache
-
-if TYPE_CHECKING:
-    from scratchgpt.models.base import LanguageModel
 
 
 class Decoder(Protocol):
@@ -57,6 +55,25 @@ class Decoder(Protocol):
         """
 
 
+class Reader(Protocol):
+    """What rereading needs of a model; ``models.base.LanguageModel`` has it."""
+
+    config: GPTConfig
+    training: bool
+
+    def hidden_states(self, input_ids: np.ndarray) -> Tensor:
+        """input_ids (B, T) -> what the head reads, (B, T, C)"""
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """hidden (..., C) -> logits (..., V)"""
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch dropout on (or off)."""
+
+    def eval(self) -> Self:
+        """Switch dropout off."""
+
+
 class RereadingDecoder:
     """Reads the whole text again at every step, as the definition of the model says.
 
@@ -64,7 +81,7 @@ class RereadingDecoder:
     follows the model, whose weights it does not copy.
     """
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: Reader) -> None:
         self.model = model
 
     def cache(self, rows: int) -> KVCache:

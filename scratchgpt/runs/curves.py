@@ -69,6 +69,11 @@ def draw_curves(history: History, stage: str, path: Path) -> None:
 
     The training steps are a line (faint: every step; strong: their running mean), the measurements on
     held-out data are dots. Labels are English, so that no other font is needed.
+
+    Args:
+        history: what the stage's log says; without a measurement the picture is empty.
+        stage: the stage's name, the title.
+        path: the file, which is replaced.
     """
     shown = quantities(history)
     columns = min(COLUMNS, max(1, len(shown)))
@@ -87,7 +92,7 @@ def draw_curves(history: History, stage: str, path: Path) -> None:
 
 
 def draw_series(panel: Axes, series: Series) -> None:
-    """Draw one quantity, without a title."""
+    """Draw one quantity into a panel, without a title: its place on the page says what it is."""
     if series.training is not None:
         steps, values = series.training
         window = max(1, len(values) // 40)

@@ -24,10 +24,16 @@ from scratchgpt.models.gpt2 import GPT
 from scratchgpt.runs.plan import Plan
 from scratchgpt.runs.report import Measure, Sample, StageResult, save_result, write_report
 from scratchgpt.stages import ALL, stage_named
-from scratchgpt.stages.run_folder import is_finished, load_model, log_file, partial_file, stage_directory
+from scratchgpt.stages.run_folder import (
+    is_finished,
+    load_model,
+    log_file,
+    new_checkpoint,
+    partial_file,
+    stage_directory,
+)
 from scratchgpt.stages.stage import Context, Setup, Stage
 from scratchgpt.tokenizer import BPETokenizer, CharTokenizer, Tokenizer, render_chat
-from scratchgpt.training.checkpoints import replacing
 from scratchgpt.training.loop import run_trainer
 
 MAX_TOKEN_LENGTH = 12
@@ -36,6 +42,10 @@ MAX_TOKEN_LENGTH = 12
 
 def run(plan: Plan, console: Console) -> None:
     """Run the plan's stages in order and write the report.
+
+    Args:
+        plan: stages, settings, places, data.
+        console: what is said goes there.
 
     Raises:
         UserError: for whatever the user can mend.
@@ -108,7 +118,7 @@ def _run_stage(stage: Stage, plan: Plan, console: Console) -> StageResult:
     after = setup.measure()
     if closing := setup.closing(history):
         console.print(f"{stage.name}: {closing}", highlight=False)
-    with replacing(stage_directory(plan.out, stage.name)) as directory:
+    with new_checkpoint(plan.out, stage.name) as directory:
         setup.model.save_pretrained(directory)
         setup.tokenizer.save_pretrained(directory)
     partial.unlink(missing_ok=True)
@@ -125,7 +135,7 @@ def _run_stage(stage: Stage, plan: Plan, console: Console) -> StageResult:
 
 # -- where a stage starts -------------------------------------------------------------------------------------
 def set_up(stage: Stage, plan: Plan, console: Console) -> Setup:
-    """The stage, ready to run from where it starts.
+    """The stage, ready to run from where it starts: its predecessor's checkpoint, or nothing.
 
     Raises:
         UserError: for whatever the user can mend.
@@ -135,7 +145,14 @@ def set_up(stage: Stage, plan: Plan, console: Console) -> Setup:
 
 
 def context_of(plan: Plan, stage: Stage, model: LanguageModel, tokenizer: Tokenizer, console: Console) -> Context:
-    """What the stage is built from, if it starts from ``model``."""
+    """What the stage is built from.
+
+    Args:
+        plan: of the run.
+        stage: the declaration of the stage.
+        model, tokenizer: where it starts.
+        console: what building has to say goes there.
+    """
 
     def checkpoint_of(name: str) -> Path | None:
         return stage_directory(plan.out, name) if is_finished(plan.out, name) else None

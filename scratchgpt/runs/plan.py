@@ -13,9 +13,20 @@ from scratchgpt.stages.presets import Preset
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: stages, settings, places.
+    """What to run: stages, settings, places, data.
 
-    A ``base`` of None means that the first stage starts in ``out``."""
+    Attributes:
+        stages: the names of the stages, in order.
+        preset: the model's sizes and the settings of every stage.
+        out: the folder that the run writes to.
+        base: the folder of another run, with whose model the first stage starts; None means ``out``.
+        tokenizer: "bpe" or "char".
+        resume: pass over finished stages, and go on with one that was interrupted.
+        data: what the stages read.
+
+    Raises:
+        UserError: if the parts do not go together.
+    """
 
     stages: tuple[str, ...]
     preset: Preset

@@ -60,7 +60,12 @@ class Measure:
 
 @dataclass(frozen=True)
 class Sample:
-    """What the model made of a prompt before and after a stage."""
+    """What the model made of a prompt before and after a stage.
+
+    Attributes:
+        prompt: what was asked, or the beginning of a text.
+        before, after: the answer, or how the text went on.
+    """
 
     prompt: str
     before: str

@@ -18,13 +18,16 @@ from scratchgpt.training.checkpoints import check_vocabulary
 def load_chosen(
     checkpoint: Path, stage: str | None = None, plain_text: bool = False
 ) -> tuple[LanguageModel, Tokenizer, Path]:
-    """The model that ``--checkpoint`` and ``--stage`` mean, its tokenizer, and where they lie.
+    """The model that ``--checkpoint`` and ``--stage`` mean.
 
     Args:
         checkpoint: the folder of one model, or the one that training wrote to.
-        stage: of the latter, whose model; None means the most advanced one.
+        stage: of the latter, whose model, by the stage's name; None means the most advanced one.
         plain_text: the model is to read a text that is no dialogue. None then means the pretrained model, where
             there is one: those after it have learned dialogues, and to plain text they do no justice.
+
+    Returns:
+        The model, its tokenizer, and the folder of the two.
 
     Raises:
         UserError: if there is no such model or it cannot write.

@@ -40,7 +40,11 @@ class Preset:
     running_text: bool = False
 
     def of(self, stage: str) -> Any:
-        """The settings of a stage, of the class that it declares."""
+        """The settings of the stage of that name, of the class that it declares.
+
+        Raises:
+            UserError: if there is no such stage.
+        """
         return self.settings.get(stage) or stage_named(stage).config()
 
 

@@ -3,17 +3,20 @@
     <out>/pretrain/ sft/ reward_model/ rlhf/ rlvf/    finished stages: model and tokenizer, Hugging Face layout
     <out>/<stage>.partial.safetensors                 an unfinished stage: weights, optimizer moments, step
     <out>/logs/<stage>.jsonl                          one line a step
+
+A stage is asked for here by its name on the command line; a name that no stage has is a UserError.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from scratchgpt.errors import UserError
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.stages import stage_named, writing_stages
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.training.checkpoints import finished, load_checkpoint, recovered
+from scratchgpt.training.checkpoints import finished, load_checkpoint, recovered, replacing
 
 
 def stage_directory(out: Path, stage: str) -> Path:
@@ -29,6 +32,15 @@ def partial_file(out: Path, stage: str) -> Path:
 def log_file(out: Path, stage: str) -> Path:
     """Where the stage's log lies (or would lie)."""
     return out / "logs" / f"{stage}.jsonl"
+
+
+def new_checkpoint(out: Path, stage: str) -> AbstractContextManager[Path]:
+    """An empty directory to save the stage's checkpoint in; it takes the old one's place if the block succeeds.
+
+    Raises:
+        UserError: if the disk is full or may not be written; the old checkpoint is unchanged then.
+    """
+    return replacing(stage_directory(out, stage))
 
 
 def is_finished(out: Path, stage: str) -> bool:
@@ -61,12 +73,12 @@ def load_model(out: Path, stage: str) -> tuple[LanguageModel, Tokenizer]:
 
 
 def finished_writers(out: Path) -> list[str]:
-    """The finished stages whose model writes, most advanced first."""
+    """The names of the finished stages whose model writes, most advanced first."""
     return [stage.name for stage in writing_stages() if is_finished(out, stage.name)]
 
 
 def most_advanced_stage(out: Path) -> str:
-    """The last finished stage whose model writes.
+    """The name of the last finished stage whose model writes.
 
     Raises:
         UserError: if there is none, naming the command that makes one.

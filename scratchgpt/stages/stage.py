@@ -116,7 +116,9 @@ class Stage:
 def accuracies(name: str, metrics: Mapping[str, float]) -> Measures:
     """What :func:`scratchgpt.evaluation.measures.accuracy_by_group` measured, as rows: all items, then each group.
 
-    "accuracy/addition" becomes "name: addition".
+    Args:
+        name: of the measure over all items; that of a group is "name: group".
+        metrics: "accuracy" and "items", and of each group "accuracy/group" and "items/group".
     """
     rows = {name: (metrics["accuracy"], int(metrics["items"]))}
     for key, value in metrics.items():

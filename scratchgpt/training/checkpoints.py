@@ -43,7 +43,11 @@ def _aside(directory: Path) -> Path:
 
 @contextmanager
 def full_disk_is_a_user_error(target: Path) -> Iterator[None]:
-    """Turn the errors of a full or read-only disk into one line about ``target``."""
+    """Turn the errors of a full or read-only disk into one line about ``target``.
+
+    Raises:
+        UserError: if writing inside the block fails for such a reason; other errors are passed on.
+    """
     try:
         yield
     except OSError as error:
@@ -56,7 +60,10 @@ def full_disk_is_a_user_error(target: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(directory: Path) -> Iterator[Path]:
-    """Yield an empty directory to fill; it takes the place of ``directory`` if the block succeeds.
+    """Replace a directory as a whole: it appears filled or not at all.
+
+    Yields:
+        An empty directory to fill; it takes the place of ``directory`` if the block succeeds.
 
     Raises:
         UserError: if the disk is full or may not be written; ``directory`` is unchanged then.
@@ -140,7 +147,16 @@ def load_reward_model(directory: Path, tokenizer: Tokenizer) -> RewardModel:
 
 
 def check_vocabulary(vocab_size: int, tokenizer: Tokenizer, where: Path) -> None:
-    """Raise UserError if the model has fewer rows than the tokenizer has ids."""
+    """See that the model has a row for each of the tokenizer's ids.
+
+    Args:
+        vocab_size: rows of the model's token table.
+        tokenizer: the one that lies beside it.
+        where: their directory, for the message.
+
+    Raises:
+        UserError: if the model has fewer rows than the tokenizer has ids.
+    """
     if tokenizer.vocab_size > vocab_size:
         raise UserError(
             f"{where}: the tokenizer has {tokenizer.vocab_size} entries and the model {vocab_size}; "

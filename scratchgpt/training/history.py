@@ -1,4 +1,4 @@
-"""What a run tells of itself: its log, a record a line, and what the log says."""
+"""What a stage's training tells of itself: its log, a record a line, and what the log says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Metrics = dict[str, float]
 
 @dataclass
 class History:
-    """What a run left behind.
+    """What a stage's log says.
 
     Attributes:
         steps: one record a step; evaluations: one record a measurement, with "step".
@@ -31,7 +31,11 @@ class History:
     tokens: float = 0.0
 
     def add(self, record: dict[str, Any]) -> None:
-        """File one line of the log where it belongs."""
+        """File one line of the log where it belongs.
+
+        Args:
+            record: with "kind" (step, evaluation, sample or warning) and "step", and what such a line holds.
+        """
         if record["kind"] == "step":
             self.steps.append(record)
             self.seconds += record["seconds"]
@@ -50,7 +54,11 @@ class History:
 
 
 def read_history(log: Path) -> History:
-    """The history that a stage's log tells; empty if there is none."""
+    """The history that a stage's log tells; empty if there is none.
+
+    Raises:
+        ValueError, KeyError: if the log is damaged.
+    """
     history = History()
     if log.is_file():
         for line in log.read_text(encoding="utf-8").splitlines():
@@ -59,7 +67,15 @@ def read_history(log: Path) -> History:
 
 
 def history_until(log: Path, steps: int) -> History:
-    """The log's lines up to ``steps``; what an interrupted run wrote after its last save is dropped."""
+    """Cut the log where training goes on, and read what is left of it.
+
+    Args:
+        log: the file; made anew if there is none.
+        steps: how many steps the saved state has made: what was written after that save is dropped.
+
+    Raises:
+        UserError: if the disk is full or may not be written.
+    """
     kept = History()
     lines = []
     if steps and log.is_file():

@@ -1,7 +1,7 @@
 """The one training loop: progress, log, evaluation, samples, interruption and resuming.
 
-A stage says what one step is (:class:`Trainer`); the loop does everything around it. Because each step
-takes its randomness from (seed, stage, step), an interrupted run needs only its weights, its optimizers'
+A stage's trainer says what one step is (:class:`Trainer`); the loop does everything around it. Because each step
+takes its randomness from (seed, stage, step), a trainer that was interrupted needs only its weights, its optimizers'
 moments and the number of the step to go on as if nothing had happened.
 """
 
@@ -41,9 +41,12 @@ def run_trainer(
         resume: go on from the partial state, if there is one.
         save_every_seconds: seconds between two saves.
 
+    Returns:
+        What the log says, that of the steps before an interruption included.
+
     Raises:
         Interrupted: after Ctrl-C, once the state is saved.
-        UserError: if the state to resume from belongs to other settings, the run diverged, or the disk is full.
+        UserError: if the state to resume from belongs to other settings, training diverged, or the disk is full.
     """
     start = load_state(trainer, partial) if resume and partial.is_file() else 0
     history = history_until(log, start)

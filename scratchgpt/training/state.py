@@ -1,4 +1,4 @@
-"""The unfinished state of a stage on disk: weights, optimizers, the number of the step."""
+"""The unfinished state of a stage's trainer on disk: weights, optimizers, the number of the step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from scratchgpt.training.trainer import Trainer
 
 
 def save_state(trainer: Trainer, path: Path, step: int) -> None:
-    """Write everything that the trainer needs to go on after ``step``, in one step.
+    """Write everything that the trainer needs to go on; the file is the old one or the new one, never half of one.
+
+    Args:
+        trainer: whose state.
+        path: a safetensors file.
+        step: how many steps were made.
 
     Raises:
         UserError: if the disk is full or may not be written; an older state is unchanged then.
@@ -27,7 +32,10 @@ def save_state(trainer: Trainer, path: Path, step: int) -> None:
 
 
 def load_state(trainer: Trainer, path: Path) -> int:
-    """Put the trainer where :func:`save_state` left it; returns the step.
+    """Put the trainer where :func:`save_state` left it.
+
+    Returns:
+        How many steps were made.
 
     Raises:
         UserError: if the file is damaged or was made with other settings.

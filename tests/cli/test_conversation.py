@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from scratchgpt import kernels
-from scratchgpt.cli.chat import chat
 from scratchgpt.cli.conversation import CONTINUES, NO_ANSWER, Conversation, answer_once, talk
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inference.text import TextGenerator
-from tests.tiny import save_checkpoint
 
+pytestmark = pytest.mark.usefixtures("numpy_kernels")
 GREEDY = SamplingConfig(temperature=0.0)
 TOO_LONG = "猫" * 80
-
-
-@pytest.fixture(autouse=True)
-def _numpy_kernels():
-    backend = kernels.backend()
-    kernels.use("numpy")
-    yield
-    kernels.use(backend)
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("checkpoints")
-    for seed, stage in enumerate(("pretrain", "sft", "rlhf")):
-        save_checkpoint(folder, stage, seed)
-    return folder
 
 
 @pytest.fixture
@@ -174,46 +156,6 @@ def test_a_pretrained_model_continues(out, capsys):
     assert captured.out.startswith("小猫") and len(captured.out.strip()) > 2
     assert captured.err.strip() == CONTINUES
     assert talker.messages == []
-
-
-# -- the command --------------------------------------------------------------------------------------------
-def test_one_answer_is_all_that_is_printed(out, capsys):
-    settings = ["--stage", "sft", "--temperature", "0", "--max-length", "6"]
-    assert chat(["--out", str(out), *settings, "--prompt", "你好"]) == 0
-    captured = capsys.readouterr()
-    talker = Conversation(out, "sft", GREEDY, max_length=6)
-    assert captured.out == "".join(talker.say("你好")) + "\n"
-    assert captured.err == ""
-
-
-@pytest.mark.parametrize(
-    ("argv", "fragment"),
-    [
-        (["--prompt", TOO_LONG], "the model's context only 64"),
-        (["--prompt", " "], "--prompt is empty"),
-        (["--stage", "rlvf"], "python train.py --stage rlvf"),
-        (["--stage", "reward"], "invalid choice 'reward'"),
-        (["--temperature", "-1"], "temperature"),
-        (["--top-p", "0"], "top_p"),
-        (["--top_k", "-2"], "top_k"),
-        (["--repetition-penalty", "0"], "repetition_penalty"),
-        (["--max-length", "0"], "max_length must be at least 1"),
-        (["--seed", "-3"], "seed must not be negative"),
-        (["--lr", "1"], "--lr"),
-    ],
-)
-def test_mistakes_are_one_line(out, capsys, argv, fragment):
-    assert chat(["--out", str(out), *argv]) == 2
-    captured = capsys.readouterr()
-    (line,) = captured.err.splitlines()
-    assert line.startswith("error: ") and fragment in line
-    assert captured.out == ""
-
-
-def test_no_checkpoint_names_the_command_that_makes_one(tmp_path, capsys):
-    assert chat(["--out", str(tmp_path / "none")]) == 2
-    assert "python train.py --stage all" in capsys.readouterr().err
-    assert not (tmp_path / "none").exists()
 
 
 def test_an_unknown_stage_is_a_mistake(out):

@@ -14,8 +14,7 @@ from matplotlib.image import imread
 from scratchgpt.errors import UserError
 from scratchgpt.runs import curves, report
 from scratchgpt.runs.report import Measure, Sample, StageResult, load_results, save_result, write_report
-from scratchgpt.training.history import History
-from tests.tiny import files_in
+from tests.tiny import files_in, write_log
 
 SFT = StageResult(
     stage="sft",
@@ -35,15 +34,6 @@ PRETRAIN = StageResult("pretrain", [Measure("pretrain", "perplexity", float("inf
 @pytest.fixture
 def no_pictures(monkeypatch):
     monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path: path.write_bytes(b"png"))
-
-
-def write_log(out: Path, stage: str, steps: int = 4) -> None:
-    records = [{"kind": "evaluation", "step": 0, "loss": 3.0, "accuracy": 0.1, "accuracy/addition": 0.1}]
-    records += [{"kind": "step", "step": i + 1, "loss": 3 - i / 9, "tokens": 5.0, "seconds": 0.1} for i in range(steps)]
-    records += [{"kind": "sample", "step": 0, "text": "从前"}]
-    (out / "logs").mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(record, ensure_ascii=False) for record in records]
-    (out / "logs" / f"{stage}.jsonl").write_text("\n".join(lines), encoding="utf-8")
 
 
 # -- results on disk ----------------------------------------------------------------------------------------
@@ -149,7 +139,6 @@ def test_a_damaged_log_is_named(tmp_path):
         write_report(tmp_path)
 
 
-# -- curves -------------------------------------------------------------------------------------------------
 def test_the_report_draws_the_log(tmp_path):
     save_result(tmp_path, SFT)
     write_log(tmp_path, "sft")
@@ -158,27 +147,3 @@ def test_the_report_draws_the_log(tmp_path):
     assert picture.shape[1] > 800  # two panels: loss and accuracy, none for the part of the data
     assert np.ptp(picture[..., :3]) > 0.5
     assert sorted(path.name for path in (tmp_path / "curves").iterdir()) == ["sft.png"]
-
-
-def test_every_quantity_gets_one_panel_and_the_leading_ones_come_first(tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(curves, "draw_series", lambda panel, series: (drawn.append(series), panel.plot([0], label="x")))
-    history = History()
-    for step in (1, 2, 3):
-        loss = float("nan") if step == 2 else float(step)
-        quantities = {"lr": 1.0, "grad_norm": 2.0 * step, "val/clipfrac": 0.0, "objective/kl": 0.5, "loss": loss}
-        history.add({"kind": "step", "step": step, "tokens": 1.0, "seconds": 1.0, **quantities})
-    for step in (0, 3):
-        measured = {"loss": 7.0, "accuracy": 0.5, "accuracy/parity": 0.1 * step, "items": 9.0}
-        history.add({"kind": "evaluation", "step": step, **measured})
-    curves.draw_curves(history, "rlhf", tmp_path / "x.png")
-    assert [series.name for series in drawn] == ["loss", "accuracy", "objective/kl", "grad_norm"]
-    assert [list(axis) for axis in drawn[0].training] == [[1, 3], [1, 3]]  # a diverged step is left out
-    assert [list(axis) for axis in drawn[0].held_out] == [[0, 3], [7, 7]]
-    assert drawn[1].training is None and drawn[2].held_out is None
-    parity = curves.parts_of_the_data(history)
-    assert [(part.name, list(part.held_out[1])) for part in parity] == [("parity", [0.0, 0.1 * 3])]
-
-
-def test_running_mean():
-    assert np.allclose(curves._running_mean(np.array([1.0, 2.0, 6.0, 4.0]), 2), [1.5, 4.0, 5.0])

@@ -14,7 +14,6 @@ from scratchgpt.config import Settings
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.stages import ALL, stage_named, writing_stages
-from scratchgpt.stages.presets import PRESETS
 from tests.tiny import QUICK, save_checkpoint, write_data
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -118,13 +117,6 @@ def test_what_the_stages_declare_fits_together() -> None:
         assert all(getattr(DataSources, read.__name__) is read for read in stage.reads)
         assert stage.title_zh and stage.title_en
     assert [stage.name for stage in writing_stages()] == ["rlvf", "rlhf", "sft", "pretrain"]
-
-
-def test_every_preset_names_stages_that_exist() -> None:
-    for preset in PRESETS.values():
-        for name, settings in preset.settings.items():
-            assert type(settings) is stage_named(name).config
-    assert PRESETS["shakespeare"].of("sft") == stage_named("sft").config()
 
 
 def test_an_unknown_stage_names_those_there_are() -> None:

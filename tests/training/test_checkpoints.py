@@ -11,17 +11,20 @@ import pytest
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.huggingface import WEIGHTS_FILE
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.stages.run_folder import is_finished, load_model, most_advanced_stage, stage_directory
 from scratchgpt.tokenizer import CharTokenizer
 from scratchgpt.training import checkpoints as checkpoint
-from scratchgpt.training.checkpoints import OtherTokenizerError, load_reward_model, read_arrays, replacing, write_arrays
-
-
-def save(out: Path, stage: str, config: GPTConfig, tokenizer: CharTokenizer) -> None:
-    with replacing(stage_directory(out, stage)) as directory:
-        GPT(config).save_pretrained(directory)
-        tokenizer.save_pretrained(directory)
+from scratchgpt.training.checkpoints import (
+    OtherTokenizerError,
+    finished,
+    load_checkpoint,
+    load_reward_model,
+    read_arrays,
+    recovered,
+    replacing,
+    write_arrays,
+)
 
 
 def test_a_failure_while_writing_leaves_the_old_directory(tmp_path: Path) -> None:
@@ -51,9 +54,29 @@ def test_a_full_disk_is_one_line_and_changes_nothing(tmp_path: Path) -> None:
 
 def test_an_interruption_between_the_two_renames_is_repaired(tmp_path: Path) -> None:
     (tmp_path / "sft.previous").mkdir()
-    (tmp_path / "sft.previous" / "model.safetensors").write_text("old")
-    assert is_finished(tmp_path, "sft")
-    assert (tmp_path / "sft" / "model.safetensors").read_text() == "old"
+    (tmp_path / "sft.previous" / WEIGHTS_FILE).write_text("old")
+    assert finished(tmp_path / "sft")
+    assert (tmp_path / "sft" / WEIGHTS_FILE).read_text() == "old"
+
+
+def test_what_an_interruption_left_aside_does_not_replace_what_is_there(tmp_path: Path) -> None:
+    for name, content in (("sft", "new"), ("sft.previous", "old")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / WEIGHTS_FILE).write_text(content)
+    assert (recovered(tmp_path / "sft") / WEIGHTS_FILE).read_text() == "new"
+    with replacing(tmp_path / "sft") as directory:
+        (directory / WEIGHTS_FILE).write_text("newest")
+    assert [p.name for p in tmp_path.iterdir()] == ["sft"]
+
+
+def test_finished_is_what_holds_weights(tmp_path: Path) -> None:
+    assert not finished(tmp_path / "sft")
+    with replacing(tmp_path / "sft") as directory:
+        (directory / "config.json").write_text("{}")
+        assert not finished(tmp_path / "sft")
+    assert not finished(tmp_path / "sft")
+    (tmp_path / "sft" / WEIGHTS_FILE).write_text("")
+    assert finished(tmp_path / "sft")
 
 
 def test_arrays_round_trip_and_a_failed_write_keeps_the_old_file(
@@ -82,24 +105,15 @@ def test_a_damaged_state_file_is_named(tmp_path: Path) -> None:
         read_arrays(path)
 
 
-def test_the_most_advanced_stage_that_can_talk(
-    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
-) -> None:
-    with pytest.raises(UserError, match=r"python train.py --stage all"):
-        most_advanced_stage(tmp_path)
-    for stage in ("pretrain", "sft", "reward"):
-        save(tmp_path, stage, tiny_config, char_tokenizer)
-    assert most_advanced_stage(tmp_path) == "sft"
-    model, tokenizer = load_model(tmp_path, "sft")
-    assert model.config.emb_dim == 16 and tokenizer.encode("你好") == char_tokenizer.encode("你好")
-    with pytest.raises(UserError, match=r"python train.py --stage rlvf"):
-        load_model(tmp_path, "rlvf")
-
-
 def test_a_model_that_does_not_fit_its_tokenizer_is_refused(tmp_path: Path, char_tokenizer: CharTokenizer) -> None:
-    save(tmp_path, "sft", GPTConfig(vocab_size=9, emb_dim=8, num_heads=2, num_layers=1, context_size=8), char_tokenizer)
-    with pytest.raises(UserError, match="the model 9"):
-        load_model(tmp_path, "sft")
+    char_tokenizer.save_pretrained(tmp_path)
+    for rows in (len(char_tokenizer), len(char_tokenizer) + 1):  # rows to spare do no harm
+        GPT(GPTConfig(rows, emb_dim=8, num_heads=2, num_layers=1, context_size=8)).save_pretrained(tmp_path)
+        model, tokenizer = load_checkpoint(tmp_path)
+        assert model.config.vocab_size == rows and tokenizer.encode("你好") == char_tokenizer.encode("你好")
+    GPT(GPTConfig(9, emb_dim=8, num_heads=2, num_layers=1, context_size=8)).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="the model 9; they are not of one run"):
+        load_checkpoint(tmp_path)
 
 
 def test_a_reward_model_of_another_tokenizer_is_refused(

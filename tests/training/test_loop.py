@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +16,21 @@ from rich.console import Console
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.nn.schedules import total_steps
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.stages.run_folder import partial_file
 from scratchgpt.tokenizer import CharTokenizer
-from scratchgpt.training.history import Metrics, read_history
+from scratchgpt.training import loop
+from scratchgpt.training.history import History, Metrics, read_history
 from scratchgpt.training.loop import run_trainer
 
 TEXT = ["天空是蓝色的。小鸟在唱歌。", "猫吃鱼。今天星期三。", "你好呀。等于二。"] * 32
 
 
 def make(config: GPTConfig, tokenizer: CharTokenizer, **settings: object) -> Pretrainer:
-    stage = PretrainConfig(**{"epochs": 3, "batch_size": 2, "evaluate_every": 4, "warmup_steps": 2, **settings})
-    run = Pretrainer(GPT(config, 1), tokenizer, config, stage, TEXT, TEXT[:3], seed=1)
-    run.fingerprint = repr(stage)
-    return run
+    chosen = PretrainConfig(**{"epochs": 3, "batch_size": 2, "evaluate_every": 4, "warmup_steps": 2, **settings})
+    trainer = Pretrainer(GPT(config, 1), tokenizer, config, chosen, TEXT, TEXT[:3], seed=1)
+    trainer.fingerprint = repr(chosen)
+    return trainer
 
 
 def files(out: Path) -> tuple[Path, Path]:
@@ -44,12 +45,12 @@ def quiet() -> Console:
 def test_a_run_logs_every_step_measures_and_learns(
     tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
 ) -> None:
-    run = make(tiny_config, char_tokenizer, lr=1e-2)
-    history = run_trainer(run, *files(tmp_path), quiet())
-    assert [r["step"] for r in history.steps] == list(range(1, run.total_steps + 1))
-    assert [r["step"] for r in history.evaluations] == sorted({0, *range(4, run.total_steps, 4), run.total_steps})
+    trainer = make(tiny_config, char_tokenizer, lr=1e-2)
+    history = run_trainer(trainer, *files(tmp_path), quiet())
+    assert [r["step"] for r in history.steps] == list(range(1, trainer.total_steps + 1))
+    assert [r["step"] for r in history.evaluations] == sorted({0, *range(4, trainer.total_steps, 4), trainer.total_steps})
     assert history.evaluations[-1]["bits_per_character"] < 0.8 * history.evaluations[0]["bits_per_character"]
-    assert history.tokens == run.total_steps * 2 * 64 and history.tokens_per_second > 0
+    assert history.tokens == trainer.total_steps * 2 * 64 and history.tokens_per_second > 0
     lines = (tmp_path / "logs" / "pretrain.jsonl").read_text(encoding="utf-8").splitlines()
     assert {json.loads(line)["kind"] for line in lines} == {"step", "evaluation", "sample"}
     assert read_history(tmp_path / "logs" / "pretrain.jsonl") == history
@@ -85,8 +86,8 @@ def test_ctrl_c_saves_and_resuming_ends_at_the_same_weights(
 def test_resuming_with_other_settings_is_refused(
     tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
 ) -> None:
-    run = make(tiny_config, char_tokenizer)
-    run_trainer(run, *files(tmp_path), quiet(), save_every_seconds=0)
+    trainer = make(tiny_config, char_tokenizer)
+    run_trainer(trainer, *files(tmp_path), quiet(), save_every_seconds=0)
     with pytest.raises(UserError, match="other settings"):
         run_trainer(make(tiny_config, char_tokenizer, lr=5e-4), *files(tmp_path), quiet(), resume=True)
 
@@ -97,11 +98,60 @@ def test_a_diverged_run_is_one_line(tmp_path: Path, tiny_config: GPTConfig, char
             self.model.transformer.wte.weight.data[:] = np.inf
             return super().step(index)
 
-    run = make(tiny_config, char_tokenizer)
-    run.__class__ = Diverged
+    trainer = make(tiny_config, char_tokenizer)
+    trainer.__class__ = Diverged
     with pytest.raises(UserError, match=r"pretrain, step 1: .*learning rate"), np.errstate(all="ignore"):
-        run_trainer(run, *files(tmp_path), quiet())
+        run_trainer(trainer, *files(tmp_path), quiet())
 
 
-def test_steps_for_epochs() -> None:
-    assert total_steps(0.5, 7) == 4 and total_steps(0.001, 7) == 1 and total_steps(2, 7) == 14
+def test_the_state_is_saved_now_and_then_and_the_finished_run_leaves_it_to_the_caller(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(loop, "save_state", lambda trainer, path, step: saved.append(step))
+    trainer = make(tiny_config, char_tokenizer)
+    run_trainer(trainer, *files(tmp_path), quiet(), save_every_seconds=0)
+    assert saved == list(range(1, trainer.total_steps + 1))
+    saved.clear()
+    run_trainer(make(tiny_config, char_tokenizer), *files(tmp_path), quiet(), save_every_seconds=1000)
+    assert saved == []
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer) -> None:
+    class Impatient(Pretrainer):
+        def step(self, index: int) -> Metrics:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().step(index)
+
+    trainer = make(tiny_config, char_tokenizer)
+    trainer.__class__ = Impatient
+    with pytest.raises(KeyboardInterrupt):
+        run_trainer(trainer, *files(tmp_path), quiet())
+    assert not partial_file(tmp_path, "pretrain").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_it_trains_in_a_thread_where_ctrl_c_does_not_arrive(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    trainer = make(tiny_config, char_tokenizer)
+    with ThreadPoolExecutor(1) as pool:
+        history = pool.submit(run_trainer, trainer, *files(tmp_path), quiet()).result()
+    assert len(history.steps) == trainer.total_steps
+
+
+def test_a_warning_sign_is_said_and_logged_once(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    class Worried(Pretrainer):
+        def warning_signs(self, history: History) -> dict[str, str]:
+            return {"too many steps": "stop [here]"} if len(history.steps) > 2 else {}
+
+    trainer = make(tiny_config, char_tokenizer)
+    trainer.__class__ = Worried
+    console = quiet()
+    history = run_trainer(trainer, *files(tmp_path), console)
+    assert history.warnings == [{"kind": "warning", "step": 3, "sign": "too many steps", "text": "stop [here]"}]
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said.count("warning: pretrain step 3: too many steps: stop [here]") == 1

@@ -182,7 +182,14 @@ class Demo:
 
     # -- 3: training ----------------------------------------------------------------------------------------
     def train(self, model: GPT, tokenizer: BPETokenizer) -> tuple[float, float]:
-        """Train the model and draw its loss; returns the held-out perplexity before and after."""
+        """Train the model and draw its loss.
+
+        Returns:
+            The held-out perplexity before and after.
+
+        Raises:
+            UserError: if training diverged.
+        """
         self.head("3/4 训练：猜下一个词元，猜错就调参数", "3/4 Training: guess the next token, learn from the mistakes")
         trainer = Pretrainer(
             model, tokenizer, model.config, TRAINING, self.documents, self.heldout, self.arguments.seed

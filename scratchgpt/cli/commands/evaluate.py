@@ -63,7 +63,14 @@ class Arguments:
 
 @dataclass(frozen=True)
 class Row:
-    """One measure: its name, its value as shown, over how many items of what kind, and what stands below the table."""
+    """One measure, as shown.
+
+    Attributes:
+        measure: its name.
+        value: in digits.
+        items: over how many items of what kind it was taken.
+        note: a line to stand below the table, or nothing.
+    """
 
     measure: str
     value: str
@@ -73,7 +80,13 @@ class Row:
 
 @dataclass(frozen=True)
 class HeldOutData:
-    """What is measured on: texts, dialogues and tasks."""
+    """What is measured on.
+
+    Attributes:
+        documents: texts.
+        dialogues: records with "messages".
+        tasks: records with "type", "prompt" and "expected_answer".
+    """
 
     documents: Sequence[str]
     dialogues: Sequence[Record]

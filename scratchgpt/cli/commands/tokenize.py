@@ -152,7 +152,13 @@ def _print_tokens(tokens: Sequence[ShownToken], text: str, language: Language) -
 
 # -- the vocabulary -----------------------------------------------------------------------------------------
 def vocabulary_lines(tokenizer: Tokenizer, holding: str, language: Language) -> Iterator[str]:
-    """A line for every entry that holds the text: id, token, where it comes from, what it is cut from, bytes."""
+    """The entries of a vocabulary, a line each: id, token, where it comes from, what it is cut from, bytes.
+
+    Args:
+        tokenizer: whose vocabulary.
+        holding: only the entries that hold this text; of the empty text all.
+        language: of the explanations.
+    """
     wanted = holding.encode("utf-8", "surrogatepass")
     for token_id in range(len(tokenizer)):
         data = tokenizer.token_bytes(token_id)

@@ -47,7 +47,7 @@ def nearest_words(
         count: neighbours a word.
 
     Returns:
-        for each word its neighbours, the nearest first, with the cosine of the two rows.
+        For each word its neighbours, the nearest first, with the cosine of the two rows.
     """
     candidates = np.array(common_words(tokenizer), dtype=np.int64)
     unit = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)

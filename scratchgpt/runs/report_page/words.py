@@ -88,7 +88,11 @@ GROUPS = {
 
 
 def stage_name(stage: str) -> Text:
-    """The name of a stage."""
+    """What a stage is called in the report; ``stage`` is its name on the command line.
+
+    Raises:
+        UserError: if there is no such stage.
+    """
     declared = stage_named(stage)
     return Text(declared.title_zh, declared.title_en)
 

@@ -1,19 +1,117 @@
-"""``walkthrough``: its flags, and all the pages they lead to."""
+"""``walkthrough``: its flags decide which pages are shown, and what does not go together is refused.
+
+What the pages hold is tested in ``tests/inside/walkthrough``.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from scratchgpt import kernels
+from scratchgpt.cli.commands import walkthrough
 from scratchgpt.cli.commands.walkthrough import Arguments, pages_of, run
 from scratchgpt.errors import UserError
+from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inside.walkthrough.page import Page
+from scratchgpt.inside.walkthrough.texts import Speech
 from tests.inside.walkthrough.printing import SENTENCE, printed
 from tests.tiny import files_in, save_checkpoint
+
+PARTS = ("opening_pages", "attention_pages", "feed_forward_pages", "layers_after", "closing_pages", "backward_pages")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What the flags ask for; nothing is computed, and each part of the walk is a page of its name."""
+    seen = SimpleNamespace(subject=None, walk=None, stage=None)
+
+    def subject(*arguments: object) -> str:
+        seen.subject = arguments
+        return "a subject"
+
+    def walk(*arguments: object) -> str:
+        seen.walk = arguments
+        return "a walk"
+
+    def stage_pages(name: str):
+        def pages(*arguments: object) -> list[str]:
+            seen.stage = name, *arguments
+            return [name]
+
+        return pages
+
+    monkeypatch.setattr(walkthrough, "load_subject", subject)
+    monkeypatch.setattr(walkthrough, "walk_sentence", walk)
+    for part in PARTS:
+        monkeypatch.setattr(walkthrough, part, lambda walk, part=part: [part])
+    stages = {name: stage_pages(name) for name in walkthrough.STAGE_PAGES}
+    monkeypatch.setattr(walkthrough, "STAGE_PAGES", stages)
+    return seen
+
+
+def test_without_flags_the_example_sentence_is_walked(asked: SimpleNamespace) -> None:
+    assert pages_of(Arguments()) == list(PARTS)
+    assert asked.subject == (None, [walkthrough.SENTENCE, ""], 0)
+    assert asked.walk == ("a subject", "我 爱", Speech("zh"), 0, 0, None, SamplingConfig(1.0, 10), 0)
+
+
+def test_the_flags_of_a_sentence_reach_the_walk(asked: SimpleNamespace) -> None:
+    flags = {"layer": 1, "head": 3, "target": "你", "temperature": 0.5, "top_k": 4, "lang": "en", "seed": 7}
+    pages_of(Arguments("小猫", checkpoint=Path("here"), **flags))
+    assert asked.subject == (Path("here"), ["小猫", "你"], 7)
+    assert asked.walk == ("a subject", "小猫", Speech("en"), 1, 3, "你", SamplingConfig(0.5, 4), 7)
+
+
+@pytest.mark.parametrize("stage", walkthrough.STAGE_PAGES)
+def test_the_flags_of_a_stage_reach_its_pages(asked: SimpleNamespace, stage: str) -> None:
+    assert pages_of(Arguments(stage=stage, checkpoint=Path("here"), example=4, lang="en", seed=7)) == [stage]
+    assert asked.stage == (stage, Path("here"), 4, 7, Speech("en"))
+
+
+def test_rlhf_is_another_name_of_ppo() -> None:
+    assert walkthrough.STAGE_PAGES["rlhf"] is walkthrough.STAGE_PAGES["ppo"]
+    assert set(walkthrough.STAGE_PAGES) == {"sft", "reward", "ppo", "rlhf", "rlvf"}
+
+
+def test_pages_are_shown_one_by_one_if_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = [Page("mask"), Page("softmax"), Page("mix")]
+    titles = [Speech("en").title(page.key) for page in pages]
+    monkeypatch.setattr(walkthrough, "pages_of", lambda arguments: pages)
+    monkeypatch.setattr("builtins.input", lambda prompt: "q")
+    run(Arguments(lang="en"))
+    shown = capsys.readouterr().out
+    assert all(f"{number}/3  {title}" in shown for number, title in enumerate(titles, 1))
+    run(Arguments(lang="en", steps=True))
+    shown = capsys.readouterr().out
+    assert f"1/3  {titles[0]}" in shown and "2/3" not in shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"seed": -1}, "--seed must not be negative, not -1"),
+        ({"example": 2}, "--example chooses a training example of a stage; say which with --stage"),
+        ({"stage": "pretrain"}, "the walk through a sentence shows its loss and its step; leave --stage out"),
+        ({"stage": "dpo"}, "--stage dpo: there is no such stage to walk through; choose sft, reward, ppo or rlvf"),
+        ({"stage": "sft", "sentence": "我"}, "leave the sentence out"),
+        ({"stage": "sft", "target": "我"}, "leave the target out"),
+        ({"stage": "ppo", "layer": 1}, "leave the layer out"),
+        ({"stage": "ppo", "head": 1}, "leave the head out"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_computed(
+    asked: SimpleNamespace, flags: dict, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        pages_of(Arguments(**flags))
+    assert asked == SimpleNamespace(subject=None, walk=None, stage=None)
 
 
 @pytest.fixture(autouse=True)

@@ -12,12 +12,9 @@ from xml.etree import ElementTree
 import pytest
 
 from scratchgpt.errors import UserError
-from scratchgpt.runs import curves
 from scratchgpt.runs.report import Measure, Sample, StageResult, save_result
 from scratchgpt.runs.report_page.page import write_html_report
-from scratchgpt.runs.report_page.words import GROUPS, QUANTITIES, group_name, measure_name, quantity_name
-from tests.runs.test_report import write_log
-from tests.tiny import files_in, save_checkpoint
+from tests.tiny import files_in, save_checkpoint, write_log
 
 PRETRAIN = StageResult(
     "pretrain",
@@ -221,16 +218,3 @@ def test_a_full_disk_leaves_the_old_page(out: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(UserError, match=r"report\.html: cannot be written"):
         write_html_report(out)
     assert files_in(out) == before
-
-
-def test_names_are_translated_and_others_shown_as_they_are() -> None:
-    assert measure_name("pair accuracy: off_topic").zh == "偏好对判断正确率：跑题"
-    assert measure_name("right answers to questions: my_own") == (
-        "问题答对率：my own",
-        "right answers to questions: my own",
-    )
-    assert quantity_name("objective/kl").en.startswith("KL to the reference")
-    assert group_name("my_family") == ("my family", "my family")
-    for names in (QUANTITIES, GROUPS):
-        assert all(any("\u4e00" <= c <= "\u9fff" for c in text.zh) and text.en.isascii() for text in names.values())
-    assert set(curves.FIRST) - {"entropy"} <= QUANTITIES.keys()

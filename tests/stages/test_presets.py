@@ -1,4 +1,4 @@
-"""The public yardstick: the preset is the published recipe, and a run of it is measured as the recipe's is."""
+"""The presets; of the public yardstick: that it is the published recipe, and is measured as the recipe's is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from scratchgpt.cli.train import train
-from scratchgpt.config import PretrainConfig
+from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets.batches import TextWindows, encode_documents
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
@@ -23,11 +23,13 @@ from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.runs import pipeline
 from scratchgpt.runs.plan import Plan
-from scratchgpt.stages.presets import get_preset
+from scratchgpt.stages import ALL, stage_named
+from scratchgpt.stages.presets import PRESETS, Preset, get_preset
 from scratchgpt.stages.pretrain import PRETRAIN, Pretrainer
 from scratchgpt.stages.run_folder import load_model
+from scratchgpt.tokenizer import CharTokenizer
 
-PRESET = get_preset("shakespeare")
+YARDSTICK = get_preset("shakespeare")
 CHARACTERS = "abcdefgh \n"
 
 
@@ -45,8 +47,31 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_preset_leaves_out_what_is_the_stages_default() -> None:
+    settings = PretrainConfig(batch_size=7)
+    preset = Preset(GPTConfig(), {"pretrain": settings})
+    assert preset.of("pretrain") is settings
+    for stage in ALL[1:]:
+        assert preset.of(stage.name) == stage.config()
+    with pytest.raises(UserError, match="there is no stage 'dpo'"):
+        preset.of("dpo")
+
+
+def test_every_preset_names_stages_that_exist() -> None:
+    for preset in PRESETS.values():
+        for name, settings in preset.settings.items():
+            assert type(settings) is stage_named(name).config
+
+
+def test_an_unknown_preset_names_those_there_are() -> None:
+    assert get_preset("tiny") is PRESETS["tiny"]
+    with pytest.raises(UserError, match="no preset 'huge'; choose one of mini, tiny, base, shakespeare"):
+        get_preset("huge")
+
+
+# -- the yardstick ------------------------------------------------------------------------------------------
 def test_the_preset_is_the_published_recipe() -> None:
-    model, settings = PRESET.model, PRESET.of("pretrain")
+    model, settings = YARDSTICK.model, YARDSTICK.of("pretrain")
     assert (model.num_layers, model.num_heads, model.emb_dim, model.context_size) == (4, 4, 128, 64)
     assert model.dropout == 0.0
     assert model.initial_std == pytest.approx(128**-0.5)  # the scale is this project's own
@@ -56,43 +81,14 @@ def test_the_preset_is_the_published_recipe() -> None:
     np.testing.assert_allclose(rates, [1e-5, 1e-3, 1e-3, 5.5e-4, 1e-4], rtol=1e-3)
 
 
-def test_the_last_tenth_of_the_file_is_held_out(corpus: Path) -> None:
-    (training,), (heldout,) = DataSources(corpus=corpus, running_text=True).documents()
-    text = play().rstrip("\n")
-    assert training + heldout == text and len(training) == int(0.9 * len(text))
-    other = corpus.with_name("other.txt")
-    other.write_text("abc\n\nabd\n", encoding="utf-8")
-    (training,), (heldout,) = DataSources(corpus=corpus, corpus_heldout=other, running_text=True).documents()
-    assert (training, heldout) == (text, "abc\n\nabd")
-
-
-def test_other_presets_hold_out_documents(corpus: Path) -> None:
-    training, heldout = DataSources(corpus=corpus).documents()
-    assert len(training) > 50 and len(heldout) > 1
-
-
-@pytest.mark.parametrize("stages", [("pretrain", "sft"), ("sft",)])
-def test_it_is_for_pretraining_alone(stages: tuple[str, ...], corpus: Path) -> None:
-    with pytest.raises(UserError, match="--stage pretrain --corpus FILE"):
-        Plan(stages, PRESET, Path(), data=DataSources(corpus=corpus, running_text=True))
-    with pytest.raises(UserError, match="--stage pretrain --corpus FILE"):
-        Plan(("pretrain",), PRESET, Path())
-
-
 def test_steps_and_beta2_reach_the_trainer(corpus: Path) -> None:
-    plan = Plan(("pretrain",), PRESET, Path(), tokenizer="char", data=DataSources(corpus=corpus, running_text=True))
+    plan = Plan(("pretrain",), YARDSTICK, Path(), tokenizer="char", data=DataSources(corpus=corpus, running_text=True))
     trainer = pipeline.set_up(PRETRAIN, plan, Console(file=io.StringIO())).trainer
     assert trainer.total_steps == 2000 and trainer.optimizer.betas == (0.9, 0.99)
-    passes = dataclasses.replace(PRESET.of("pretrain"), steps=None, epochs=2, beta2=0.95)
+    passes = dataclasses.replace(YARDSTICK.of("pretrain"), steps=None, epochs=2, beta2=0.95)
     arguments = trainer.model, trainer.tokenizer, trainer.model.config, passes, [play()], [play()]
     other = Pretrainer(*arguments)
     assert other.total_steps == 2 * other.batches.steps_per_epoch and other.optimizer.betas == (0.9, 0.95)
-
-
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"beta2": 1.0}, {"beta2": -0.1}])
-def test_settings_out_of_range_are_reported_by_name(wrong: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=f"pretrain: {next(iter(wrong))}"):
-        PretrainConfig(**wrong)  # type: ignore[arg-type]
 
 
 def test_one_command_prints_the_loss_and_the_time(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +106,7 @@ def test_one_command_prints_the_loss_and_the_time(corpus: Path, capsys: pytest.C
 
 def test_every_character_of_the_text_is_seen_about_equally_often() -> None:
     """The recipe draws windows at random; ours cover the text once a pass, at another offset each time."""
-    tokenizer = pipeline.CharTokenizer()
+    tokenizer = CharTokenizer()
     tokenizer.build_vocab([CHARACTERS])
     stream = encode_documents([play()], tokenizer)
     windows = TextWindows(stream, 64, 12, seed=0)
@@ -123,7 +119,7 @@ def test_every_character_of_the_text_is_seen_about_equally_often() -> None:
 
 
 def test_the_model_has_the_published_size() -> None:
-    parameters = GPT(dataclasses.replace(PRESET.model, vocab_size=65)).num_parameters()
+    parameters = GPT(dataclasses.replace(YARDSTICK.model, vocab_size=65)).num_parameters()
     weights = 12 * 4 * 128**2 + 65 * 128 + 64 * 128  # four blocks, tokens, positions
     vectors = 4 * (13 * 128) + 2 * 128  # ours has biases, the recipe's model has none
     assert parameters == weights + vectors

@@ -1,0 +1,112 @@
+"""The unfinished state of a stage: everything that a trainer needs to go on, and nothing of another's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratchgpt import autograd as ag
+from scratchgpt.autograd import Tensor
+from scratchgpt.errors import UserError
+from scratchgpt.nn.modules import Linear
+from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.training.checkpoints import read_arrays, write_arrays
+from scratchgpt.training.history import Metrics
+from scratchgpt.training.state import load_state, save_state
+from scratchgpt.training.trainer import Trainer
+
+
+class TwoModels(Trainer):
+    """Two modules and their optimizers, and an array of the trainer's own."""
+
+    name, total_steps, evaluate_every = "two", 9, 9
+    fingerprint = "lr=0.1"
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        rng = np.random.default_rng(seed)
+        for key in ("policy", "value"):
+            module = Linear(rng.standard_normal((3, 2), dtype=np.float32), np.zeros(2, np.float32))
+            self.modules[key] = module
+            self.optimizers[key] = AdamW(module.named_parameters(), lr=0.1)
+        self.solved = np.zeros(4)
+
+    def step(self, index: int) -> Metrics:
+        """Pull every weight towards the step's own target."""
+        for key, module in self.modules.items():
+            target = Tensor(np.full((1, 2), index, dtype=np.float32))
+            error = module(Tensor(np.ones((1, 3), dtype=np.float32))) - target
+            ag.mean(error * error).backward()
+            self.optimizers[key].step(1.0)
+            self.optimizers[key].zero_grad()
+        self.solved[index % 4] += 1
+        return {"tokens": 1.0}
+
+    def extra_arrays(self) -> dict[str, np.ndarray]:
+        return {"solved": self.solved}
+
+    def load_extra_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        self.solved = arrays["solved"]
+
+
+def weights(trainer: Trainer) -> dict[str, np.ndarray]:
+    return {
+        f"{key}.{name}": parameter.data.copy()
+        for key, module in trainer.modules.items()
+        for name, parameter in module.named_parameters()
+    }
+
+
+def test_a_trainer_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    straight, stopped = TwoModels(0), TwoModels(0)
+    for step in range(6):
+        straight.step(step)
+    for step in range(3):
+        stopped.step(step)
+    save_state(stopped, path, 3)
+
+    resumed = TwoModels(1)
+    assert load_state(resumed, path) == 3
+    for step in range(3, 6):
+        resumed.step(step)
+    assert weights(resumed).keys() == weights(straight).keys() and len(weights(straight)) == 4
+    for name, array in weights(straight).items():
+        np.testing.assert_array_equal(weights(resumed)[name], array, err_msg=name)
+    np.testing.assert_array_equal(resumed.solved, straight.solved)
+
+
+def test_the_file_says_step_and_settings(tmp_path: Path) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    save_state(TwoModels(0), path, 7)
+    arrays, metadata = read_arrays(path)
+    assert metadata == {"step": "7", "fingerprint": "lr=0.1"}
+    assert {name.split(".")[0] for name in arrays} == {"modules", "optimizers", "extra"}
+
+
+def test_other_settings_are_refused_and_change_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    save_state(TwoModels(0), path, 3)
+    other = TwoModels(1)
+    other.fingerprint = "lr=0.2"
+    before = weights(other)
+    with pytest.raises(UserError, match=r"two\.partial\.safetensors: was made with other settings; resume with the flags"):
+        load_state(other, path)
+    for name, array in before.items():
+        np.testing.assert_array_equal(weights(other)[name], array)
+
+
+def test_a_file_that_says_nothing_of_its_settings_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    write_arrays(path, {"a": np.zeros(1)}, {"step": "3"})
+    with pytest.raises(UserError, match="other settings"):
+        load_state(TwoModels(0), path)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    path.write_bytes(b"junk")
+    with pytest.raises(UserError, match="damaged"):
+        load_state(TwoModels(0), path)
