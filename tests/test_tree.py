@@ -11,10 +11,6 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(path for path in (ROOT / "scratchgpt").rglob("*.py") if path.name != "__init__.py")
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
-STILL_TO_COME = set(
-    ["autograd/elementwise.py", "autograd/gradcheck.py", "autograd/layers.py", "autograd/reductions.py", "autograd/shaping.py", "evaluation/reward_scores.py", "evaluation/rubric.py", "inference/sequences.py", "inside/bilingual.py", "inside/source_lines.py", "inside/walkthrough/attention_pages.py", "inside/walkthrough/backward_pages.py", "inside/walkthrough/examples.py", "inside/walkthrough/forward_pages.py", "inside/walkthrough/labels.py", "inside/walkthrough/matrix.py", "inside/walkthrough/numbers.py", "inside/walkthrough/page.py", "inside/walkthrough/page_texts.py", "inside/walkthrough/ppo_pages.py", "inside/walkthrough/reward_pages.py", "inside/walkthrough/rlvf_pages.py", "inside/walkthrough/sft_pages.py", "inside/walkthrough/subject.py", "inside/walkthrough/wrapping.py", "kernels/matrix/packing.py", "kernels/runtime/environment.py", "models/architectures.py", "models/base.py", "models/cache.py", "models/decoder.py", "models/huggingface.py", "models/reward.py", "nn/modules.py", "nn/optimizers.py", "nn/schedules.py", "stages/pretrain.py", "training/trainer.py", "training/update.py"]
-)
-"""Modules whose tests lie elsewhere today. The list only shrinks."""
 
 
 def named(path: Path) -> str:
@@ -42,7 +38,7 @@ def imported_by(test: Path) -> set[str]:
 
 def test_every_module_has_its_test_at_the_mirrored_path() -> None:
     without = {named(path) for path in MODULES if not mirrored(path).is_file()}
-    assert without == STILL_TO_COME
+    assert without == set()
 
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda path: path.relative_to(ROOT / "tests").as_posix())

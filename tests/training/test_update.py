@@ -113,14 +113,6 @@ def test_a_diverged_gradient_leaves_the_weights() -> None:
     np.testing.assert_array_equal(weights(model), weights(Numbers()))
 
 
-def test_alone_every_answer_is_ones_own() -> None:
-    parameter = Parameter(np.ones(3))
-    parameter.grad = np.arange(3.0)
-    ALONE.sum_gradients([parameter])
-    np.testing.assert_array_equal(parameter.grad, np.arange(3.0))
-    assert (ALONE.size, ALONE.rank, ALONE.sum(3), ALONE.any(False), ALONE.any(True)) == (1, 0, 3, False, True)
-
-
 # -- two processes --------------------------------------------------------------------------------------------
 class Remembering(AdamW):
     """Keeps the gradients of its last step: what AdamW makes of one that is noise around zero is no measure."""

@@ -19,19 +19,6 @@ def packed(weight):
     return pack_weights([weight])[0]
 
 
-@pytest.mark.parametrize(("depth", "columns"), [(1, 1), (3, 32), (16, 64), (35, 65), (64, 31), (50, 100)])
-@pytest.mark.parametrize("turned", [False, True], ids=["rows", "columns"])
-def test_packing_equals_the_definition(depth, columns, turned, normal):
-    weight = normal(columns, depth).T if turned else normal(depth, columns)
-    packed = pack_weights.compiled([weight, 2 * weight])
-    np.testing.assert_array_equal(packed[:, :, :depth], pack_weights.reference([weight, 2 * weight])[:, :, :depth])
-    panels = packed[1, :, :depth] / 2
-    width = panels.shape[2]
-    for column in range(len(panels) * width):
-        want = weight[:, column] if column < columns else 0
-        np.testing.assert_array_equal(panels[column // width, :, column % width], want)
-
-
 @pytest.mark.parametrize(("rows", "depth", "columns"), SHAPES)
 def test_equals_reference_and_the_plain_product(rows, depth, columns, normal, agree):
     x, weight, bias = normal(rows, depth), normal(depth, columns), normal(columns)

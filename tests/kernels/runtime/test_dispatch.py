@@ -7,7 +7,6 @@ import pytest
 
 from scratchgpt import kernels
 from scratchgpt.errors import UserError
-from scratchgpt.kernels.runtime import environment
 from scratchgpt.kernels.runtime.dispatch import compiled, dense
 
 PROGRAM = "import numpy as np; from scratchgpt.kernels import gelu_forward; gelu_forward(np.ones(3, np.float32))"
@@ -51,26 +50,6 @@ def test_compilation_is_announced_once_and_then_cached(tmp_path):
     assert run.stderr == ""
 
 
-def test_numba_reads_the_environment_that_was_filled_in_for_it():
-    names = {"NUMBA_CACHE_DIR": "CACHE_DIR", "NUMBA_CPU_FEATURES": "CPU_FEATURES"}
-    program = (
-        "import os; import scratchgpt; import numba\n"
-        f"for name, read in {names}.items():\n"
-        "    assert os.environ.get(name) == (getattr(numba.config, read) or None), name\n"
-    )
-    settings = {name: value for name, value in os.environ.items() if name not in names}
-    subprocess.run([sys.executable, "-c", program], env=settings, check=True)
-
-
-def test_what_the_user_set_stays(monkeypatch):
-    chosen = {"OMP_WAIT_POLICY": "active", "OPENBLAS_THREAD_TIMEOUT": "20", "NUMBA_CACHE_DIR": "/elsewhere"}
-    chosen["NUMBA_CPU_FEATURES"] = "+avx2"
-    for name, value in chosen.items():
-        monkeypatch.setenv(name, value)
-    environment.set_defaults()
-    assert {name: os.environ[name] for name in chosen} == chosen
-
-
 def test_dense_copies_only_what_it_must():
     a = np.arange(6.0).reshape(2, 3)
     assert dense(a) is a
@@ -78,27 +57,3 @@ def test_dense_copies_only_what_it_must():
     assert turned.flags.c_contiguous and np.array_equal(turned, a.T)
     a.flags.writeable = False
     assert dense(a).flags.writeable
-
-
-def test_threads_are_counted_and_checked():
-    before = kernels.num_threads()
-    kernels.set_threads(1)
-    assert kernels.num_threads() == 1
-    kernels.set_threads(before)
-    for count in (0, 10_000):
-        with pytest.raises(UserError, match="out of range"):
-            kernels.set_threads(count)
-
-
-@pytest.mark.parametrize("place", ["gelu.py", "matrix/register_tile.py", "runtime/vector_math.py"])
-def test_the_cache_is_named_by_the_sources_of_every_room(monkeypatch, tmp_path, place):
-    for path in environment.KERNELS.rglob("*.py"):
-        copy = tmp_path / path.relative_to(environment.KERNELS)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(path.read_bytes())
-    before = environment.source_fingerprint()
-    monkeypatch.setattr(environment, "KERNELS", tmp_path)
-    assert environment.source_fingerprint() == before
-    with (tmp_path / place).open("a") as file:
-        file.write("# another kernel\n")
-    assert environment.source_fingerprint() != before

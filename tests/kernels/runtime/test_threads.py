@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from scratchgpt import kernels
+from scratchgpt.errors import UserError
 from scratchgpt.kernels.runtime import threads
 
 
@@ -53,3 +55,13 @@ def test_the_default_is_within_what_numba_started_with_and_the_environment_wins(
     monkeypatch.setattr(threads.numba.config, "NUMBA_NUM_THREADS", 4)
     monkeypatch.setenv("NUMBA_NUM_THREADS", "4")
     assert threads.default_threads() == 4
+
+
+def test_threads_are_counted_and_checked():
+    before = kernels.num_threads()
+    kernels.set_threads(1)
+    assert kernels.num_threads() == 1
+    kernels.set_threads(before)
+    for count in (0, 10_000):
+        with pytest.raises(UserError, match="out of range"):
+            kernels.set_threads(count)
