@@ -69,10 +69,10 @@ def run_trainer(
                 if done % trainer.evaluate_every == 0 or done == trainer.total_steps:
                     _measure(trainer, done, history, file, console)
                 _warn(trainer, done, history, file, console)
-                if stop.requested and done < trainer.total_steps:
+                if trainer.world.any(stop.requested) and done < trainer.total_steps:
                     save_state(trainer, partial, done)
                     raise Interrupted(trainer.name, done)
-                if time.monotonic() - saved_at > save_every_seconds:
+                if trainer.world.any(time.monotonic() - saved_at > save_every_seconds):
                     save_state(trainer, partial, done)
                     saved_at = time.monotonic()
     return history

@@ -92,6 +92,7 @@ def language_model_step(
     """One step of next-token training: the mean loss over the batch's targets, with dropout."""
     model.train()
     optimizer.lr = lr
-    loss = Loss.of_mean(model.loss(batch.input_ids, batch.targets), int((batch.targets != IGNORE_INDEX).sum()))
+    targets = int((batch.targets != IGNORE_INDEX).sum())
+    loss = Loss(targets, lambda count: [model.loss(batch.input_ids, batch.targets, count=count)])
     result = update(optimizer, loss, max_grad_norm, world)
     return {"loss": result.loss, "grad_norm": result.grad_norm, "lr": lr, "tokens": float(batch.tokens)}
