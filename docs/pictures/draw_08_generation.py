@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scratchgpt.config import GPTConfig
-from scratchgpt.inference.sequences import CachedSequences
 from scratchgpt.kernels.sample import keep_top_p
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.nn.optimizers import AdamW
@@ -60,7 +59,8 @@ def next_token_logits() -> tuple[np.ndarray, CharTokenizer]:
         model.loss(ids[:, :-1], ids[:, 1:]).backward()
         optimizer.step()
         optimizer.zero_grad()
-    return CachedSequences(model, [tokenizer.encode(PROMPT)]).logits[0], tokenizer
+    decoder, prompt = model.decoder(), np.array([tokenizer.encode(PROMPT)])
+    return decoder.prefill(decoder.cache(1), prompt, np.array([len(PROMPT)]))[0], tokenizer
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:

@@ -114,7 +114,8 @@ class Completion:
 
     def _wait(self, position: int) -> None:
         """Return when there are more tokens than ``position``, or it has ended."""
-        self._engine.step()
+        if not self.finished:
+            self._engine.step()
 
 
 class Engine:

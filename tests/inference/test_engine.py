@@ -136,6 +136,10 @@ def test_iterating_gives_tokens_as_they_come_and_drives_the_others_too(model, al
     assert list(second) == alone[2]
     assert list(tokens) == alone[0][3:]
     assert list(first) == alone[0]  # again, from the beginning
+    waiting = engine.submit(**REQUESTS[3])
+    assert list(first) == alone[0]
+    assert not waiting.tokens  # nothing was missing, so nothing was driven
+    assert list(waiting) == alone[3]
     assert not engine.busy
 
 

@@ -9,6 +9,7 @@ from scratchgpt.config import GPTConfig
 from scratchgpt.errors import ContextWindowWarning, UserError
 from scratchgpt.inference import text
 from scratchgpt.inference.beam_search import beam_search
+from scratchgpt.inference.engine import Completion
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.inference.sequences import Sequences
 from scratchgpt.inference.text import TextGenerator
@@ -85,6 +86,22 @@ def test_stop_strings(generator):
     assert generator.generate("天气", max_length=40, seed=1, stop=[stop]) == expected
     assert generator.generate("天气", max_length=40, seed=1, stop=stop) == expected
     assert "".join(generator.stream("天气", max_length=40, seed=1, stop=[stop])) == expected[len("天气") :]
+
+
+def test_what_was_held_back_for_a_stop_string_is_shown_at_the_end(generator):
+    free = generator.generate("天气", max_length=12, seed=1)
+    assert generator.generate("天气", max_length=12, seed=1, stop=[free[-1] + "☃"]) == free
+    assert "".join(generator.stream("天气", max_length=12, seed=1, stop=[free[-1] + "☃"])) == free[len("天气") :]
+
+
+def test_nothing_is_written_after_a_stop_string(generator, monkeypatch):
+    written = []
+    original = Completion.take
+    monkeypatch.setattr(Completion, "take", lambda row, token: written.append(token) or original(row, token))
+    free = generator.generate("天气", max_length=40, seed=1)
+    count = len(written)
+    generator.generate("天气", max_length=40, seed=1, stop=[free[len("天气") + 1]])
+    assert 1 <= len(written) - count < count
 
 
 def test_beams(generator, tokenizer):
