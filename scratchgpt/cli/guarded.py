@@ -33,6 +33,7 @@ def guarded(action: Callable[[], None], after_interruption: str) -> int:
     try:
         with _plain_notes():
             action()
+            print(end="", flush=True)  # a reader that has left is noticed here and not at exit
     except UserError as error:
         return _fail(str(error))
     except MemoryError:

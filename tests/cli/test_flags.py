@@ -101,6 +101,7 @@ def test_what_is_not_given_is_none():
     assert [name for name, _, _ in hyperparameter_fields()] == ["everywhere", *(stage.name for stage in ALL)]
     assert given(flags.everywhere) == {"lr": 0.5} and given(flags.sft) == {"epochs": 2.0}
     assert given(flags.rlvf) == {}
+    assert given(hyperparameters("--dropout", "0").everywhere) == {"dropout": 0.0}  # nothing, and yet given
 
 
 def test_only_what_is_given_changes_the_preset():

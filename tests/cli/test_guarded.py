@@ -55,23 +55,27 @@ def test_a_bug_keeps_its_traceback():
         guarded(raising(KeyError("a bug")), "")
 
 
-def test_a_reader_that_has_left_is_no_news():
-    """As in ``python -m scratchgpt tokenize --vocab | head -1``, at exit too."""
-    script = """
+@pytest.mark.parametrize("lines", [100_000, 1])
+def test_a_reader_that_has_left_is_no_news(lines):
+    """As in ``python -m scratchgpt tokenize --vocab | head -1``: neither while printing nor at exit."""
+    script = f"""
 import sys
 from scratchgpt.cli.guarded import guarded
 def action():
-    for number in range(100_000):
+    print("first", flush=True)
+    sys.stdin.read()  # until the reader has left
+    for number in range({lines}):
         print(number)
 sys.exit(guarded(action, ""))
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    )
-    assert process.stdout is not None and process.stderr is not None
-    assert process.stdout.readline().strip() == b"0"
+    environment.pop("PYTHONUNBUFFERED", None)  # as a user has it: the rest is written at exit
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline().strip() == b"first"
     process.stdout.close()
+    process.stdin.close()
     assert process.stderr.read() == b""
     assert process.wait(60) == 2
 
