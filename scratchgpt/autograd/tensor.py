@@ -171,11 +171,6 @@ class Tensor:
         """Type of the elements."""
         return self.data.dtype
 
-    @property
-    def is_leaf(self) -> bool:
-        """Whether no recorded operation made it; ``backward`` leaves gradients in leaves only."""
-        return self._vjp is None
-
     def numpy(self) -> Array:
         """The array itself, not a copy."""
         return self.data
@@ -183,10 +178,6 @@ class Tensor:
     def item(self) -> float:
         """The value of a tensor of one element."""
         return self.data.item()
-
-    def detach(self) -> Tensor:
-        """The same array outside the graph."""
-        return Tensor(self.data)
 
     def __len__(self) -> int:
         return len(self.data)

@@ -17,7 +17,6 @@ def rubric_passed(rubric: Record, answer: Answer) -> bool:
 POLITE = re.compile(r"你好|好的|当然|很高兴|乐意|希望|欢迎|可以再|随时|祝|请|谢谢|如果|不妨|试试|加油")
 RUDE = re.compile(r"笨|蠢|傻|烦|闭嘴|滚|懒得|无聊|白痴|废话|自己查|别来|少问|没空")
 EVASIVE = re.compile(r"不清楚|不好说|说不准|不方便|无可奉告|难说|看情况吧|没法说|不太了解|不想说")
-MAX_RUBRIC_SCORE = 6
 
 
 def answer_score(rubric: Record, answer: Answer) -> int:

@@ -152,11 +152,6 @@ class Engine:
         """Whether there is a row that goes on, or one that waits."""
         return bool(self._waiting or self._rows)
 
-    @property
-    def num_rows(self) -> int:
-        """How many rows are being written."""
-        return len(self._rows)
-
     def submit(
         self,
         prompt: Sequence[int],

@@ -91,14 +91,14 @@ def test_rows_that_come_late_get_what_they_get_alone(model, alone, decoder_of):
 def test_more_submissions_than_rows_wait_for_their_turn(model, alone, max_rows, monkeypatch):
     sizes = []
     original = Engine._choose
-    monkeypatch.setattr(Engine, "_choose", lambda engine: sizes.append(engine.num_rows) or original(engine))
+    monkeypatch.setattr(Engine, "_choose", lambda engine: sizes.append(len(engine._rows)) or original(engine))
     engine = Engine(model, max_rows)
     completions = [engine.submit(**request) for request in REQUESTS]
     engine.drain()
     assert [completion.tokens for completion in completions] == alone
     assert max(sizes) == max_rows
     assert sum(sizes) == sum(map(len, alone))  # no row is written after its end
-    assert engine.num_rows == 0 and not engine.busy
+    assert not engine.busy
 
 
 def test_a_row_that_ends_frees_its_place_at_once(model):
@@ -182,7 +182,7 @@ def test_an_engine_whose_rows_are_all_cancelled_comes_to_rest(model):
     for completion in completions:
         completion.cancel()
     engine.drain()
-    assert engine.num_rows == 0 and not engine.busy
+    assert not engine.busy
     engine.step()  # nothing to do
 
 
