@@ -31,7 +31,11 @@ class TextStream:
         self._ready: list[str] = []
 
     def push(self, token: int) -> None:
-        """Take the next token; after the end it is ignored. Raises UserError if the tokenizer does not know it."""
+        """Take the next token; after the end it is ignored.
+
+        Raises:
+            UserError: if the tokenizer does not know it.
+        """
         if self.finished:
             return
         if token in END_IDS:

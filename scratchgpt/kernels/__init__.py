@@ -1,6 +1,6 @@
 """The hot loops: arrays in, arrays out. Each module holds the mathematics in NumPy and the compiled kernel.
 
-`use("numpy")` (or the variable SCRATCHGPT_KERNELS=numpy) runs everything on the NumPy references.
+``use("numpy")`` (or the variable SCRATCHGPT_KERNELS=numpy) runs everything on the NumPy references.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def adamw_step_reference(
     step: int,
     grad_scale: float,
 ) -> None:
-    """The equations above in NumPy; see `adamw_step`."""
+    """The equations above in NumPy; see ``adamw_step``."""
     g = grad * grad.dtype.type(grad_scale)
     param *= 1 - lr * weight_decay
     m += (g - m) * (1 - beta1)
@@ -79,8 +79,11 @@ def adamw_step(
 ) -> None:
     """One optimiser step in place on param, m and v; all four arrays flat (n,), contiguous, of one dtype.
 
-    `step` counts from 1; `grad_scale` multiplies the gradient first (clipping). Raises ValueError on arrays
-    that do not fit: in-place work must not happen on a copy."""
+    ``step`` counts from 1; ``grad_scale`` multiplies the gradient first (clipping).
+
+    Raises:
+        ValueError: for arrays that do not fit: in-place work must not happen on a copy.
+    """
     arrays = (param, grad, m, v)
     require(
         all(a.shape == param.shape and a.ndim == 1 and a.dtype == param.dtype for a in arrays),

@@ -38,7 +38,7 @@ from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop, parallel_
 from scratchgpt.kernels.runtime.vector_math import exp, maximum
 
 KEY_STEP = math.lcm(TILE_ROWS, 4)
-"""Keys come in whole tiles of rows, and `_online_softmax` takes four at a time."""
+"""Keys come in whole tiles of rows, and ``_online_softmax`` takes four at a time."""
 KEY_BLOCK = round_up(64, KEY_STEP)
 # Queries are the columns of a tile in one product and the rows of one in another.
 QUERY_BLOCK = round_up(32, math.lcm(TILE_ROWS, COLUMNS32))
@@ -60,7 +60,7 @@ def _scores(q: np.ndarray, k: np.ndarray) -> np.ndarray:
 
 
 def attention_forward_reference(qkv: np.ndarray, num_heads: int) -> tuple[np.ndarray, np.ndarray]:
-    """The equations above in NumPy, with the (T, T) matrices; see `attention_forward`."""
+    """The equations above in NumPy, with the (T, T) matrices; see ``attention_forward``."""
     batch, time, three_channels = qkv.shape
     q, k, v = _split_heads(qkv, num_heads)
     scores = _scores(q, k)
@@ -75,7 +75,7 @@ def attention_forward_reference(qkv: np.ndarray, num_heads: int) -> tuple[np.nda
 def attention_backward_reference(
     grad_out: np.ndarray, qkv: np.ndarray, out: np.ndarray, logsumexp: np.ndarray, num_heads: int
 ) -> np.ndarray:
-    """The equations above in NumPy, with the (T, T) matrices; see `attention_backward`."""
+    """The equations above in NumPy, with the (T, T) matrices; see ``attention_backward``."""
     batch, time, channels = grad_out.shape
     q, k, v = _split_heads(qkv, num_heads)
     scale = q.dtype.type(1 / math.sqrt(q.shape[-1]))
@@ -92,11 +92,12 @@ def attention_backward_reference(
 
 @loop
 def attention_forward_blocked(qkv: np.ndarray, num_heads: int) -> tuple[np.ndarray, np.ndarray]:
-    """Online softmax in plain loops over blocks: the rung between `attention_forward_reference` and
-    `attention_forward`, which takes and returns the same.
+    """Online softmax in plain loops over blocks: the rung between ``attention_forward_reference`` and
+    ``attention_forward``, which takes and returns the same.
 
     A block of keys and values stays in the first-level cache while a block of queries goes over it. What is missing
-    is that a score is a sum across a vector, and that every output is loaded and stored for every key."""
+    is that a score is a sum across a vector, and that every output is loaded and stored for every key.
+    """
     batch, time, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
     size = channels // num_heads
     scale = qkv.dtype.type(1 / math.sqrt(size))
@@ -151,13 +152,13 @@ def _dot(x, y):
 
 @register_jitable
 def _query_block(array):
-    """How many queries make a block, for the dtype of `array`."""
+    """How many queries make a block, for the dtype of ``array``."""
     return QUERY_BLOCK if array.itemsize == 4 else QUERY_BLOCK64
 
 
 @loop
 def _copy_rows(source, offset, stride, count, scale, columns, target):
-    """target[i, :columns] = scale * source row i; zeros beyond `columns` and from row `count` on."""
+    """target[i, :columns] = scale * source row i; zeros beyond ``columns`` and from row ``count`` on."""
     for i in range(count):
         row = target[i]
         part = source[offset + i * stride : offset + i * stride + columns]
@@ -179,9 +180,10 @@ def _hide(scores, first_key, keys, first_query):
 
 @loop
 def _online_softmax(scores, keys, top, total, decay):
-    """Turn a block of scores into exponentials, bring top and total up to date, and say in `decay` by how much
+    """Turn a block of scores into exponentials, bring top and total up to date, and say in ``decay`` by how much
     what was summed before has to shrink. Taking four keys a step (their number is a multiple of KEY_STEP)
-    saves three of four loads and stores of top and total."""
+    saves three of four loads and stores of top and total.
+    """
     lanes = top.size
     for i in range(lanes):
         decay[i] = top[i]
@@ -212,7 +214,7 @@ def _scale_rows(rows, factors):
 
 @loop
 def _forward_head(qkv, offset, time, channels, head_size, part, parts, out, out_offset, logsumexp):
-    """Every `parts`-th block of queries of one head, from block `part` on."""
+    """Every ``parts``-th block of queries of one head, from block ``part`` on."""
     dtype = qkv.dtype
     stride = 3 * channels
     one = dtype.type(1)
@@ -287,7 +289,7 @@ def _backward_head(
     grad_out, qkv, out, offset, out_offset, time, channels, head_size, part, parts, logsumexp,
     grad_qkv, grad_keys, grad_values,
 ):  # fmt: skip
-    """Every `parts`-th block of queries of one head: writes dQ, adds to grad_keys and grad_values (T', D')."""
+    """Every ``parts``-th block of queries of one head: writes dQ, adds to grad_keys and grad_values (T', D')."""
     dtype = qkv.dtype
     stride = 3 * channels
     one = dtype.type(1)
@@ -411,7 +413,11 @@ def _parts(tasks: int) -> int:
 def attention_forward(qkv: np.ndarray, num_heads: int) -> tuple[np.ndarray, np.ndarray]:
     """Causal attention of qkv (B, T, 3C): the output (B, T, C) and logsumexp (B, H, T), which backward needs.
 
-    Memory grows linearly with T. Raises ValueError if qkv does not have that shape."""
+    Memory grows linearly with T.
+
+    Raises:
+        ValueError: if qkv does not have that shape.
+    """
     _check_qkv(qkv, num_heads)
     batch, time, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
     out = np.empty((batch, time, channels), qkv.dtype)
@@ -426,9 +432,11 @@ def attention_forward(qkv: np.ndarray, num_heads: int) -> tuple[np.ndarray, np.n
 def attention_backward(
     grad_out: np.ndarray, qkv: np.ndarray, out: np.ndarray, logsumexp: np.ndarray, num_heads: int
 ) -> np.ndarray:
-    """The gradient (B, T, 3C) of `attention_forward` from grad_out (B, T, C) and what it took and returned.
+    """The gradient (B, T, 3C) of ``attention_forward`` from grad_out (B, T, C) and what it took and returned.
 
-    Raises ValueError on shapes that do not fit."""
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
     _check_qkv(qkv, num_heads)
     batch, time, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
     require(

@@ -1,6 +1,6 @@
 """Attention of one new token a row against the keys and values cached so far: the step of generation.
 
-    out = softmax(q K^T / sqrt(D)) V   for every row and head, over the first `length` cached positions
+    out = softmax(q K^T / sqrt(D)) V   for every row and head, over the first ``length`` cached positions
 
 The work is to read the cache once; there is nothing to block.
 """
@@ -20,7 +20,7 @@ from scratchgpt.kernels.runtime.vector_math import exp, maximum
 def attention_decode_reference(
     q: np.ndarray, keys: np.ndarray, values: np.ndarray, lengths: np.ndarray, num_heads: int
 ) -> np.ndarray:
-    """One row after the other in NumPy; see `attention_decode`."""
+    """One row after the other in NumPy; see ``attention_decode``."""
     out = np.empty_like(q)
     head_size = q.shape[1] // num_heads
     for b, length in enumerate(lengths):
@@ -81,7 +81,7 @@ def _decode_heads(q, keys, values, length, first_head, end_head, head_size, out)
 
 @parallel_loop
 def attention_decode_into(q, keys, values, lengths, num_heads, out, threads):
-    """out = `attention_decode` for dense arrays, inside other kernels as well; q may have more columns than out."""
+    """out = ``attention_decode`` for dense arrays, inside other kernels as well; q may have more columns than out."""
     rows, channels = out.shape
     if threads == 1 or rows * keys.shape[1] * channels <= SMALL:
         for b in range(rows):
@@ -100,7 +100,11 @@ def attention_decode(
 ) -> np.ndarray:
     """One new token a row: q (B, C) against the first lengths[b] of the cached keys and values (B, S, C).
 
-    Returns (B, C). Raises ValueError on shapes that do not fit and on lengths outside 1 .. S."""
+    Returns (B, C).
+
+    Raises:
+        ValueError: if the shapes do not fit and on lengths outside 1 .. S.
+    """
     require(
         q.ndim == 2 and keys.ndim == 3 and keys.shape == values.shape and (q.shape[0], q.shape[1]) == keys.shape[::2],
         f"attention: q {q.shape}, keys {keys.shape}, values {values.shape}; expected (B, C) and (B, S, C)",

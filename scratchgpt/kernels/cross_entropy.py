@@ -3,7 +3,7 @@
     loss_i = logsumexp_i - logits[i, target_i],    logsumexp_i = log sum_v exp(logits[i, v])
     grad_logits[i, v] = grad_loss_i * (exp(logits[i, v] - logsumexp_i) - [v == target_i])
 
-Rows whose target is `ignore_index` have loss 0 and gradient 0.
+Rows whose target is ``ignore_index`` have loss 0 and gradient 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scratchgpt.kernels.runtime.vector_math import exp, maximum
 def cross_entropy_forward_reference(
     logits: np.ndarray, targets: np.ndarray, ignore_index: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The equation above in NumPy; see `cross_entropy_forward`."""
+    """The equation above in NumPy; see ``cross_entropy_forward``."""
     top = logits.max(axis=1)
     logsumexp = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
     counted = targets != ignore_index
@@ -29,7 +29,7 @@ def cross_entropy_forward_reference(
 def cross_entropy_backward_reference(
     grad_losses: np.ndarray, logits: np.ndarray, targets: np.ndarray, logsumexp: np.ndarray, ignore_index: int
 ) -> np.ndarray:
-    """The equation above in NumPy; see `cross_entropy_backward`."""
+    """The equation above in NumPy; see ``cross_entropy_backward``."""
     counted = targets != ignore_index
     grad = np.exp(logits - logsumexp[:, None])
     grad[np.arange(len(targets)), np.where(counted, targets, 0)] -= 1
@@ -39,7 +39,7 @@ def cross_entropy_backward_reference(
 def cross_entropy_gradient_reference(
     logits: np.ndarray, targets: np.ndarray, grad_losses: np.ndarray, ignore_index: int
 ) -> np.ndarray:
-    """Both equations above in NumPy; see `cross_entropy_gradient`."""
+    """Both equations above in NumPy; see ``cross_entropy_gradient``."""
     losses, logsumexp = cross_entropy_forward_reference(logits, targets, ignore_index)
     logits[...] = cross_entropy_backward_reference(grad_losses, logits, targets, logsumexp, ignore_index)
     return losses
@@ -127,7 +127,9 @@ def cross_entropy_forward(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Losses (N,) and logsumexp (N,) of logits (N, V) against integer targets (N,).
 
-    Raises ValueError on shapes that do not fit and on a target outside the vocabulary."""
+    Raises:
+        ValueError: if the shapes do not fit and on a target outside the vocabulary.
+    """
     _check(logits, targets, ignore_index)
     losses = np.empty(logits.shape[0], logits.dtype)
     logsumexp = np.empty(logits.shape[0], logits.dtype)
@@ -139,7 +141,7 @@ def cross_entropy_forward(
 def cross_entropy_backward(
     grad_losses: np.ndarray, logits: np.ndarray, targets: np.ndarray, logsumexp: np.ndarray, ignore_index: int
 ) -> np.ndarray:
-    """The gradient (N, V) of `cross_entropy_forward` for grad_losses (N,); raises as it does."""
+    """The gradient (N, V) of ``cross_entropy_forward`` for grad_losses (N,); raises as it does."""
     _check(logits, targets, ignore_index)
     require(grad_losses.shape == logsumexp.shape == targets.shape, "cross_entropy: one gradient and logsumexp a row")
     grad_logits = np.empty_like(logits, order="C")
@@ -155,8 +157,9 @@ def cross_entropy_gradient(
 ) -> np.ndarray:
     """Losses (N,) of logits (N, V), which are overwritten by their gradient for grad_losses (N,).
 
-    For a head whose losses' gradients are known beforehand. Raises as `cross_entropy_forward` does, and ValueError
-    if the logits are not contiguous."""
+    For a head whose losses' gradients are known beforehand. Raises as ``cross_entropy_forward`` does, and ValueError
+    if the logits are not contiguous.
+    """
     _check(logits, targets, ignore_index)
     require(grad_losses.shape == targets.shape, "cross_entropy: one gradient a row")
     require(logits.flags.c_contiguous and logits.flags.writeable, "cross_entropy: the logits are overwritten in place")

@@ -1,16 +1,16 @@
-"""The whole GPT for generating: prompts are read (`read_prompts`), then one new token a row is appended (`decode`).
+"""The whole GPT for generating: prompts are read (``read_prompts``), then one new token a row is appended (``decode``).
 
     x = wte[token] + wpe[position]
     x = x + attention(ln_1(x)) W + b        for every layer, its new keys and values put into the cache
     x = x + gelu(ln_2(x) W + b) W + b
     logits = ln_f(x) wte^T
 
-The architecture stands here once, in `forward`, in terms of a few primitives: `layernorm`, `linear`, `linear_gelu`,
-`add_linear`, `attend`, `wanted`. In Python they are the kernels in use, called one after the other: so are prompts
-read, and on the NumPy backend tokens appended. For compiled code each has a second body, and `forward` with all of
-them becomes one compiled call, a step: it has little to compute and must read every weight, and what it would cost
-to go back to Python between its forty kernels is more than what they take. The threads share out the columns of
-each product.
+The architecture stands here once, in ``forward``, in terms of a few primitives: ``layernorm``, ``linear``,
+``linear_gelu``, ``add_linear``, ``attend``, ``wanted``. In Python they are the kernels in use, called one after the
+other: so are prompts read, and on the NumPy backend tokens appended. For compiled code each has a second body, and
+``forward`` with all of them becomes one compiled call, a step: it has little to compute and must read every weight,
+and what it would cost to go back to Python between its forty kernels is more than what they take. The threads share
+out the columns of each product.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class DecoderWeights(NamedTuple):
     """A GPT's parameters as generation reads them, of one dtype and C-contiguous.
 
     Those of the L layers stand together, the first axis is the layer; a matrix (K, N) is packed in panels
-    (P, J, width), see matrix/panels.py. Names as in GPT-2, C channels, V vocabulary, S positions."""
+    (P, J, width), see matrix/panels.py. Names as in GPT-2, C channels, V vocabulary, S positions.
+    """
 
     wte: np.ndarray
     """(V, C)"""
@@ -82,7 +83,7 @@ class Step(NamedTuple):
     """(B,) int64, of the new tokens, which are those of the first B rows"""
 
     def attend(self, qkv: np.ndarray, layer: int, num_heads: int) -> np.ndarray:
-        """See `attend`."""
+        """See ``attend``."""
         every_row, channels = np.arange(len(qkv)), qkv.shape[1] // 3
         keys, values = self.keys[layer], self.values[layer]
         keys[every_row, self.positions] = qkv[:, channels : 2 * channels]
@@ -91,7 +92,7 @@ class Step(NamedTuple):
         return attention_decode(qkv[:, :channels], keys[batch], values[batch], self.positions + 1, num_heads)
 
     def wanted(self, x: np.ndarray) -> np.ndarray:
-        """See `wanted`."""
+        """See ``wanted``."""
         return x
 
 
@@ -107,7 +108,7 @@ class Prompts(NamedTuple):
     """(B,) int64, without what they are filled up with"""
 
     def attend(self, qkv: np.ndarray, layer: int, num_heads: int) -> np.ndarray:
-        """See `attend`."""
+        """See ``attend``."""
         # Padding needs no mask: it stands on the right, where the causal attention of a prompt's own tokens does
         # not look, and in the cache it lies beyond the row's length.
         qkv = qkv.reshape(len(self.rows), -1, qkv.shape[1])  # (B, T, 3C)
@@ -117,7 +118,7 @@ class Prompts(NamedTuple):
         return attention_forward(qkv, num_heads)[0].reshape(-1, channels)
 
     def wanted(self, x: np.ndarray) -> np.ndarray:
-        """See `wanted`."""
+        """See ``wanted``."""
         time = len(x) // len(self.rows)
         return x[np.arange(len(self.rows)) * time + self.lengths - 1]
 
@@ -242,7 +243,8 @@ def read_prompts(
 ) -> np.ndarray:
     """Put the keys and values of B prompts into rows of the cache (L, rows, S, C); logits (B, V) of what follows.
 
-    rows (B,), each once; ids (B, T), filled up on the right with any token; lengths (B,), 1 to T; all integers."""
+    rows (B,), each once; ids (B, T), filled up on the right with any token; lengths (B,), 1 to T; all integers.
+    """
     x = weights.wte[ids] + weights.wpe[: ids.shape[1]]
     x = x.reshape(ids.size, -1)
     hidden = forward.py_func(weights, x, Prompts(keys, values, rows, lengths), num_threads())
@@ -252,7 +254,7 @@ def read_prompts(
 def decode_reference(
     weights: DecoderWeights, keys: np.ndarray, values: np.ndarray, positions: np.ndarray, tokens: np.ndarray
 ) -> np.ndarray:
-    """`forward` as it stands, a kernel after the other; see `decode`."""
+    """``forward`` as it stands, a kernel after the other; see ``decode``."""
     x = weights.wte[tokens] + weights.wpe[positions]  # (B, C)
     hidden = forward.py_func(weights, x, Step(keys, values, positions), num_threads())
     return packed.linear(hidden, weights.head, weights.head_bias)
@@ -283,7 +285,11 @@ def decode(
     """Append one token to each of B rows: logits (B, V) of what follows; the cache is written.
 
     keys and values (L, rows, S, C) hold the positions before, of rows 0 to B - 1; positions and tokens (B,) are
-    int64. Raises ValueError if shapes do not fit, or a position or a token is out of range."""
+    int64.
+
+    Raises:
+        ValueError: if shapes do not fit, or a position or a token is out of range.
+    """
     layers, rows, size, channels = keys.shape
     # Plain `if`s: this runs for every token, and to format messages that nobody reads would be most of its time.
     if values.shape != keys.shape or (layers, channels) != weights.ln_1_weight.shape:

@@ -31,7 +31,7 @@ def _halves(seed: int) -> tuple[np.uint32, np.uint32]:
 
 
 def dropout_forward_reference(x: np.ndarray, p: float, seed: int) -> np.ndarray:
-    """The definition above in NumPy; see `dropout_forward`."""
+    """The definition above in NumPy; see ``dropout_forward``."""
     low, high = _halves(int(seed))
     h = np.arange(x.size, dtype=np.uint32) ^ low
     h = (h ^ (h >> SHIFT16)) * MULTIPLY1 ^ high
@@ -66,7 +66,11 @@ def _forward(x, threshold, low, high, scale, y):
 def dropout_forward(x: np.ndarray, p: float, seed: int) -> np.ndarray:
     """Drop elements of x (any shape) with probability p, 0 <= p < 1, and scale the others by 1 / (1 - p).
 
-    `seed`: an integer of 64 bits; the same seed gives the same mask. Raises ValueError for another p."""
+    ``seed``: an integer of 64 bits; the same seed gives the same mask.
+
+    Raises:
+        ValueError: for another p.
+    """
     low, high = _halves(int(seed))
     y = np.empty_like(x, order="C")
     _forward(dense(x).reshape(-1), _threshold(p), low, high, x.dtype.type(1 / (1 - p)), y.reshape(-1))
@@ -74,5 +78,5 @@ def dropout_forward(x: np.ndarray, p: float, seed: int) -> np.ndarray:
 
 
 def dropout_backward(grad: np.ndarray, p: float, seed: int) -> np.ndarray:
-    """The gradient of `dropout_forward`: the same mask and scale on grad (any shape)."""
+    """The gradient of ``dropout_forward``: the same mask and scale on grad (any shape)."""
     return dropout_forward(grad, p, seed)

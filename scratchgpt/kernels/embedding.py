@@ -14,7 +14,7 @@ CHANNEL_BLOCK = 64
 
 
 def embedding_backward_reference(grad: np.ndarray, ids: np.ndarray, num_embeddings: int) -> np.ndarray:
-    """The sum above in NumPy; see `embedding_backward`."""
+    """The sum above in NumPy; see ``embedding_backward``."""
     grad_weight = np.zeros((num_embeddings, grad.shape[1]), grad.dtype)
     np.add.at(grad_weight, ids, grad)
     return grad_weight
@@ -39,7 +39,9 @@ def _scatter_add(grad, ids, grad_weight):
 def embedding_backward(grad: np.ndarray, ids: np.ndarray, num_embeddings: int) -> np.ndarray:
     """Scatter-add grad (N, C) to the rows ids (N,) of a zero array (num_embeddings, C).
 
-    Raises ValueError on shapes that do not fit and on an id outside 0 .. num_embeddings - 1."""
+    Raises:
+        ValueError: if the shapes do not fit and on an id outside 0 .. num_embeddings - 1.
+    """
     require(grad.ndim == 2 and ids.shape == grad.shape[:1], f"embedding: grad {grad.shape} and ids {ids.shape}")
     if ids.size and not (ids.min() >= 0 and ids.max() < num_embeddings):
         raise ValueError(f"embedding: ids must lie in 0..{num_embeddings - 1}")

@@ -23,7 +23,7 @@ BLOCK = 1 << 15
 
 
 def fingerprint_reference(arrays: Sequence[np.ndarray]) -> int:
-    """The equation above in NumPy; see `fingerprint`."""
+    """The equation above in NumPy; see ``fingerprint``."""
     value = 0
     for array in arrays:
         words = _words(array)
@@ -54,7 +54,7 @@ def _start_of_next(value: int, array: np.ndarray) -> int:
 
 @loop
 def _sum(words, first, start):
-    """The sum over some of an array's words, of which the first has the index `first`."""
+    """The sum over some of an array's words, of which the first has the index ``first``."""
     total = np.uint64(0)
     key = start + np.uint64(first) * np.uint64(GOLDEN)
     for i in range(words.size):

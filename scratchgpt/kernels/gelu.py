@@ -20,12 +20,12 @@ BLOCK = 4096
 
 
 def gelu_forward_reference(x: np.ndarray) -> np.ndarray:
-    """The equation above in NumPy; see `gelu_forward`."""
+    """The equation above in NumPy; see ``gelu_forward``."""
     return x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def gelu_backward_reference(grad: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The equation above in NumPy; see `gelu_backward`."""
+    """The equation above in NumPy; see ``gelu_backward``."""
     t = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
     du = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
     return grad * ((1 + t) / 2 + x / 2 * (1 - t**2) * du)
@@ -94,7 +94,7 @@ def gelu_forward(x: np.ndarray) -> np.ndarray:
 
 @compiled(reference=gelu_backward_reference)
 def gelu_backward(grad: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The gradient of `gelu_forward` at x; grad has the shape of x (ValueError otherwise)."""
+    """The gradient of ``gelu_forward`` at x; grad has the shape of x (ValueError otherwise)."""
     require(grad.shape == x.shape, f"gelu: grad {grad.shape} and x {x.shape} differ in shape")
     grad_x = np.empty_like(x, order="C")
     _backward(dense(grad).reshape(-1), dense(x).reshape(-1), grad_x.reshape(-1))

@@ -20,7 +20,7 @@ ROW_BLOCK = 64
 def layernorm_forward_reference(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The equation above in NumPy; see `layernorm_forward`."""
+    """The equation above in NumPy; see ``layernorm_forward``."""
     mean = x.mean(axis=1)
     rstd = 1 / np.sqrt(x.var(axis=1) + x.dtype.type(eps))
     return (x - mean[:, None]) * rstd[:, None] * weight + bias, mean, rstd
@@ -29,7 +29,7 @@ def layernorm_forward_reference(
 def layernorm_backward_reference(
     grad: np.ndarray, x: np.ndarray, weight: np.ndarray, mean: np.ndarray, rstd: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The equation above in NumPy; see `layernorm_backward`."""
+    """The equation above in NumPy; see ``layernorm_backward``."""
     normed = (x - mean[:, None]) * rstd[:, None]
     g = grad * weight
     along = g.mean(axis=1, keepdims=True) + normed * (g * normed).mean(axis=1, keepdims=True)
@@ -97,7 +97,9 @@ def layernorm_forward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Normalise the rows of x (N, C); weight and bias (C,). Returns y (N, C), mean (N,), rstd (N,).
 
-    Raises ValueError if the shapes do not fit."""
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
     require(
         x.ndim == 2 and weight.shape == bias.shape == x.shape[1:] and x.shape[1] > 0,
         f"layernorm: x {x.shape} needs weight and bias of shape (C,), not {weight.shape} and {bias.shape}",
@@ -113,8 +115,12 @@ def layernorm_forward(
 def layernorm_backward(
     grad: np.ndarray, x: np.ndarray, weight: np.ndarray, mean: np.ndarray, rstd: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients of `layernorm_forward` from grad (N, C) and what it returned: grad_x (N, C), grad_weight (C,),
-    grad_bias (C,). Raises ValueError if the shapes do not fit."""
+    """Gradients of ``layernorm_forward`` from grad (N, C) and what it returned: grad_x (N, C), grad_weight (C,),
+    grad_bias (C,).
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
     require(
         x.ndim == 2 and grad.shape == x.shape and weight.shape == x.shape[1:] and x.shape[1] > 0,
         f"layernorm: grad {grad.shape}, x {x.shape} and weight {weight.shape} do not fit",

@@ -23,7 +23,7 @@ BLOCK = 64
 def sample_reference(
     logits: np.ndarray, uniforms: np.ndarray, temperature: np.ndarray, top_k: np.ndarray, top_p: np.ndarray
 ) -> np.ndarray:
-    """The equations above in NumPy; see `sample`."""
+    """The equations above in NumPy; see ``sample``."""
     weights = np.exp((logits - logits.max(axis=-1, keepdims=True)) / temperature.astype(logits.dtype)[:, None])
     for k in np.unique(top_k[top_k > 0]):
         weights[top_k == k] = keep_top_k(weights[top_k == k], k)
@@ -52,7 +52,8 @@ def keep_top_p(weights: np.ndarray, p: float) -> np.ndarray:
 def draw(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     """Draw one index a row with probability proportional to its weight, never one of weight 0.
 
-    weights (B, V), not negative, each row with a positive sum; uniforms (B,) in [0, 1) -> (B,) int64"""
+    weights (B, V), not negative, each row with a positive sum; uniforms (B,) in [0, 1) -> (B,) int64
+    """
     # Two levels, whole blocks and then the members of one block: adding up every weight in turn would take
     # longer than the rest of sampling together.
     starts = np.arange(0, weights.shape[1], BLOCK)
@@ -68,7 +69,7 @@ def draw(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
 
 
 def _first_above(cumulative: np.ndarray, threshold: float) -> int:
-    """The first index with `cumulative > threshold`; never one of weight 0, however the threshold was rounded."""
+    """The first index with ``cumulative > threshold``; never one of weight 0, however the threshold was rounded."""
     return int(cumulative.searchsorted(min(threshold, np.nextafter(cumulative[-1], 0)), side="right"))
 
 
@@ -90,7 +91,7 @@ def _weigh(logits, temperature, weights):
 
 @loop
 def _reached(masses, bits, smallest):
-    """The sum of the masses of the weights whose bits are at least `smallest`."""
+    """The sum of the masses of the weights whose bits are at least ``smallest``."""
     smallest = bits.dtype.type(smallest)
     total = 0.0
     for i in range(bits.size):
@@ -100,7 +101,7 @@ def _reached(masses, bits, smallest):
 
 @loop
 def _smallest_kept(masses, bits, lowest, needed):
-    """The bits of the largest weight, not below `lowest`, such that those that reach it have the mass needed."""
+    """The bits of the largest weight, not below ``lowest``, such that those that reach it have the mass needed."""
     highest = np.int64(bits.max())
     while lowest < highest:
         middle = highest - (highest - lowest) // 2
@@ -125,7 +126,7 @@ def _keep(weights, bits, top_k, top_p):
 
 @loop
 def _draw(weights, uniform, cumulative):
-    """`draw` for one row; cumulative is a buffer, one float64 a block of weights."""
+    """``draw`` for one row; cumulative is a buffer, one float64 a block of weights."""
     total = 0.0
     for block in range(cumulative.size):
         part = weights.dtype.type(0)
@@ -167,7 +168,11 @@ def sample(
 
     The settings of the rows: temperature (B,) float64 above 0; top_k (B,) int64, 0 keeps all tokens; top_p (B,)
     float64, 1 keeps all tokens. Returns (B,) int64, the first index whose cumulative weight exceeds uniform times
-    the sum. Raises ValueError if the shapes do not fit."""
+    the sum.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
     rows = logits.shape[:1]
     require(
         logits.ndim == 2 and logits.shape[1] > 0 and uniforms.shape == rows,

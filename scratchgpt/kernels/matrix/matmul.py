@@ -2,7 +2,7 @@
 
 Blocking after Goto & van de Geijn (2008): k is cut in blocks, B is packed into panels one tile wide (512 x 32
 elements) and A in blocks of 64 rows, both small enough for the second-level cache, which feeds the register tile
-(register_tile.py) as fast as it works. `set_precision` (runtime/precision.py) decides what an element is: a
+(register_tile.py) as fast as it works. ``set_precision`` (runtime/precision.py) decides what an element is: a
 float32, or a pair of bfloat16, with which all products below take half the time.
 """
 
@@ -44,20 +44,21 @@ ROW_BLOCK = round_up(64, TILE_ROWS)
 ROW_GROUP = 4 * ROW_BLOCK
 PACKED_ELEMENTS = 1 << 20
 PLAIN_DEPTH, PLAIN_COLUMNS = 32, 256
-"""A block of B in `matmul_blocked`: 32 KB of float32, what a first-level cache holds."""
+"""A block of B in ``matmul_blocked``: 32 KB of float32, what a first-level cache holds."""
 
 
 class PackedMatrix(NamedTuple):
-    """A right operand packed once for many products, see `pack`.
+    """A right operand packed once for many products, see ``pack``.
 
-    `panels` is (panel, element, column), see packing.py, None on the NumPy backend; `matrix` the matrix itself."""
+    ``panels`` is (panel, element, column), see packing.py, None on the NumPy backend; ``matrix`` the matrix itself.
+    """
 
     matrix: np.ndarray
     panels: np.ndarray | None
 
 
 def matmul_reference(a: np.ndarray, b: np.ndarray | PackedMatrix, bias: np.ndarray | None = None) -> np.ndarray:
-    """a @ b + bias by NumPy's BLAS; in bf16, of the rounded operands. See `matmul`."""
+    """a @ b + bias by NumPy's BLAS; in bf16, of the rounded operands. See ``matmul``."""
     b = b.matrix if isinstance(b, PackedMatrix) else b
     if precision() == "bf16" and a.dtype == np.float32:
         a, b = rounded(a), rounded(b)
@@ -65,32 +66,33 @@ def matmul_reference(a: np.ndarray, b: np.ndarray | PackedMatrix, bias: np.ndarr
 
 
 def matmul_gelu_reference(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """pre = a @ b + bias and gelu(pre) in NumPy; see `matmul_gelu`."""
+    """pre = a @ b + bias and gelu(pre) in NumPy; see ``matmul_gelu``."""
     pre = matmul_reference(a, b, bias)
     return pre, gelu_forward_reference(pre)
 
 
 def matmul_gelu_backward_reference(grad: np.ndarray, b: np.ndarray, pre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(grad @ b) * gelu'(pre) and gelu(pre) in NumPy; see `matmul_gelu_backward`."""
+    """(grad @ b) * gelu'(pre) and gelu(pre) in NumPy; see ``matmul_gelu_backward``."""
     return gelu_backward_reference(matmul_reference(grad, b), pre), gelu_forward_reference(pre)
 
 
 def add_matmul_reference(c: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
-    """c += a @ b in NumPy; see `add_matmul`."""
+    """c += a @ b in NumPy; see ``add_matmul``."""
     c += matmul_reference(a, b)
 
 
 def weight_gradient_reference(x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """x^T grad and the column sums of grad in NumPy; see `weight_gradient`."""
+    """x^T grad and the column sums of grad in NumPy; see ``weight_gradient``."""
     return matmul_reference(x.T, grad), grad.sum(axis=0)
 
 
 @loop
 def matmul_blocked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a (M, K) times b (K, N) in plain loops over blocks: the rung between `matmul_reference` and `matmul`.
+    """a (M, K) times b (K, N) in plain loops over blocks: the rung between ``matmul_reference`` and ``matmul``.
 
     A block of B is copied together and stays in the first-level cache while every row of A goes over it; the innermost
-    loop runs along a row, as vectors. What is missing is that every sum is loaded and stored at every k."""
+    loop runs along a row, as vectors. What is missing is that every sum is loaded and stored at every k.
+    """
     rows, depth = a.shape
     columns = b.shape[1]
     c = np.zeros((rows, columns), a.dtype)
@@ -124,7 +126,8 @@ def _copy_edge(edge, c, row, column, add):
 def _multiply_block(tiles, panels, first, length, first_row, first_column, start, add, c):
     """Rows first_row and on, columns first_column and on of C: start (or C itself) + packed rows * panels.
 
-    The rows are those whose first tile is given, the elements of the panels those from `first` on."""
+    The rows are those whose first tile is given, the elements of the panels those from ``first`` on.
+    """
     rows, columns = c.shape
     _, panel_depth, width = panels.shape
     buffer = np.empty((TILE_ROWS, width), c.dtype)
@@ -265,9 +268,10 @@ def _check(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> None
 
 
 def pack(b: np.ndarray) -> PackedMatrix:
-    """b (K, N) ready to be the right operand of many products: `matmul` then packs it no more.
+    """b (K, N) ready to be the right operand of many products: ``matmul`` then packs it no more.
 
-    It is packed in the precision in force; b must not change as long as the result is used."""
+    It is packed in the precision in force; b must not change as long as the result is used.
+    """
     require(b.ndim == 2 and b.shape[0] > 0, f"pack: b must be a matrix, not {b.shape}")
     return PackedMatrix(b, pack_part(plain(b), 0, b.shape[0]) if backend() == "numba" else None)
 
@@ -282,7 +286,8 @@ def _whole(b: np.ndarray | PackedMatrix) -> tuple[np.ndarray, np.ndarray]:
 
 def _multiply_in_parts(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, add: bool, c: np.ndarray) -> None:
     """c (+)= a b + bias. A deep product goes in several parts, so that the packed part of B stays in the
-    third-level cache and its buffer costs no page faults."""
+    third-level cache and its buffer costs no page faults.
+    """
     depth, columns = b.shape
     most = max(1, PACKED_ELEMENTS // (columns * DEPTH_BLOCK)) * DEPTH_BLOCK * 2
     start = _start(b, bias)
@@ -297,7 +302,9 @@ def _multiply_in_parts(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, ad
 def matmul(a: np.ndarray, b: np.ndarray | PackedMatrix, bias: np.ndarray | None = None) -> np.ndarray:
     """a (M, K) times b (K, N), plus bias (N,): (M, N). Transposed views of contiguous arrays cost no copy.
 
-    Raises ValueError if shapes or dtypes do not fit."""
+    Raises:
+        ValueError: if shapes or dtypes do not fit.
+    """
     matrix = b.matrix if isinstance(b, PackedMatrix) else b
     _check(a, matrix, bias)
     a = plain(a)
@@ -314,7 +321,11 @@ def matmul(a: np.ndarray, b: np.ndarray | PackedMatrix, bias: np.ndarray | None 
 def matmul_gelu(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """pre = a @ b + bias and gelu(pre), each (M, N), for a (M, K), b (K, N), bias (N,).
 
-    Backward needs pre. Raises ValueError if shapes or dtypes do not fit."""
+    Backward needs pre.
+
+    Raises:
+        ValueError: if shapes or dtypes do not fit.
+    """
     _check(a, b, bias)
     a = plain(a)
     _, panels = _whole(b)
@@ -328,8 +339,11 @@ def matmul_gelu(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> tuple[np.ndar
 def matmul_gelu_backward(grad: np.ndarray, b: np.ndarray, pre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(grad @ b) * gelu'(pre) and gelu(pre), each (M, N), for grad (M, K), b (K, N), pre (M, N).
 
-    With gelu(pre) coming along, the caller need not keep what `matmul_gelu` returned: (M, N) numbers less memory.
-    Raises ValueError if shapes or dtypes do not fit."""
+    With gelu(pre) coming along, the caller need not keep what ``matmul_gelu`` returned: (M, N) numbers less memory.
+
+    Raises:
+        ValueError: if shapes or dtypes do not fit.
+    """
     _check(grad, b)
     require(
         pre.shape == (grad.shape[0], b.shape[1]) and pre.dtype == b.dtype,
@@ -345,7 +359,11 @@ def matmul_gelu_backward(grad: np.ndarray, b: np.ndarray, pre: np.ndarray) -> tu
 
 @compiled(reference=add_matmul_reference)
 def add_matmul(c: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
-    """c += a @ b in place for a contiguous c (M, N), a (M, K), b (K, N). Raises ValueError if they do not fit."""
+    """c += a @ b in place for a contiguous c (M, N), a (M, K), b (K, N).
+
+    Raises:
+        ValueError: if they do not fit.
+    """
     _check(a, b)
     require(
         c.shape == (a.shape[0], b.shape[1]) and c.dtype == b.dtype and c.flags.c_contiguous,
@@ -358,7 +376,9 @@ def add_matmul(c: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
 def weight_gradient(x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The gradients of weight (K, N) and bias (N,) of y = x @ weight + bias for x (M, K) and dL/dy (M, N).
 
-    Raises ValueError if shapes or dtypes do not fit."""
+    Raises:
+        ValueError: if shapes or dtypes do not fit.
+    """
     _check(x.T, grad)
     # K is small and M, the number of tokens, large: where there are fewer groups of rows of the result than
     # threads, each takes a share of the tokens, packs it where it needs it, and the shares are added up.

@@ -55,12 +55,12 @@ def element_type(matrix: np.ndarray) -> np.dtype:
 
 
 def pair_size(packed):
-    """How many numbers an element of `packed` holds: 2 for uint32, otherwise 1. Compiled code only."""
+    """How many numbers an element of ``packed`` holds: 2 for uint32, otherwise 1. Compiled code only."""
     raise NotImplementedError
 
 
 def element(packed, first, second):
-    """The element of `packed` made of one number or, if it holds two, of both. Compiled code only."""
+    """The element of ``packed`` made of one number or, if it holds two, of both. Compiled code only."""
     raise NotImplementedError
 
 
@@ -80,8 +80,9 @@ def _element(packed, first, second):
 def _vector_copy(lanes_of: Callable[[Any], int], neighbours: bool) -> Any:
     """An intrinsic that makes several elements at once; LLVM finds vectors here only if they are written down.
 
-    packed[to + i] is made of source[at + i] and source[at + i + step], or, with `neighbours`, of the elements of
-    `source` as they follow one another from `at` on."""
+    packed[to + i] is made of source[at + i] and source[at + i + step], or, with ``neighbours``, of the elements of
+    ``source`` as they follow one another from ``at`` on.
+    """
 
     @intrinsic
     def copy(typing_context: Any, packed: Any, to: Any, source: Any, at: Any, step: Any) -> Any:
@@ -134,7 +135,7 @@ _copy_tile_rows = _vector_copy(lambda packed: TILE_ROWS, neighbours=False)
 
 @loop
 def pack_along(packed, to, source, at, count):
-    """The elements made of `count` numbers that lie one after the other, from packed[to] on."""
+    """The elements made of ``count`` numbers that lie one after the other, from packed[to] on."""
     size = pair_size(packed)
     lanes = tile_columns(packed) // TILE_VECTORS
     whole = count // size
@@ -159,7 +160,8 @@ def _edge_element(packed, source, at, step, present):
 def pack_panels(b, depth, columns, panels, first, buffer):
     """panels[p, first + j, s] = element j of column p * width + s of B (depth, columns), zeros beyond the columns.
 
-    `buffer` holds a panel the other way round: (width, at least `depth` elements)."""
+    ``buffer`` holds a panel the other way round: (width, at least ``depth`` elements).
+    """
     size = pair_size(panels)
     count, panel_depth, width = panels.shape
     length = (depth + size - 1) // size
@@ -223,7 +225,7 @@ def pack_part(b: np.ndarray, first_k: int, depth: int) -> np.ndarray:
 
 
 def pack_weights_reference(weights: Sequence[np.ndarray]) -> np.ndarray:
-    """The equation above in NumPy; see `pack_weights`."""
+    """The equation above in NumPy; see ``pack_weights``."""
     depth, columns = weights[0].shape
     count, length, width = panels_shape(weights[0], depth)
     padded = np.zeros((len(weights), 2 * length, count * width), weights[0].dtype)
@@ -242,7 +244,11 @@ def pack_weights(weights: Sequence[np.ndarray]) -> np.ndarray:
 
     There are zeros beyond the N columns. J is K, or K / 2 pairs, rounded up to a multiple of the width, and what
     lies beyond is never read; the type uint32 tells that they are pairs. Transposed views of contiguous arrays are
-    read as they lie. Raises ValueError if the shapes differ."""
+    read as they lie.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
     shape = weights[0].shape
     require(
         all(weight.shape == shape for weight in weights),
@@ -256,10 +262,11 @@ def pack_weights(weights: Sequence[np.ndarray]) -> np.ndarray:
 
 @loop
 def pack_rows(a, rows, depth, packed):
-    """The elements of A (rows, depth), and zeros up to a whole tile of rows, as `first_tile` describes them.
+    """The elements of A (rows, depth), and zeros up to a whole tile of rows, as ``first_tile`` describes them.
 
     Rows that lie dense stay rows; a transposed view is copied tile by tile, (tile, element, row), since its own
-    stride, often a power of two, would put every element of a tile into the same set of the first-level cache."""
+    stride, often a power of two, would put every element of a tile into the same set of the first-level cache.
+    """
     size = pair_size(packed)
     length, row_length = (depth + size - 1) // size, packed.shape[1]
     padded = round_up(rows, TILE_ROWS)
@@ -281,6 +288,6 @@ def pack_rows(a, rows, depth, packed):
 
 @register_jitable
 def first_tile(a, packed):
-    """The first tile of rows that `pack_rows` made of A; the one of row r begins r * packed.shape[1] further on."""
+    """The first tile of rows that ``pack_rows`` made of A; the one of row r begins r * packed.shape[1] further on."""
     row, step = (packed.shape[1], 1) if a.step == 1 else (1, TILE_ROWS)
     return Operand(packed.reshape(-1), 0, row, step)

@@ -1,12 +1,12 @@
 """y = x W + b for a weight W that is packed once and used many times: the products of generating text.
 
-Generating reads every weight at every step while x has only a few rows. `matmul` packs W anew for each product,
-which costs as much as the product itself; here the panels of `pack_weights` (packing.py) are kept, and the threads
+Generating reads every weight at every step while x has only a few rows. ``matmul`` packs W anew for each product,
+which costs as much as the product itself; here the panels of ``pack_weights`` (packing.py) are kept, and the threads
 share them out, so that each weight is read once from memory by one thread. What follows the product, the bias, GELU
 or the residual sum, is applied to a tile while it is in the first-level cache. A row's result does not depend on how
 many other rows there are.
 
-`set_precision` (runtime/precision.py) decides, when a weight is packed, what its panels hold: numbers, or pairs
+``set_precision`` (runtime/precision.py) decides, when a weight is packed, what its panels hold: numbers, or pairs
 of bfloat16 that are neighbours in k. The rows x of a product are then rounded as well.
 """
 
@@ -36,7 +36,7 @@ ROW_BLOCK = round_up(64, TILE_ROWS)
 
 
 def linear_reference(x: np.ndarray, panels: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """x W + b in NumPy; see `linear`."""
+    """x W + b in NumPy; see ``linear``."""
     if panels.dtype == np.uint32:
         pairs = np.stack([panels << 16, panels & np.uint32(0xFFFF0000)], axis=2).view(np.float32)
         x, panels = rounded(x), pairs.reshape(len(panels), -1, panels.shape[2])
@@ -45,7 +45,7 @@ def linear_reference(x: np.ndarray, panels: np.ndarray, bias: np.ndarray) -> np.
 
 
 def linear_gelu_reference(x: np.ndarray, panels: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """gelu(x W + b) in NumPy; see `linear_gelu`."""
+    """gelu(x W + b) in NumPy; see ``linear_gelu``."""
     return gelu_forward_reference(linear_reference(x, panels, bias))
 
 
@@ -97,7 +97,7 @@ def _last_rows(x):
 
 @loop
 def _multiply_tile(x, last_rows, rows, row, panel, depth, tile):
-    """tile = rows `row` and on of x (rows, depth) times a panel; of a single row only the first of the tile."""
+    """tile = rows ``row`` and on of x (rows, depth) times a panel; of a single row only the first of the tile."""
     if rows == 1:
         multiply_row(tile, tile, x, panel, depth, False)
     elif row + TILE_ROWS <= rows:
@@ -208,7 +208,9 @@ def _check(x: np.ndarray, panels: np.ndarray, bias: np.ndarray) -> None:
 def linear(x: np.ndarray, panels: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """x W + b: x (M, K), panels (P, J, width) of W (K, N), bias (N,) -> (M, N).
 
-    Raises ValueError if shapes or dtypes do not fit."""
+    Raises:
+        ValueError: if shapes or dtypes do not fit.
+    """
     _check(x, panels, bias)
     y = np.empty((len(x), len(bias)), x.dtype)
     linear_into(dense(x), dense(panels), dense(bias), y, num_threads())
@@ -217,7 +219,7 @@ def linear(x: np.ndarray, panels: np.ndarray, bias: np.ndarray) -> np.ndarray:
 
 @compiled(reference=linear_gelu_reference)
 def linear_gelu(x: np.ndarray, panels: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """gelu(x W + b); see `linear`."""
+    """gelu(x W + b); see ``linear``."""
     _check(x, panels, bias)
     y = np.empty((len(x), len(bias)), x.dtype)
     linear_gelu_into(dense(x), dense(panels), dense(bias), y, num_threads())

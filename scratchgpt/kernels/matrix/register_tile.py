@@ -36,7 +36,8 @@ COLUMNS64 = TILE_VECTORS * VECTOR_BYTES // 8
 class Operand(NamedTuple):
     """A matrix as the tile sees it: element (i, j) is data[offset + i * row + j * step], strides in elements.
 
-    That makes a part, a transposed view and a packed copy one kind of thing. Nobody checks the bounds."""
+    That makes a part, a transposed view and a packed copy one kind of thing. Nobody checks the bounds.
+    """
 
     data: np.ndarray
     """a flat array"""
@@ -68,13 +69,13 @@ def shifted(operand, row, column):
 
 @register_jitable
 def tile_columns(array):
-    """Columns of a tile for the dtype of `array`."""
+    """Columns of a tile for the dtype of ``array``."""
     return COLUMNS32 if array.itemsize == 4 else COLUMNS64
 
 
 @register_jitable
 def round_up(n, multiple):
-    """The smallest multiple of `multiple` that is at least n."""
+    """The smallest multiple of ``multiple`` that is at least n."""
     return (n + multiple - 1) // multiple * multiple
 
 
@@ -102,7 +103,7 @@ def _tile_of(height: int) -> Any:
 
     @intrinsic
     def tile(typing_context: Any, c: Any, start: Any, a: Any, b: Any, depth: Any, accumulate: Any) -> Any:
-        """C = start + A B, or A B without `accumulate`; rows of B, C and start are contiguous (their step is 1)."""
+        """C = start + A B, or A B without ``accumulate``; rows of B, C and start are contiguous (their step is 1)."""
         kind, pairs = c.types[0], a.types[0].dtype == types.uint32
         if not (
             kind.ndim == 1
@@ -186,9 +187,10 @@ def _tile_of(height: int) -> Any:
 
 
 multiply_tile = _tile_of(TILE_ROWS)
-"""multiply_tile(c, start, a, b, depth, accumulate): one tile of C = start + A B, of A B without `accumulate`.
+"""multiply_tile(c, start, a, b, depth, accumulate): one tile of C = start + A B, of A B without ``accumulate``.
 
-Rows of B, C and start are contiguous (their step is 1). For compiled code; not checked."""
+Rows of B, C and start are contiguous (their step is 1). For compiled code; not checked.
+"""
 multiply_row = _tile_of(1)
 """The same of one row: an eighth of the arithmetic where there is only one."""
 
@@ -234,7 +236,8 @@ def transpose(source, target, rows, columns):
     """target[j, i] = source[i, j] for i < rows, j < columns, both multiples of the lanes of a vector.
 
     A square of vectors is turned by shuffles in registers, eight times faster than element by element. The rows of
-    both are contiguous (their step is 1). Not checked."""
+    both are contiguous (their step is 1). Not checked.
+    """
     lanes = tile_columns(source.data) // TILE_VECTORS
     for i in range(0, rows, lanes):
         for j in range(0, columns, lanes):
@@ -246,7 +249,8 @@ def multiply(c, a, b, rows, columns, depth, accumulate):
     """C[rows, columns] (+)= A[rows, depth] B[depth, columns].
 
     A may be strided both ways (so A transposed is free); B and C have contiguous rows. rows must be a multiple
-    of TILE_ROWS, columns one of tile_columns, depth at least 1: the caller pads its buffers. Not checked."""
+    of TILE_ROWS, columns one of tile_columns, depth at least 1: the caller pads its buffers. Not checked.
+    """
     width = tile_columns(c.data)
     for column in range(0, columns, width):
         for row in range(0, rows, TILE_ROWS):
