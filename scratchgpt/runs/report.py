@@ -12,7 +12,6 @@ import html
 import importlib.metadata
 import json
 import math
-import os
 import platform
 import re
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from typing import Any
 
 from scratchgpt import kernels
 from scratchgpt.errors import UserError
+from scratchgpt.files import replacing_file, write_text
 from scratchgpt.stages import ALL
 from scratchgpt.training.checkpoints import full_disk_is_a_user_error
 from scratchgpt.training.history import History, read_history
@@ -146,14 +146,8 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         UserError: if the disk is full or may not be written; the file is unchanged then.
     """
-    fresh = path.with_name(path.name + ".writing")
     with full_disk_is_a_user_error(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(text, encoding="utf-8")
-            os.replace(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
+        write_text(path, text)
 
 
 # -- the report ---------------------------------------------------------------------------------------------
@@ -216,14 +210,8 @@ def _draw(out: Path, stage: str, history: History) -> str | None:
     if not history.steps and not history.evaluations:
         return None
     path = out / "curves" / f"{stage}.png"
-    fresh = path.with_name(f"{stage}.writing.png")
-    with full_disk_is_a_user_error(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            curves.draw_curves(history, stage, fresh)
-            os.replace(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
+    with full_disk_is_a_user_error(path), replacing_file(path) as fresh:
+        curves.draw_curves(history, stage, fresh)
     return path.relative_to(out).as_posix()
 
 
