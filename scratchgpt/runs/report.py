@@ -174,7 +174,7 @@ def write_report(out: Path) -> None:
     sections = []
     for result in results:
         history = stage_history(out, result.stage)
-        sections.append(_section(result, _draw(out, result.stage, history), history.warnings))
+        sections.append(_section(result, _draw(out, result.stage, history), history))
     write_whole(out / "report.md", _markdown(results, sections))
 
 
@@ -196,11 +196,7 @@ def stage_history(out: Path, stage: str) -> History:
     Raises:
         UserError: if the log is damaged.
     """
-    log = out / "logs" / f"{stage}.jsonl"
-    try:
-        return read_history(log)
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{log}: damaged log ({error}); delete it or run the stage again") from None
+    return read_history(out / "logs" / f"{stage}.jsonl")
 
 
 def _draw(out: Path, stage: str, history: History) -> str | None:
@@ -244,14 +240,15 @@ def _row(measure: Measure, seconds: float) -> tuple[str, ...]:
     return measure.stage, named, *values, f"{measure.items:,}", f"{seconds:,.0f}"
 
 
-def _section(result: StageResult, curves: str | None, warnings: Sequence[dict[str, Any]]) -> list[str]:
+def _section(result: StageResult, curves: str | None, history: History) -> list[str]:
     settings = ", ".join(f"{name} {setting_text(value)}" for name, value in result.settings.items())
     lines = ["", f"## {result.stage}", ""]
     lines += [f"{duration_text(result.seconds)}, {result.tokens_per_second:,.0f} tokens per second in training.", ""]
     if settings:
         lines += [f"Settings: {settings}.", ""]
-    if warnings:
-        lines += [f"- **Warning**, step {w['step']}: {w['sign']}: {w['text']}" for w in warnings] + [""]
+    told = [f"- **Warning**, step {w['step']}: {w['sign']}: {w['text']}" for w in history.warnings]
+    if told := told + [f"- **Note**: {note}" for note in history.notes]:
+        lines += [*told, ""]
     if curves:
         lines += [f"![curves of {result.stage}]({curves})", ""]
     if result.samples:

@@ -7,34 +7,36 @@ moments and the number of the step to go on as if nothing had happened.
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from scratchgpt.errors import Interrupted, UserError
-from scratchgpt.training.checkpoints import full_disk_is_a_user_error
-from scratchgpt.training.history import History, Metrics, history_until
+from scratchgpt.training.history import History, Log, Metrics
 from scratchgpt.training.state import load_state, save_state
 from scratchgpt.training.trainer import Trainer
 
 
 def run_trainer(
-    trainer: Trainer, log: Path, partial: Path, console: Console, resume: bool = False, save_every_seconds: float = 60
+    trainer: Trainer,
+    log_file: Path,
+    partial: Path,
+    console: Console,
+    resume: bool = False,
+    save_every_seconds: float = 60,
 ) -> History:
     """Make (or go on with) all steps of a trainer.
 
     Args:
         trainer: whose steps.
-        log: written as it goes, one record a line.
+        log_file: written as it goes, one record a line.
         partial: the unfinished state, written every ``save_every_seconds``; the caller saves the finished checkpoint
             and then removes it.
         console: what is said goes there.
@@ -49,11 +51,12 @@ def run_trainer(
         UserError: if the state to resume from belongs to other settings, training diverged, or the disk is full.
     """
     start = load_state(trainer, partial) if resume and partial.is_file() else 0
-    history = history_until(log, start)
     saved_at = time.monotonic()
-    with full_disk_is_a_user_error(log), log.open("a", encoding="utf-8") as file, _stop_on_interrupt() as stop:
+    with Log(log_file, start) as log, _stop_on_interrupt() as stop:
+        for note in log.history.notes:
+            console.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
         if start == 0:
-            _measure(trainer, 0, history, file, console)
+            _measure(trainer, 0, log, console)
         with _progress(trainer.name, console) as progress:
             bar = progress.add_task(trainer.name, total=trainer.total_steps, completed=start, status="")
             for index in range(start, trainer.total_steps):
@@ -63,47 +66,40 @@ def run_trainer(
                 except FloatingPointError as error:
                     raise UserError(f"{trainer.name}, step {index + 1}: {error}") from None
                 metrics["seconds"] = time.perf_counter() - began
-                _write(file, history, {"kind": "step", "step": index + 1, **metrics})
-                progress.update(bar, advance=1, status=_status(metrics, history))
+                log.write({"kind": "step", "step": index + 1, **metrics})
+                progress.update(bar, advance=1, status=_status(metrics, log.history))
                 done = index + 1
                 if done % trainer.evaluate_every == 0 or done == trainer.total_steps:
-                    _measure(trainer, done, history, file, console)
-                _warn(trainer, done, history, file, console)
+                    _measure(trainer, done, log, console)
+                _warn(trainer, done, log, console)
                 if trainer.world.any(stop.requested) and done < trainer.total_steps:
                     save_state(trainer, partial, done)
                     raise Interrupted(trainer.name, done)
                 if trainer.world.any(time.monotonic() - saved_at > save_every_seconds):
                     save_state(trainer, partial, done)
                     saved_at = time.monotonic()
-    return history
+    return log.history
 
 
-def _measure(trainer: Trainer, step: int, history: History, file: TextIO, console: Console) -> None:
+def _measure(trainer: Trainer, step: int, log: Log, console: Console) -> None:
     measured = trainer.evaluate()
-    _write(file, history, {"kind": "evaluation", "step": step, **measured})
+    log.write({"kind": "evaluation", "step": step, **measured})
     text = trainer.sample()
-    _write(file, history, {"kind": "sample", "step": step, "text": text})
+    log.write({"kind": "sample", "step": step, "text": text})
     shown = {name: value for name, value in measured.items() if "/" not in name and name != "items"}
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
     console.print(f"[bold]{trainer.name}[/] step {step}/{trainer.total_steps}  held out: {numbers}", highlight=False)
     console.print(f"    {text}", style="dim", markup=False, highlight=False)
 
 
-def _warn(trainer: Trainer, step: int, history: History, file: TextIO, console: Console) -> None:
+def _warn(trainer: Trainer, step: int, log: Log, console: Console) -> None:
     """Say and log every warning sign that shows for the first time."""
-    told = {warning["sign"] for warning in history.warnings}
-    for sign, text in trainer.warning_signs(history).items():
+    told = {warning["sign"] for warning in log.history.warnings}
+    for sign, text in trainer.warning_signs(log.history).items():
         if sign not in told:
-            _write(file, history, {"kind": "warning", "step": step, "sign": sign, "text": text})
+            log.write({"kind": "warning", "step": step, "sign": sign, "text": text})
             line = f"warning: {trainer.name} step {step}: {sign}: {text}"
             console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-def _write(file: TextIO, history: History, record: dict[str, Any]) -> None:
-    record = {k: float(v) if isinstance(v, np.floating) else v for k, v in record.items()}
-    history.add(record)
-    file.write(json.dumps(record, ensure_ascii=False) + "\n")
-    file.flush()
 
 
 def _status(metrics: Metrics, history: History) -> str:
