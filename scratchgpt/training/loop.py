@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from scratchgpt import signals
 from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.training.history import History, Log, Metrics
 from scratchgpt.training.state import load_state, save_state
@@ -37,8 +34,8 @@ def run_trainer(
     Args:
         trainer: whose steps.
         log_file: written as it goes, one record a line.
-        partial: the unfinished state, written every ``save_every_seconds``; the caller saves the finished checkpoint
-            and then removes it.
+        partial: the unfinished state, written at first, every ``save_every_seconds`` and after the last step, before
+            that is measured; the caller saves the finished checkpoint and then removes it.
         console: what is said goes there.
         resume: go on from the partial state, if there is one.
         save_every_seconds: seconds between two saves.
@@ -47,16 +44,19 @@ def run_trainer(
         What the log says, that of the steps before an interruption included.
 
     Raises:
-        Interrupted: after Ctrl-C, once the state is saved.
-        UserError: if the state to resume from belongs to other settings, training diverged, or the disk is full.
+        Interrupted: after Ctrl-C, SIGTERM or SIGHUP, once the state is saved.
+        UserError: if the state to resume from or the log is damaged, or the state belongs to other settings, training
+            diverged, or the disk is full.
     """
     start = load_state(trainer, partial) if resume and partial.is_file() else 0
-    saved_at = time.monotonic()
-    with Log(log_file, start) as log, _stop_on_interrupt() as stop:
+    with Log(log_file, start) as log, signals.noticed() as notice:
         for note in log.history.notes:
             console.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        saver = _Saver(trainer, partial, save_every_seconds, notice)
         if start == 0:
-            _measure(trainer, 0, log, console)
+            saver.save(0)  # in place of an earlier run's, which a resumed one would take for its own
+        _look(trainer, start, log, console)
+        saver.stop_if_asked(start)
         with _progress(trainer.name, console) as progress:
             bar = progress.add_task(trainer.name, total=trainer.total_steps, completed=start, status="")
             for index in range(start, trainer.total_steps):
@@ -66,25 +66,54 @@ def run_trainer(
                 except FloatingPointError as error:
                     raise UserError(f"{trainer.name}, step {index + 1}: {error}") from None
                 metrics["seconds"] = time.perf_counter() - began
-                log.write({"kind": "step", "step": index + 1, **metrics})
-                progress.update(bar, advance=1, status=_status(metrics, log.history))
                 done = index + 1
-                if done % trainer.evaluate_every == 0 or done == trainer.total_steps:
-                    _measure(trainer, done, log, console)
-                _warn(trainer, done, log, console)
-                if trainer.world.any(stop.requested) and done < trainer.total_steps:
-                    save_state(trainer, partial, done)
-                    raise Interrupted(trainer.name, done)
-                if trainer.world.any(time.monotonic() - saved_at > save_every_seconds):
-                    save_state(trainer, partial, done)
-                    saved_at = time.monotonic()
+                log.write({"kind": "step", "step": done, **metrics})
+                progress.update(bar, advance=1, status=_status(metrics, log.history))
+                saver.save_if_due(done)
+                saver.stop_if_asked(done)
+                _look(trainer, done, log, console)
+                saver.stop_if_asked(done)
     return log.history
 
 
+class _Saver:
+    """Saves the state now and then, after the last step, and where a signal asks to stop."""
+
+    def __init__(self, trainer: Trainer, partial: Path, every_seconds: float, notice: signals.Notice) -> None:
+        self.trainer, self.partial, self.every_seconds, self.notice = trainer, partial, every_seconds, notice
+        self.saved_at = time.monotonic()
+
+    def save(self, done: int) -> None:
+        save_state(self.trainer, self.partial, done)
+        self.saved_at = time.monotonic()
+
+    def save_if_due(self, done: int) -> None:
+        """The last step is saved in any case: what comes after it is measured for minutes."""
+        late = time.monotonic() - self.saved_at > self.every_seconds
+        if done == self.trainer.total_steps or self.trainer.world.any(late):
+            self.save(done)
+
+    def stop_if_asked(self, done: int) -> None:
+        if self.trainer.world.any(self.notice.number is not None):
+            self.save(done)
+            raise Interrupted(self.trainer.name, done, self.notice.number or signal.SIGINT)
+
+
+def _look(trainer: Trainer, step: int, log: Log, console: Console) -> None:
+    """Measure if it is time to, and warn. The state may have been saved before: what is in the log is not repeated."""
+    if step % trainer.evaluate_every == 0 or step == trainer.total_steps:
+        _measure(trainer, step, log, console)
+    if step:
+        _warn(trainer, step, log, console)
+
+
 def _measure(trainer: Trainer, step: int, log: Log, console: Console) -> None:
+    if log.history.samples and log.history.samples[-1][0] == step:
+        return
     measured = trainer.evaluate()
-    log.write({"kind": "evaluation", "step": step, **measured})
     text = trainer.sample()
+    if not log.history.evaluations or log.history.evaluations[-1]["step"] != step:
+        log.write({"kind": "evaluation", "step": step, **measured})
     log.write({"kind": "sample", "step": step, "text": text})
     shown = {name: value for name, value in measured.items() if "/" not in name and name != "items"}
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
@@ -118,29 +147,3 @@ def _progress(name: str, console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
     )
-
-
-@dataclass
-class _Stop:
-    requested: bool = False
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[_Stop]:
-    """The first Ctrl-C asks to stop after the step at hand, a second one stops at once."""
-    stop = _Stop()
-
-    def handler(signum: int, frame: Any) -> None:
-        if stop.requested:
-            raise KeyboardInterrupt
-        stop.requested = True
-
-    try:
-        before = signal.signal(signal.SIGINT, handler)
-    except ValueError:  # not the main thread: Ctrl-C does not arrive here
-        yield stop
-        return
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from rich.console import Console
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.signals import ENDING
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.stages.run_folder import partial_file
 from scratchgpt.tokenizer import CharTokenizer
 from scratchgpt.training import loop
+from scratchgpt.training.checkpoints import read_arrays
 from scratchgpt.training.history import History, Metrics, read_history
 from scratchgpt.training.loop import run_trainer
 
@@ -56,16 +59,18 @@ def test_a_run_logs_every_step_measures_and_learns(
     assert read_history(tmp_path / "logs" / "pretrain.jsonl") == history
 
 
-def test_ctrl_c_saves_and_resuming_ends_at_the_same_weights(
-    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_saves_and_resuming_ends_at_the_same_weights(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer, number: int
 ) -> None:
+    before = [signal.getsignal(other) for other in ENDING]
     straight = make(tiny_config, char_tokenizer)
     run_trainer(straight, *files(tmp_path / "straight"), quiet())
 
     class Stopped(Pretrainer):
         def step(self, index: int) -> Metrics:
             if index == 4:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), number)
             return super().step(index)
 
     stopped = make(tiny_config, char_tokenizer)
@@ -74,13 +79,129 @@ def test_ctrl_c_saves_and_resuming_ends_at_the_same_weights(
     with pytest.raises(Interrupted) as caught:
         run_trainer(stopped, *files(out), quiet())
     assert caught.value.step == 5 and partial_file(out, "pretrain").is_file()
+    assert caught.value.signal_number == number
+    assert [signal.getsignal(other) for other in ENDING] == before
 
     resumed = make(tiny_config, char_tokenizer)
     history = run_trainer(resumed, *files(out), quiet(), resume=True)
     assert [r["step"] for r in history.steps] == list(range(1, straight.total_steps + 1))
     for name, array in straight.model.state_dict().items():
         np.testing.assert_array_equal(array, resumed.model.state_dict()[name], err_msg=name)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Interruptible(Pretrainer):
+    """Sends itself a signal in the calls that are named; notes all calls."""
+
+    def at(self, *moments: tuple[str, int], send: Callable[[], None] | None = None) -> Interruptible:
+        self.moments, self.calls, self.made = moments, [], 0
+        self.send = send or (lambda: os.kill(os.getpid(), signal.SIGTERM))
+        return self
+
+    def _note(self, name: str, step: int) -> None:
+        self.calls.append((name, step))
+        if (name, step) in self.moments:
+            self.send()
+
+    def step(self, index: int) -> Metrics:
+        self.made = index + 1
+        self._note("step", index + 1)
+        return super().step(index)
+
+    def evaluate(self) -> Metrics:
+        self._note("evaluate", self.made)
+        return super().evaluate()
+
+
+def interruptible(
+    config: GPTConfig, tokenizer: CharTokenizer, *moments: tuple[str, int], send: Callable[[], None] | None = None
+) -> Interruptible:
+    trainer = make(config, tokenizer)
+    trainer.__class__ = Interruptible
+    return trainer.at(*moments, send=send)
+
+
+def lines(log: Path) -> list[dict]:
+    """The records without the times."""
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").split("\n")[:-1]]
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
+
+
+LAST = 21
+"""Steps of the runs below."""
+
+
+@pytest.mark.parametrize(
+    ("moment", "stopped_at", "then"),
+    [
+        (("step", LAST), LAST, [("evaluate", 0)]),  # all steps are made: the measurement alone is left
+        (("evaluate", LAST), LAST, []),
+        (("step", 8), 8, [("evaluate", 0), *[("step", step) for step in range(9, 13)]]),  # a step that is measured
+        (("evaluate", 8), 8, [("step", step) for step in range(9, 13)]),
+        (("evaluate", 0), 0, [("evaluate", 0), *[("step", step) for step in range(1, 5)]]),
+    ],
+)
+def test_a_signal_is_honoured_wherever_it_comes_and_nothing_is_missing_or_twice(
+    tmp_path: Path,
+    tiny_config: GPTConfig,
+    char_tokenizer: CharTokenizer,
+    moment: tuple[str, int],
+    stopped_at: int,
+    then: list[tuple[str, int]],
+) -> None:
+    log, partial = files(tmp_path / "stopped")
+    straight = make(tiny_config, char_tokenizer)
+    assert straight.total_steps == LAST
+    run_trainer(straight, *files(tmp_path / "straight"), quiet())
+    with pytest.raises(Interrupted) as caught:
+        run_trainer(interruptible(tiny_config, char_tokenizer, moment), log, partial, quiet())
+    assert caught.value.step == stopped_at and read_arrays(partial)[1]["step"] == str(stopped_at)
+
+    resumed = interruptible(tiny_config, char_tokenizer)
+    run_trainer(resumed, log, partial, quiet(), resume=True)
+    assert resumed.calls[: len(then)] == then and (then or not resumed.calls)
+    assert lines(log) == lines(files(tmp_path / "straight")[0])
+    for name, array in straight.model.state_dict().items():
+        np.testing.assert_array_equal(array, resumed.model.state_dict()[name], err_msg=name)
+
+
+def test_killed_in_the_last_measurement_all_steps_are_saved(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    def killed() -> None:
+        raise SystemExit
+
+    log, partial = files(tmp_path)
+    with pytest.raises(SystemExit):
+        run_trainer(interruptible(tiny_config, char_tokenizer, ("evaluate", LAST), send=killed), log, partial, quiet())
+    assert read_arrays(partial)[1]["step"] == str(LAST)
+
+
+def test_killed_between_the_lines_of_a_measurement_none_is_twice(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    log, partial = files(tmp_path)
+    run_trainer(make(tiny_config, char_tokenizer), log, partial, quiet())
+    whole = log.read_bytes()
+    log.write_bytes(whole[: whole.rstrip().rindex(b"\n") + 1])  # without the last sample
+    run_trainer(make(tiny_config, char_tokenizer), log, partial, quiet(), resume=True)
+    assert log.read_bytes() == whole
+
+
+def test_the_state_of_an_earlier_run_is_not_resumed_from(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    log, partial = files(tmp_path)
+    with pytest.raises(Interrupted):
+        run_trainer(interruptible(tiny_config, char_tokenizer, ("step", 9)), log, partial, quiet())
+
+    def killed() -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        run_trainer(interruptible(tiny_config, char_tokenizer, ("step", 2), send=killed), log, partial, quiet())
+    resumed = interruptible(tiny_config, char_tokenizer)
+    run_trainer(resumed, log, partial, quiet(), resume=True)
+    assert resumed.calls[:2] == [("evaluate", 0), ("step", 1)]
 
 
 def test_resuming_with_other_settings_is_refused(
@@ -111,10 +232,10 @@ def test_the_state_is_saved_now_and_then_and_the_finished_run_leaves_it_to_the_c
     monkeypatch.setattr(loop, "save_state", lambda trainer, path, step: saved.append(step))
     trainer = make(tiny_config, char_tokenizer)
     run_trainer(trainer, *files(tmp_path), quiet(), save_every_seconds=0)
-    assert saved == list(range(1, trainer.total_steps + 1))
+    assert saved == list(range(trainer.total_steps + 1))
     saved.clear()
     run_trainer(make(tiny_config, char_tokenizer), *files(tmp_path), quiet(), save_every_seconds=1000)
-    assert saved == []
+    assert saved == [0, trainer.total_steps]
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer) -> None:
@@ -128,7 +249,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, tiny_config: GPTConfig, c
     trainer.__class__ = Impatient
     with pytest.raises(KeyboardInterrupt):
         run_trainer(trainer, *files(tmp_path), quiet())
-    assert not partial_file(tmp_path, "pretrain").exists()
+    assert read_arrays(partial_file(tmp_path, "pretrain"))[1]["step"] == "0"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
