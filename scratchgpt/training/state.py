@@ -38,7 +38,8 @@ def load_state(trainer: Trainer, path: Path) -> int:
         How many steps were made.
 
     Raises:
-        UserError: if the file is damaged or was made with other settings.
+        UserError: if the file is damaged or was made with other settings. Nothing is changed if it shows at once: by
+            the settings or by the number of the step.
     """
     arrays, metadata = read_arrays(path)
     if metadata.get("fingerprint") != trainer.fingerprint:
@@ -46,6 +47,7 @@ def load_state(trainer: Trainer, path: Path) -> int:
             f"{path}: was made with other settings; resume with the flags it was started with, "
             "or leave out --resume to start the stage anew"
         )
+    step = _step(metadata, trainer.total_steps, path)
 
     def below(prefix: str) -> dict[str, np.ndarray]:
         return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
@@ -55,4 +57,13 @@ def load_state(trainer: Trainer, path: Path) -> int:
     for key, optimizer in trainer.optimizers.items():
         optimizer.load_state_arrays(below(f"optimizers.{key}."))
     trainer.load_extra_arrays(below("extra."))
-    return int(metadata["step"])
+    return step
+
+
+def _step(metadata: dict[str, str], total_steps: int, path: Path) -> int:
+    text = metadata.get("step", "")
+    digits = text.isascii() and text.isdecimal() and len(text) < 20
+    if not digits or int(text) > total_steps:
+        said = f"step {text[:20]!r} of {total_steps}" if text else "no step"
+        raise UserError(f"{path}: damaged ({said}); leave out --resume to start the stage anew")
+    return int(text)

@@ -110,3 +110,38 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"junk")
     with pytest.raises(UserError, match="damaged"):
         load_state(TwoModels(0), path)
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (None, "no step"),
+        ("", "no step"),
+        ("-1", "step '-1' of 9"),
+        ("10", "step '10' of 9"),
+        ("3.0", "step '3.0' of 9"),
+        (" 3", "step ' 3' of 9"),
+        ("\u0663", "step '\u0663' of 9"),
+        ("three", "step 'three' of 9"),
+        ("9" * 5000, f"step '{'9' * 20}' of 9"),
+    ],
+)
+def test_a_step_that_cannot_be_is_damage_and_changes_nothing(tmp_path: Path, step: str | None, said: str) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    save_state(TwoModels(0), path, 3)
+    arrays, metadata = read_arrays(path)
+    write_arrays(path, arrays, {"fingerprint": metadata["fingerprint"]} | ({} if step is None else {"step": step}))
+    trainer = TwoModels(1)
+    before = weights(trainer)
+    with pytest.raises(UserError) as caught:
+        load_state(trainer, path)
+    assert str(caught.value) == f"{path}: damaged ({said}); leave out --resume to start the stage anew"
+    for name, array in before.items():
+        np.testing.assert_array_equal(weights(trainer)[name], array)
+
+
+@pytest.mark.parametrize("step", [0, 9])
+def test_the_beginning_and_the_end_are_steps_too(tmp_path: Path, step: int) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    save_state(TwoModels(0), path, step)
+    assert load_state(TwoModels(1), path) == step
