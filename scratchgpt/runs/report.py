@@ -247,6 +247,9 @@ def _section(result: StageResult, curves: str | None, history: History) -> list[
     if settings:
         lines += [f"Settings: {settings}.", ""]
     told = [f"- **Warning**, step {w['step']}: {w['sign']}: {w['text']}" for w in history.warnings]
+    if history.skipped:
+        numbers = ", ".join(str(record["step"]) for record in history.skipped)
+        told.append(f"- **Skipped**, loss or gradient not finite: step {numbers}")
     if told := told + [f"- **Note**: {note}" for note in history.notes]:
         lines += [*told, ""]
     if curves:

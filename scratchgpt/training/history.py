@@ -15,7 +15,7 @@ from scratchgpt.training.checkpoints import full_disk_is_a_user_error
 
 Metrics = dict[str, float]
 
-TEXTS = {"warning": {"sign", "text"}, "sample": {"text"}}
+TEXTS = {"warning": {"sign", "text"}, "sample": {"text"}, "skipped": {"text"}}
 """What is text in a record of a kind; all else is a number."""
 REQUIRED: dict[str, set[str]] = {"step": {"seconds", "tokens"}, "evaluation": set(), **TEXTS}
 """What each kind of record must hold, beside "kind" and "step"."""
@@ -29,6 +29,7 @@ class History:
         steps: one record a step; evaluations: one record a measurement, with "step".
         samples: (step, text) pairs.
         warnings: one record a warning sign, when it first showed, with "step", "sign" and "text".
+        skipped: one record a step that was not made, with "step" and "text", why not.
         seconds: time of the training steps alone; tokens: what they worked on.
         notes: what the log should have told and does not, a line each.
     """
@@ -37,6 +38,7 @@ class History:
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     samples: list[tuple[int, str]] = field(default_factory=list)
     warnings: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     tokens: float = 0.0
     notes: list[str] = field(default_factory=list, compare=False)
@@ -45,7 +47,7 @@ class History:
         """File one line of the log where it belongs.
 
         Args:
-            record: with "kind" (step, evaluation, sample or warning) and "step", and what such a line holds.
+            record: with "kind" (step, skipped, evaluation, sample or warning) and "step", and what such a line holds.
         """
         if record["kind"] == "step":
             self.steps.append(record)
@@ -55,6 +57,8 @@ class History:
             self.evaluations.append(record)
         elif record["kind"] == "warning":
             self.warnings.append(record)
+        elif record["kind"] == "skipped":
+            self.skipped.append(record)
         else:
             self.samples.append((record["step"], record["text"]))
 
@@ -69,7 +73,7 @@ class Log:
 
     Args:
         path: the file.
-        steps: how many steps the saved state has made; what was written after that save is dropped.
+        steps: how many steps the saved state has made; None for a stage that starts anew.
 
     Attributes:
         history: what the log says.
@@ -78,11 +82,20 @@ class Log:
         UserError: if the log is damaged, or the disk is full or may not be written.
     """
 
-    def __init__(self, path: Path, steps: int) -> None:
-        self.path, self.history = path, history_until(path, steps)
-        with full_disk_is_a_user_error(path):
+    def __init__(self, path: Path, steps: int | None) -> None:
+        self.path = path
+        self._open(steps)
+
+    def _open(self, steps: int | None) -> None:
+        self.history = history_until(self.path, steps)
+        with full_disk_is_a_user_error(self.path):
             # A lone surrogate has no UTF-8, but Python's escape of it is JSON's.
-            self._file = path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n")
+            self._file = self.path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n")
+
+    def cut(self, steps: int) -> None:
+        """Go back to where so many steps were made, as :func:`history_until` does."""
+        self._file.close()
+        self._open(steps)
 
     def __enter__(self) -> Log:
         return self
@@ -112,18 +125,18 @@ def read_history(log: Path) -> History:
     return _read(log)[0]
 
 
-def history_until(log: Path, steps: int) -> History:
+def history_until(log: Path, steps: int | None) -> History:
     """Cut the log where training goes on, and read what is left of it.
 
     Args:
         log: the file; made anew if there is none.
-        steps: how many steps the saved state has made: what was written after that save is dropped.
+        steps: how many steps the saved state has made: what was written after that save is dropped. None for a stage
+            that starts anew: it has no use for what lies there, and is not stopped by damage.
 
     Raises:
         UserError: if the log is damaged, or the disk is full or may not be written.
     """
-    # A stage that starts anew has no use for what lies there, and is not stopped by damage.
-    history, lines = _read(log, steps) if steps else (History(), [])
+    history, lines = (History(), []) if steps is None else _read(log, steps)
     with full_disk_is_a_user_error(log):
         write_text(log, "".join(line + "\n" for line in lines))
     return history
@@ -150,7 +163,7 @@ def _read(log: Path, steps: int | None = None) -> tuple[History, list[str]]:
             history.add(record)
             kept.append(line.decode())
             last_step = max(last_step, record["step"])
-    missing = last_step - len({record["step"] for record in history.steps})
+    missing = last_step - len({record["step"] for record in [*history.steps, *history.skipped]})
     if missing:
         history.notes.append(f"{log.name}: {missing} of the first {last_step} steps are missing from the log")
     return history, kept

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -16,9 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from scratchgpt import signals
 from scratchgpt.errors import Interrupted, UserError
-from scratchgpt.training.history import History, Log, Metrics
+from scratchgpt.training.history import History, Log
 from scratchgpt.training.state import load_state, save_state
 from scratchgpt.training.trainer import Trainer
+
+PATIENCE = 5
+"""Steps in a row whose loss or gradient is not finite, after which the run goes back to the last good state."""
 
 
 def run_trainer(
@@ -45,51 +49,85 @@ def run_trainer(
 
     Raises:
         Interrupted: after Ctrl-C, SIGTERM or SIGHUP, once the state is saved.
-        UserError: if the state to resume from or the log is damaged, or the state belongs to other settings, training
-            diverged, or the disk is full.
+        UserError: if the state to resume from or the log is damaged, or the state belongs to other settings, the disk
+            is full, or training diverged: after :data:`PATIENCE` skipped steps in a row the run goes back to the saved
+            state with half the learning rate, after as many once more it ends.
     """
-    start = load_state(trainer, partial) if resume and partial.is_file() else 0
+    start = load_state(trainer, partial) if resume and partial.is_file() else None
     with Log(log_file, start) as log, signals.noticed() as notice:
+        run = _Run(trainer, log, partial, console, save_every_seconds, notice)
         for note in log.history.notes:
-            console.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-        saver = _Saver(trainer, partial, save_every_seconds, notice)
-        if start == 0:
-            saver.save(0)  # in place of an earlier run's, which a resumed one would take for its own
-        _look(trainer, start, log, console)
-        saver.stop_if_asked(start)
+            run.say(f"note: {note}")
+        if start is None:
+            run.save(0)  # in place of an earlier run's, which a resumed one would take for its own
+        done = start or 0
+        run.look(done)
+        run.stop_if_asked(done)
         with _progress(trainer.name, console) as progress:
-            bar = progress.add_task(trainer.name, total=trainer.total_steps, completed=start, status="")
-            for index in range(start, trainer.total_steps):
-                began = time.perf_counter()
-                try:
-                    metrics = trainer.step(index)
-                except FloatingPointError as error:
-                    raise UserError(f"{trainer.name}, step {index + 1}: {error}") from None
-                metrics["seconds"] = time.perf_counter() - began
-                done = index + 1
-                log.write({"kind": "step", "step": done, **metrics})
-                progress.update(bar, advance=1, status=_status(metrics, log.history))
-                saver.save_if_due(done)
-                saver.stop_if_asked(done)
-                _look(trainer, done, log, console)
-                saver.stop_if_asked(done)
+            bar = progress.add_task(trainer.name, total=trainer.total_steps, completed=done, status="")
+            while done < trainer.total_steps:
+                done = run.step(done)
+                progress.update(bar, completed=done, status=_status(log.history))
+                run.save_if_due(done)
+                run.stop_if_asked(done)
+                run.look(done)
+                run.stop_if_asked(done)
     return log.history
 
 
-class _Saver:
-    """Saves the state now and then, after the last step, and where a signal asks to stop."""
+@dataclass
+class _Run:
+    """A trainer at work: its steps, and what happens around each of them."""
 
-    def __init__(self, trainer: Trainer, partial: Path, every_seconds: float, notice: signals.Notice) -> None:
-        self.trainer, self.partial, self.every_seconds, self.notice = trainer, partial, every_seconds, notice
-        self.saved_at = time.monotonic()
+    trainer: Trainer
+    log: Log
+    partial: Path
+    console: Console
+    save_every_seconds: float
+    notice: signals.Notice
+    saved_at: float = field(default_factory=time.monotonic)
+    skipped_in_a_row: int = 0
+
+    def step(self, done: int) -> int:
+        """Make the step after ``done`` of them; returns how many are made then, fewer where the run goes back."""
+        began = time.perf_counter()
+        try:
+            metrics = self.trainer.step(done)
+        except FloatingPointError as error:
+            return self._skip(done + 1, error)
+        metrics["seconds"] = time.perf_counter() - began
+        self.log.write({"kind": "step", "step": done + 1, **metrics})
+        self.skipped_in_a_row = 0
+        return done + 1
+
+    def _skip(self, done: int, error: FloatingPointError) -> int:
+        """A step that is not made. Several in a row are no accident: the run goes back, once."""
+        self.skipped_in_a_row += 1
+        self.log.write({"kind": "skipped", "step": done, "text": str(error)})
+        self.say(f"{self.trainer.name} step {done} is skipped: {error}")
+        if self.skipped_in_a_row < min(PATIENCE, self.trainer.total_steps):
+            return done
+        skipped = f"{self.skipped_in_a_row} steps in a row were skipped"
+        if self.trainer.lr_scale < 1:
+            raise UserError(f"{self.trainer.name}, step {done}: {skipped}, at half the learning rate too: {error}")
+        good = load_state(self.trainer, self.partial)
+        self.trainer.scale_learning_rates(0.5)
+        self.save(good)
+        self.log.cut(good)
+        self.skipped_in_a_row = 0
+        self.warn(good, "diverged", f"{skipped} up to step {done}: back to step {good}, with half the learning rate")
+        return good
 
     def save(self, done: int) -> None:
         save_state(self.trainer, self.partial, done)
         self.saved_at = time.monotonic()
 
     def save_if_due(self, done: int) -> None:
-        """The last step is saved in any case: what comes after it is measured for minutes."""
-        late = time.monotonic() - self.saved_at > self.every_seconds
+        """Not between skipped steps: what is saved may be what the run goes back to.
+
+        The last step is saved in any case: what comes after it is measured for minutes.
+        """
+        late = not self.skipped_in_a_row and time.monotonic() - self.saved_at > self.save_every_seconds
         if done == self.trainer.total_steps or self.trainer.world.any(late):
             self.save(done)
 
@@ -98,13 +136,22 @@ class _Saver:
             self.save(done)
             raise Interrupted(self.trainer.name, done, self.notice.number or signal.SIGINT)
 
+    def look(self, done: int) -> None:
+        """Measure if it is time to, and see what has gone wrong. What the log has already is not repeated."""
+        if done % self.trainer.evaluate_every == 0 or done == self.trainer.total_steps:
+            _measure(self.trainer, done, self.log, self.console)
+        if done:
+            told = {warning["sign"] for warning in self.log.history.warnings}
+            for sign, text in self.trainer.warning_signs(self.log.history).items():
+                if sign not in told:
+                    self.warn(done, sign, text)
 
-def _look(trainer: Trainer, step: int, log: Log, console: Console) -> None:
-    """Measure if it is time to, and warn. The state may have been saved before: what is in the log is not repeated."""
-    if step % trainer.evaluate_every == 0 or step == trainer.total_steps:
-        _measure(trainer, step, log, console)
-    if step:
-        _warn(trainer, step, log, console)
+    def warn(self, done: int, sign: str, text: str) -> None:
+        self.log.write({"kind": "warning", "step": done, "sign": sign, "text": text})
+        self.say(f"warning: {self.trainer.name} step {done}: {sign}: {text}")
+
+    def say(self, line: str) -> None:
+        self.console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _measure(trainer: Trainer, step: int, log: Log, console: Console) -> None:
@@ -121,17 +168,10 @@ def _measure(trainer: Trainer, step: int, log: Log, console: Console) -> None:
     console.print(f"    {text}", style="dim", markup=False, highlight=False)
 
 
-def _warn(trainer: Trainer, step: int, log: Log, console: Console) -> None:
-    """Say and log every warning sign that shows for the first time."""
-    told = {warning["sign"] for warning in log.history.warnings}
-    for sign, text in trainer.warning_signs(log.history).items():
-        if sign not in told:
-            log.write({"kind": "warning", "step": step, "sign": sign, "text": text})
-            line = f"warning: {trainer.name} step {step}: {sign}: {text}"
-            console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-def _status(metrics: Metrics, history: History) -> str:
+def _status(history: History) -> str:
+    if not history.steps:
+        return ""
+    metrics = history.steps[-1]
     shown = [f"{name.split('/')[-1]} {metrics[name]:.3f}" for name in ("loss", "reward", "accuracy") if name in metrics]
     return "  ".join([*shown, f"{history.tokens_per_second:,.0f} tokens/s"])
 

@@ -139,6 +139,17 @@ def test_a_damaged_log_is_named(tmp_path):
         write_report(tmp_path)
 
 
+def test_markdown_shows_the_steps_that_were_skipped(tmp_path, no_pictures):
+    save_result(tmp_path, SFT)
+    write_log(tmp_path, "sft")
+    with (tmp_path / "logs" / "sft.jsonl").open("a", encoding="utf-8") as log:
+        for step in (5, 6):
+            log.write("\n" + json.dumps({"kind": "skipped", "step": step, "text": "the loss is nan"}))
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "\n- **Skipped**, loss or gradient not finite: step 5, 6\n" in text and "Note" not in text
+
+
 def test_the_report_says_what_the_log_lacks(tmp_path, no_pictures):
     save_result(tmp_path, SFT)
     write_log(tmp_path, "sft")

@@ -58,16 +58,17 @@ def test_a_log_is_read_as_it_was_told(log: Path) -> None:
     assert read_history(log.with_name("none.jsonl")) == History()
 
 
-@pytest.mark.parametrize(("steps", "lines"), [(0, 0), (1, 3), (2, 5), (3, 7), (9, 7)])
-def test_what_was_written_after_the_last_save_is_dropped(log: Path, steps: int, lines: int) -> None:
+@pytest.mark.parametrize(("steps", "lines"), [(None, 0), (0, 2), (1, 3), (2, 5), (3, 7), (9, 7)])
+def test_what_was_written_after_the_last_save_is_dropped(log: Path, steps: int | None, lines: int) -> None:
     assert history_until(log, steps) == told(RECORDS[:lines])
     assert read_history(log) == told(RECORDS[:lines])
 
 
 def test_a_stage_without_a_log_begins_one(tmp_path: Path) -> None:
     log = tmp_path / "out" / "logs" / "sft.jsonl"
-    assert history_until(log, 0) == History() and log.read_text(encoding="utf-8") == ""
-    assert not history_until(log, 0).notes
+    for steps in (None, 0):
+        assert history_until(log, steps) == History() and log.read_text(encoding="utf-8") == ""
+        assert not history_until(log, steps).notes
 
 
 def test_a_full_disk_is_one_line(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +174,7 @@ def test_any_other_damage_is_one_line_with_its_place(log: Path, damaged: bytes) 
             read(log)
         assert len(str(caught.value).splitlines()) == 1 and len(str(caught.value)) < 400
     assert log.read_bytes() == before
-    assert history_until(log, 0) == History()  # who starts anew is not stopped by it
+    assert history_until(log, None) == History()  # who starts anew is not stopped by it
 
 
 @pytest.mark.parametrize(("dropped", "missing"), [([2], 1), ([3, 5], 2), ([2, 3, 5], 3)])
@@ -189,6 +190,22 @@ def test_a_log_shorter_than_its_checkpoint_is_said(log: Path) -> None:
     assert history_until(log, 9).notes == ["sft.jsonl: 6 of the first 9 steps are missing from the log"]
     log.unlink()
     assert history_until(log, 4).notes == ["sft.jsonl: 4 of the first 4 steps are missing from the log"]
+
+
+def test_a_step_that_was_skipped_is_not_missing(log: Path) -> None:
+    with Log(log, 3) as open_log:
+        open_log.write({"kind": "skipped", "step": 4, "text": "the loss is nan"})
+    history = read_history(log)
+    assert history.skipped == [{"kind": "skipped", "step": 4, "text": "the loss is nan"}] and not history.notes
+    assert len(history.steps) == 3 and history.seconds == 1.0
+
+
+def test_an_open_log_is_cut_and_goes_on(log: Path) -> None:
+    with Log(log, 3) as open_log:
+        open_log.cut(1)
+        assert open_log.history == told(RECORDS[:3])
+        open_log.write(RECORDS[3])
+        assert read_history(log) == open_log.history == told(RECORDS[:4])
 
 
 @pytest.mark.parametrize("call", ["write_text", "replace"])
