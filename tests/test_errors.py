@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 
 import pytest
@@ -13,6 +14,7 @@ def test_an_interruption_says_where() -> None:
     interrupted = Interrupted("sft", 12)
     assert (interrupted.stage, interrupted.step) == ("sft", 12)
     assert str(interrupted) == "sft stopped after step 12"
+    assert interrupted.signal_number == signal.SIGINT and Interrupted("sft", 12, 15).signal_number == 15
 
 
 def test_an_interruption_is_no_mistake_and_a_mistake_no_bug() -> None:

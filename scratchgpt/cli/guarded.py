@@ -1,20 +1,23 @@
 """Running a command: whatever may go wrong outside of the program becomes one clear line and an exit code.
 
-Exit codes: 0 done; 2 a mistake the user can mend; 130 interrupted.
+Exit codes: 0 done; 2 a mistake the user can mend; 128 + the signal's number, as a shell counts, where one ended it: 130
+after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from scratchgpt import signals
 from scratchgpt.errors import ContextWindowWarning, Interrupted, UserError
 
-MISTAKE, INTERRUPTED = 2, 130
+MISTAKE, ENDED_BY_SIGNAL = 2, 128
 
 
 def guarded(action: Callable[[], None], after_interruption: str) -> int:
@@ -22,7 +25,7 @@ def guarded(action: Callable[[], None], after_interruption: str) -> int:
 
     Args:
         action: what to do.
-        after_interruption: what to say after Ctrl-C: how to go on, or that nothing was lost.
+        after_interruption: what to say after Ctrl-C and the like: how to go on, or that nothing was lost.
 
     Returns:
         The exit code.
@@ -31,7 +34,7 @@ def guarded(action: Callable[[], None], after_interruption: str) -> int:
         if reconfigure := getattr(stream, "reconfigure", None):  # a console may know fewer characters than we print
             reconfigure(errors="replace")
     try:
-        with _plain_notes():
+        with _plain_notes(), signals.raised():
             action()
             print(end="", flush=True)  # a reader that has left is noticed here and not at exit
     except UserError as error:
@@ -39,9 +42,12 @@ def guarded(action: Callable[[], None], after_interruption: str) -> int:
     except MemoryError:
         return _fail("not enough memory; a smaller --batch-size, --context-size or --preset needs less")
     except Interrupted as interrupted:
-        return _fail(f"{interrupted}, its state is saved; {after_interruption}", INTERRUPTED, "stopped")
+        said = f"{interrupted}, its state is saved; {after_interruption}"
+        return _fail(said, ENDED_BY_SIGNAL + interrupted.signal_number, "stopped")
     except KeyboardInterrupt:
-        return _fail(after_interruption, INTERRUPTED, "stopped")
+        return _fail(after_interruption, ENDED_BY_SIGNAL + signal.SIGINT, "stopped")
+    except signals.Ended as ended:
+        return _fail(after_interruption, ENDED_BY_SIGNAL + ended.number, "stopped")
     except BrokenPipeError:  # whoever read our output has left; a second complaint at exit is kept quiet
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return MISTAKE

@@ -23,12 +23,14 @@ class Optimizer:
     Attributes:
         parameters: those that are trained, by name.
         lr: learning rate of the steps to come; set it to follow a schedule.
+        lr_scale: what every learning rate is multiplied by, whatever the schedule: 1 unless a run went back.
         step_count: steps made so far.
     """
 
     def __init__(self, named_parameters: Iterable[tuple[str, Parameter]], lr: float) -> None:
         self.parameters = {name: parameter for name, parameter in named_parameters if parameter.requires_grad}
         self.lr = lr
+        self.lr_scale = 1.0
         self.step_count = 0
         self._running: dict[str, dict[str, np.ndarray]] = {}
 
@@ -36,6 +38,11 @@ class Optimizer:
         """Zeros in the shape of every parameter, by the parameter's name, which are saved under ``name``."""
         self._running[name] = {key: np.zeros_like(parameter.data) for key, parameter in self.parameters.items()}
         return self._running[name]
+
+    @property
+    def rate(self) -> float:
+        """The learning rate that a step moves by: ``lr * lr_scale``."""
+        return self.lr * self.lr_scale
 
     def update(self, name: str, parameter: Parameter, scale: float) -> None:
         """Move one parameter, in place, along its gradient times ``scale`` (what clipping leaves of it)."""
@@ -131,7 +138,7 @@ class AdamW(Optimizer):
             np.ascontiguousarray(parameter.grad).reshape(-1),
             self.exp_avg[name].reshape(-1),
             self.exp_avg_sq[name].reshape(-1),
-            self.lr,
+            self.rate,
             self.betas[0],
             self.betas[1],
             self.eps,
@@ -169,4 +176,4 @@ class SGD(Optimizer):
         velocity = self.velocity[name]
         velocity *= self.momentum
         velocity += scale * parameter.grad
-        parameter.data -= self.lr * velocity
+        parameter.data -= self.rate * velocity

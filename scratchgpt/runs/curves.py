@@ -88,7 +88,7 @@ def draw_curves(history: History, stage: str, path: Path) -> None:
         panel.legend(fontsize=7, frameon=False)
     for panel in panels[len(shown) :]:
         panel.set_axis_off()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, format="png")  # whatever the path ends with
 
 
 def draw_series(panel: Axes, series: Series) -> None:

@@ -12,7 +12,6 @@ import html
 import importlib.metadata
 import json
 import math
-import os
 import platform
 import re
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from typing import Any
 
 from scratchgpt import kernels
 from scratchgpt.errors import UserError
+from scratchgpt.files import replacing_file, write_text
 from scratchgpt.stages import ALL
 from scratchgpt.training.checkpoints import full_disk_is_a_user_error
 from scratchgpt.training.history import History, read_history
@@ -146,14 +146,8 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         UserError: if the disk is full or may not be written; the file is unchanged then.
     """
-    fresh = path.with_name(path.name + ".writing")
     with full_disk_is_a_user_error(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(text, encoding="utf-8")
-            os.replace(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
+        write_text(path, text)
 
 
 # -- the report ---------------------------------------------------------------------------------------------
@@ -180,7 +174,7 @@ def write_report(out: Path) -> None:
     sections = []
     for result in results:
         history = stage_history(out, result.stage)
-        sections.append(_section(result, _draw(out, result.stage, history), history.warnings))
+        sections.append(_section(result, _draw(out, result.stage, history), history))
     write_whole(out / "report.md", _markdown(results, sections))
 
 
@@ -202,11 +196,7 @@ def stage_history(out: Path, stage: str) -> History:
     Raises:
         UserError: if the log is damaged.
     """
-    log = out / "logs" / f"{stage}.jsonl"
-    try:
-        return read_history(log)
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{log}: damaged log ({error}); delete it or run the stage again") from None
+    return read_history(out / "logs" / f"{stage}.jsonl")
 
 
 def _draw(out: Path, stage: str, history: History) -> str | None:
@@ -216,14 +206,8 @@ def _draw(out: Path, stage: str, history: History) -> str | None:
     if not history.steps and not history.evaluations:
         return None
     path = out / "curves" / f"{stage}.png"
-    fresh = path.with_name(f"{stage}.writing.png")
-    with full_disk_is_a_user_error(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            curves.draw_curves(history, stage, fresh)
-            os.replace(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
+    with full_disk_is_a_user_error(path), replacing_file(path) as fresh:
+        curves.draw_curves(history, stage, fresh)
     return path.relative_to(out).as_posix()
 
 
@@ -256,14 +240,18 @@ def _row(measure: Measure, seconds: float) -> tuple[str, ...]:
     return measure.stage, named, *values, f"{measure.items:,}", f"{seconds:,.0f}"
 
 
-def _section(result: StageResult, curves: str | None, warnings: Sequence[dict[str, Any]]) -> list[str]:
+def _section(result: StageResult, curves: str | None, history: History) -> list[str]:
     settings = ", ".join(f"{name} {setting_text(value)}" for name, value in result.settings.items())
     lines = ["", f"## {result.stage}", ""]
     lines += [f"{duration_text(result.seconds)}, {result.tokens_per_second:,.0f} tokens per second in training.", ""]
     if settings:
         lines += [f"Settings: {settings}.", ""]
-    if warnings:
-        lines += [f"- **Warning**, step {w['step']}: {w['sign']}: {w['text']}" for w in warnings] + [""]
+    told = [f"- **Warning**, step {w['step']}: {w['sign']}: {w['text']}" for w in history.warnings]
+    if history.skipped:
+        numbers = ", ".join(str(record["step"]) for record in history.skipped)
+        told.append(f"- **Skipped**, loss or gradient not finite: step {numbers}")
+    if told := told + [f"- **Note**: {note}" for note in history.notes]:
+        lines += [*told, ""]
     if curves:
         lines += [f"![curves of {result.stage}]({curves})", ""]
     if result.samples:

@@ -110,7 +110,7 @@ class RewardModelTrainer(Trainer):
             "accuracy": float((margins > 0).mean()),
             "rewards/margins": float(margins.mean()),
             "grad_norm": result.grad_norm,
-            "lr": self.optimizer.lr,
+            "lr": self.optimizer.rate,
             "tokens": float(lengths.sum()),
         }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from scratchgpt.errors import UserError
+from scratchgpt.files import write_text
 from scratchgpt.tokenizer.chat_format import CHAT_TEMPLATE
 from scratchgpt.tokenizer.special_tokens import BOS, EOS, IM_END, IM_START, PAD, SPECIAL_TOKENS, UNK
 
@@ -251,14 +252,8 @@ def _special_tokens_in(contents: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _write_json(path: Path, contents: dict[str, Any]) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            unfinished.write_text(json.dumps(contents, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_text(path, json.dumps(contents, ensure_ascii=False, indent=1) + "\n")
     except OSError as error:
         raise UserError(
             f"cannot write the tokenizer {path}: {error.strerror}; choose another place or make room"

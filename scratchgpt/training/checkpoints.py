@@ -6,8 +6,6 @@ A finished directory appears whole or not at all: it is written beside its place
 from __future__ import annotations
 
 import errno
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ import safetensors
 import safetensors.numpy
 
 from scratchgpt.errors import UserError
+from scratchgpt.files import previous, replacing_directory, replacing_file
 from scratchgpt.models.architectures import load_language_model
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.huggingface import WEIGHTS_FILE
@@ -31,14 +30,10 @@ def finished(directory: Path) -> bool:
 
 def recovered(directory: Path) -> Path:
     """The directory, back in its place if :func:`replacing` was interrupted between its two renames."""
-    aside = _aside(directory)
+    aside = previous(directory)
     if aside.exists() and not directory.exists():
         aside.rename(directory)
     return directory
-
-
-def _aside(directory: Path) -> Path:
-    return directory.with_name(directory.name + ".previous")
 
 
 @contextmanager
@@ -68,20 +63,8 @@ def replacing(directory: Path) -> Iterator[Path]:
     Raises:
         UserError: if the disk is full or may not be written; ``directory`` is unchanged then.
     """
-    fresh = directory.with_name(directory.name + ".writing")
-    aside = _aside(directory)
-    with full_disk_is_a_user_error(directory):
-        try:
-            shutil.rmtree(fresh, ignore_errors=True)
-            fresh.mkdir(parents=True)
-            yield fresh
-            if directory.exists():
-                shutil.rmtree(aside, ignore_errors=True)
-                directory.rename(aside)
-            fresh.rename(directory)
-            shutil.rmtree(aside, ignore_errors=True)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+    with full_disk_is_a_user_error(directory), replacing_directory(directory) as fresh:
+        yield fresh
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> None:
@@ -90,14 +73,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: dict[st
     Raises:
         UserError: if the disk is full or may not be written; the file is unchanged then.
     """
-    fresh = path.with_name(path.name + ".writing")
-    with full_disk_is_a_user_error(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            safetensors.numpy.save_file({n: np.asarray(a, order="C") for n, a in arrays.items()}, fresh, metadata)
-            os.replace(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
+    with full_disk_is_a_user_error(path), replacing_file(path) as fresh:
+        safetensors.numpy.save_file({n: np.asarray(a, order="C") for n, a in arrays.items()}, fresh, metadata)
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -7,36 +7,39 @@ moments and the number of the step to go on as if nothing had happened.
 
 from __future__ import annotations
 
-import json
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from scratchgpt import signals
 from scratchgpt.errors import Interrupted, UserError
-from scratchgpt.training.checkpoints import full_disk_is_a_user_error
-from scratchgpt.training.history import History, Metrics, history_until
+from scratchgpt.training.history import History, Log
 from scratchgpt.training.state import load_state, save_state
 from scratchgpt.training.trainer import Trainer
 
+PATIENCE = 5
+"""Steps in a row whose loss or gradient is not finite, after which the run goes back to the last good state."""
+
 
 def run_trainer(
-    trainer: Trainer, log: Path, partial: Path, console: Console, resume: bool = False, save_every_seconds: float = 60
+    trainer: Trainer,
+    log_file: Path,
+    partial: Path,
+    console: Console,
+    resume: bool = False,
+    save_every_seconds: float = 60,
 ) -> History:
     """Make (or go on with) all steps of a trainer.
 
     Args:
         trainer: whose steps.
-        log: written as it goes, one record a line.
-        partial: the unfinished state, written every ``save_every_seconds``; the caller saves the finished checkpoint
-            and then removes it.
+        log_file: written as it goes, one record a line.
+        partial: the unfinished state, written at first, every ``save_every_seconds`` and after the last step, before
+            that is measured; the caller saves the finished checkpoint and then removes it.
         console: what is said goes there.
         resume: go on from the partial state, if there is one.
         save_every_seconds: seconds between two saves.
@@ -45,68 +48,130 @@ def run_trainer(
         What the log says, that of the steps before an interruption included.
 
     Raises:
-        Interrupted: after Ctrl-C, once the state is saved.
-        UserError: if the state to resume from belongs to other settings, training diverged, or the disk is full.
+        Interrupted: after Ctrl-C, SIGTERM or SIGHUP, once the state is saved.
+        UserError: if the state to resume from or the log is damaged, or the state belongs to other settings, the disk
+            is full, or training diverged: after :data:`PATIENCE` skipped steps in a row the run goes back to the saved
+            state with half the learning rate, after as many once more it ends.
     """
-    start = load_state(trainer, partial) if resume and partial.is_file() else 0
-    history = history_until(log, start)
-    saved_at = time.monotonic()
-    with full_disk_is_a_user_error(log), log.open("a", encoding="utf-8") as file, _stop_on_interrupt() as stop:
-        if start == 0:
-            _measure(trainer, 0, history, file, console)
+    start = load_state(trainer, partial) if resume and partial.is_file() else None
+    with Log(log_file, start) as log, signals.noticed() as notice:
+        run = _Run(trainer, log, partial, console, save_every_seconds, notice)
+        for note in log.history.notes:
+            run.say(f"note: {note}")
+        if start is None:
+            run.save(0)  # in place of an earlier run's, which a resumed one would take for its own
+        done = start or 0
+        run.look(done)
+        run.stop_if_asked(done)
         with _progress(trainer.name, console) as progress:
-            bar = progress.add_task(trainer.name, total=trainer.total_steps, completed=start, status="")
-            for index in range(start, trainer.total_steps):
-                began = time.perf_counter()
-                try:
-                    metrics = trainer.step(index)
-                except FloatingPointError as error:
-                    raise UserError(f"{trainer.name}, step {index + 1}: {error}") from None
-                metrics["seconds"] = time.perf_counter() - began
-                _write(file, history, {"kind": "step", "step": index + 1, **metrics})
-                progress.update(bar, advance=1, status=_status(metrics, history))
-                done = index + 1
-                if done % trainer.evaluate_every == 0 or done == trainer.total_steps:
-                    _measure(trainer, done, history, file, console)
-                _warn(trainer, done, history, file, console)
-                if trainer.world.any(stop.requested) and done < trainer.total_steps:
-                    save_state(trainer, partial, done)
-                    raise Interrupted(trainer.name, done)
-                if trainer.world.any(time.monotonic() - saved_at > save_every_seconds):
-                    save_state(trainer, partial, done)
-                    saved_at = time.monotonic()
-    return history
+            bar = progress.add_task(trainer.name, total=trainer.total_steps, completed=done, status="")
+            while done < trainer.total_steps:
+                done = run.step(done)
+                progress.update(bar, completed=done, status=_status(log.history))
+                run.save_if_due(done)
+                run.stop_if_asked(done)
+                run.look(done)
+                run.stop_if_asked(done)
+    return log.history
 
 
-def _measure(trainer: Trainer, step: int, history: History, file: TextIO, console: Console) -> None:
+@dataclass
+class _Run:
+    """A trainer at work: its steps, and what happens around each of them."""
+
+    trainer: Trainer
+    log: Log
+    partial: Path
+    console: Console
+    save_every_seconds: float
+    notice: signals.Notice
+    saved_at: float = field(default_factory=time.monotonic)
+    skipped_in_a_row: int = 0
+
+    def step(self, done: int) -> int:
+        """Make the step after ``done`` of them; returns how many are made then, fewer where the run goes back."""
+        began = time.perf_counter()
+        try:
+            metrics = self.trainer.step(done)
+        except FloatingPointError as error:
+            return self._skip(done + 1, error)
+        metrics["seconds"] = time.perf_counter() - began
+        self.log.write({"kind": "step", "step": done + 1, **metrics})
+        self.skipped_in_a_row = 0
+        return done + 1
+
+    def _skip(self, done: int, error: FloatingPointError) -> int:
+        """A step that is not made. Several in a row are no accident: the run goes back, once."""
+        self.skipped_in_a_row += 1
+        self.log.write({"kind": "skipped", "step": done, "text": str(error)})
+        self.say(f"{self.trainer.name} step {done} is skipped: {error}")
+        if self.skipped_in_a_row < min(PATIENCE, self.trainer.total_steps):
+            return done
+        skipped = f"{self.skipped_in_a_row} steps in a row were skipped"
+        if self.trainer.lr_scale < 1:
+            raise UserError(f"{self.trainer.name}, step {done}: {skipped}, at half the learning rate too: {error}")
+        good = load_state(self.trainer, self.partial)
+        self.trainer.scale_learning_rates(0.5)
+        self.save(good)
+        self.log.cut(good)
+        self.skipped_in_a_row = 0
+        self.warn(good, "diverged", f"{skipped} up to step {done}: back to step {good}, with half the learning rate")
+        return good
+
+    def save(self, done: int) -> None:
+        save_state(self.trainer, self.partial, done)
+        self.saved_at = time.monotonic()
+
+    def save_if_due(self, done: int) -> None:
+        """Not between skipped steps: what is saved may be what the run goes back to.
+
+        The last step is saved in any case: what comes after it is measured for minutes.
+        """
+        late = not self.skipped_in_a_row and time.monotonic() - self.saved_at > self.save_every_seconds
+        if done == self.trainer.total_steps or self.trainer.world.any(late):
+            self.save(done)
+
+    def stop_if_asked(self, done: int) -> None:
+        if self.trainer.world.any(self.notice.number is not None):
+            self.save(done)
+            raise Interrupted(self.trainer.name, done, self.notice.number or signal.SIGINT)
+
+    def look(self, done: int) -> None:
+        """Measure if it is time to, and see what has gone wrong. What the log has already is not repeated."""
+        if done % self.trainer.evaluate_every == 0 or done == self.trainer.total_steps:
+            _measure(self.trainer, done, self.log, self.console)
+        if done:
+            told = {warning["sign"] for warning in self.log.history.warnings}
+            for sign, text in self.trainer.warning_signs(self.log.history).items():
+                if sign not in told:
+                    self.warn(done, sign, text)
+
+    def warn(self, done: int, sign: str, text: str) -> None:
+        self.log.write({"kind": "warning", "step": done, "sign": sign, "text": text})
+        self.say(f"warning: {self.trainer.name} step {done}: {sign}: {text}")
+
+    def say(self, line: str) -> None:
+        self.console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _measure(trainer: Trainer, step: int, log: Log, console: Console) -> None:
+    if log.history.samples and log.history.samples[-1][0] == step:
+        return
     measured = trainer.evaluate()
-    _write(file, history, {"kind": "evaluation", "step": step, **measured})
     text = trainer.sample()
-    _write(file, history, {"kind": "sample", "step": step, "text": text})
+    if not log.history.evaluations or log.history.evaluations[-1]["step"] != step:
+        log.write({"kind": "evaluation", "step": step, **measured})
+    log.write({"kind": "sample", "step": step, "text": text})
     shown = {name: value for name, value in measured.items() if "/" not in name and name != "items"}
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
     console.print(f"[bold]{trainer.name}[/] step {step}/{trainer.total_steps}  held out: {numbers}", highlight=False)
     console.print(f"    {text}", style="dim", markup=False, highlight=False)
 
 
-def _warn(trainer: Trainer, step: int, history: History, file: TextIO, console: Console) -> None:
-    """Say and log every warning sign that shows for the first time."""
-    told = {warning["sign"] for warning in history.warnings}
-    for sign, text in trainer.warning_signs(history).items():
-        if sign not in told:
-            _write(file, history, {"kind": "warning", "step": step, "sign": sign, "text": text})
-            line = f"warning: {trainer.name} step {step}: {sign}: {text}"
-            console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-def _write(file: TextIO, history: History, record: dict[str, Any]) -> None:
-    record = {k: float(v) if isinstance(v, np.floating) else v for k, v in record.items()}
-    history.add(record)
-    file.write(json.dumps(record, ensure_ascii=False) + "\n")
-    file.flush()
-
-
-def _status(metrics: Metrics, history: History) -> str:
+def _status(history: History) -> str:
+    if not history.steps:
+        return ""
+    metrics = history.steps[-1]
     shown = [f"{name.split('/')[-1]} {metrics[name]:.3f}" for name in ("loss", "reward", "accuracy") if name in metrics]
     return "  ".join([*shown, f"{history.tokens_per_second:,.0f} tokens/s"])
 
@@ -122,29 +187,3 @@ def _progress(name: str, console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
     )
-
-
-@dataclass
-class _Stop:
-    requested: bool = False
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[_Stop]:
-    """The first Ctrl-C asks to stop after the step at hand, a second one stops at once."""
-    stop = _Stop()
-
-    def handler(signum: int, frame: Any) -> None:
-        if stop.requested:
-            raise KeyboardInterrupt
-        stop.requested = True
-
-    try:
-        before = signal.signal(signal.SIGINT, handler)
-    except ValueError:  # not the main thread: Ctrl-C does not arrive here
-        yield stop
-        return
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -28,7 +28,8 @@ def save_state(trainer: Trainer, path: Path, step: int) -> None:
     for key, optimizer in trainer.optimizers.items():
         arrays.update({f"optimizers.{key}.{n}": a for n, a in optimizer.state_arrays().items()})
     arrays.update({f"extra.{n}": a for n, a in trainer.extra_arrays().items()})
-    write_arrays(path, arrays, {"step": str(step), "fingerprint": trainer.fingerprint})
+    metadata = {"step": str(step), "fingerprint": trainer.fingerprint, "lr_scale": str(trainer.lr_scale)}
+    write_arrays(path, arrays, metadata)
 
 
 def load_state(trainer: Trainer, path: Path) -> int:
@@ -38,7 +39,8 @@ def load_state(trainer: Trainer, path: Path) -> int:
         How many steps were made.
 
     Raises:
-        UserError: if the file is damaged or was made with other settings.
+        UserError: if the file is damaged or was made with other settings. Nothing is changed if it shows at once: by
+            the settings or by the number of the step.
     """
     arrays, metadata = read_arrays(path)
     if metadata.get("fingerprint") != trainer.fingerprint:
@@ -46,6 +48,7 @@ def load_state(trainer: Trainer, path: Path) -> int:
             f"{path}: was made with other settings; resume with the flags it was started with, "
             "or leave out --resume to start the stage anew"
         )
+    step, lr_scale = _step(metadata, trainer.total_steps, path), _lr_scale(metadata, path)
 
     def below(prefix: str) -> dict[str, np.ndarray]:
         return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
@@ -55,4 +58,25 @@ def load_state(trainer: Trainer, path: Path) -> int:
     for key, optimizer in trainer.optimizers.items():
         optimizer.load_state_arrays(below(f"optimizers.{key}."))
     trainer.load_extra_arrays(below("extra."))
-    return int(metadata["step"])
+    trainer.scale_learning_rates(lr_scale)
+    return step
+
+
+def _step(metadata: dict[str, str], total_steps: int, path: Path) -> int:
+    text = metadata.get("step", "")
+    digits = text.isascii() and text.isdecimal() and len(text) < 20
+    if not digits or int(text) > total_steps:
+        said = f"step {text[:20]!r} of {total_steps}" if text else "no step"
+        raise UserError(f"{path}: damaged ({said}); leave out --resume to start the stage anew")
+    return int(text)
+
+
+def _lr_scale(metadata: dict[str, str], path: Path) -> float:
+    text = metadata.get("lr_scale", "1.0")  # states written before there was one
+    try:
+        lr_scale = float(text)
+    except ValueError:
+        lr_scale = 0.0
+    if not 0 < lr_scale <= 1:
+        raise UserError(f"{path}: damaged (lr_scale {text[:20]!r}); leave out --resume to start the stage anew")
+    return lr_scale

@@ -20,6 +20,7 @@ class Trainer:
         modules, optimizers: everything that has to be saved to resume, by name.
         fingerprint: the settings that must be the same when resuming.
         world: the processes that run the stage together; alone unless it is set.
+        lr_scale: what every learning rate is multiplied by, see :meth:`scale_learning_rates`.
     """
 
     name: str
@@ -27,14 +28,25 @@ class Trainer:
     evaluate_every: int
     fingerprint: str = ""
     world: World = ALONE
+    lr_scale: float = 1.0
 
     def __init__(self) -> None:
         self.modules: dict[str, Module] = {}
         self.optimizers: dict[str, Optimizer] = {}
 
     def step(self, index: int) -> Metrics:
-        """Make one update. The result holds "tokens" (worked on) and whatever else is worth a log line."""
+        """Make one update. The result holds "tokens" (worked on) and whatever else is worth a log line.
+
+        Raises:
+            FloatingPointError: if a loss or a gradient is not finite; the update that it belongs to is not made.
+        """
         raise NotImplementedError
+
+    def scale_learning_rates(self, lr_scale: float) -> None:
+        """Multiply all learning rates to come by ``lr_scale``, whatever the schedules say."""
+        self.lr_scale = lr_scale
+        for optimizer in self.optimizers.values():
+            optimizer.lr_scale = lr_scale
 
     def evaluate(self) -> Metrics:
         """Measure on held-out data."""

@@ -9,6 +9,7 @@ a mean of the pieces' means would weigh the terms of small pieces more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -71,19 +72,25 @@ def update(
         call_off: asked once the last piece is through; if it says yes in any process, the weights stay as they are.
 
     Raises:
-        FloatingPointError: if a gradient is not finite; the weights are left as they were.
+        FloatingPointError: if the loss or a gradient is not finite; weights and moments are left as they were, and no
+            gradient stays behind.
     """
     count = max(1, world.sum(loss.count))  # a loss without a term is 0
-    total = 0.0
-    for piece in loss.pieces(count):
-        piece.backward()
-        total += piece.item()
-    applied, norm = not world.any(call_off()), 0.0
-    if applied:
-        world.sum_gradients(optimizer.parameters.values())
-        norm = optimizer.step(max_grad_norm)
-    optimizer.zero_grad()
-    return UpdateResult(world.sum(total), norm, applied)
+    total, norm = 0.0, 0.0
+    try:
+        for piece in loss.pieces(count):
+            piece.backward()
+            total += piece.item()
+        applied = not world.any(call_off())
+        total = world.sum(total)
+        if not math.isfinite(total):
+            raise FloatingPointError(f"the loss is {total}: the run has diverged, try a smaller learning rate")
+        if applied:
+            world.sum_gradients(optimizer.parameters.values())
+            norm = optimizer.step(max_grad_norm)
+    finally:
+        optimizer.zero_grad()
+    return UpdateResult(total, norm, applied)
 
 
 def language_model_step(
@@ -95,4 +102,4 @@ def language_model_step(
     targets = int((batch.targets != IGNORE_INDEX).sum())
     loss = Loss(targets, lambda count: [model.loss(batch.input_ids, batch.targets, count=count)])
     result = update(optimizer, loss, max_grad_norm, world)
-    return {"loss": result.loss, "grad_norm": result.grad_norm, "lr": lr, "tokens": float(batch.tokens)}
+    return {"loss": result.loss, "grad_norm": result.grad_norm, "lr": optimizer.rate, "tokens": float(batch.tokens)}

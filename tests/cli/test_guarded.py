@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,7 @@ import pytest
 
 from scratchgpt.cli.guarded import guarded
 from scratchgpt.errors import ContextWindowWarning, Interrupted, UserError
+from scratchgpt.signals import ENDING, Ended
 
 
 def raising(error: BaseException):
@@ -36,12 +38,29 @@ def test_what_goes_well_says_nothing(capsys):
         (OSError(errno.EIO, "Input/output error"), 2, "error: the disk: Input/output error"),
         (MemoryError(), 2, "error: not enough memory; a smaller --batch-size, --context-size or --preset needs less"),
         (Interrupted("sft", 12), 130, "stopped: sft stopped after step 12, its state is saved; go on with: this"),
+        (Interrupted("sft", 12, 15), 143, "stopped: sft stopped after step 12, its state is saved; go on with: this"),
         (KeyboardInterrupt(), 130, "stopped: go on with: this"),
+        (Ended(15), 143, "stopped: go on with: this"),
     ],
 )
 def test_what_goes_wrong_is_one_line(capsys, raised, code, line):
     assert guarded(raising(raised), "go on with: this") == code
     assert capsys.readouterr().err == line + "\n"
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_is_one_line_and_the_exit_code_that_a_shell_gives_it(capsys, number):
+    cleaned_up, before = [], signal.getsignal(number)
+
+    def action() -> None:
+        try:
+            signal.raise_signal(number)
+        finally:
+            cleaned_up.append(True)
+
+    assert guarded(action, "go on with: this") == 128 + number
+    assert capsys.readouterr().err == "stopped: go on with: this\n"
+    assert cleaned_up == [True] and signal.getsignal(number) is before
 
 
 @pytest.mark.parametrize(("left", "code"), [(SystemExit(0), 0), (SystemExit(None), 0), (SystemExit(2), 2)])

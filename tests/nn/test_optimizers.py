@@ -202,3 +202,18 @@ def test_an_optimizer_without_a_rule_says_so() -> None:
     set_gradients(tensors, 0)
     with pytest.raises(NotImplementedError):
         optimizer.step()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_scaled_learning_rate_is_that_of_a_smaller_one(kind: Callable) -> None:
+    halved, smaller = parameters(), parameters()
+    optimizers = kind(halved.items()), kind(smaller.items())
+    optimizers[0].lr_scale = 0.5
+    optimizers[1].lr *= 0.5
+    for step in range(3):
+        for tensors, optimizer in zip((halved, smaller), optimizers, strict=True):
+            set_gradients(tensors, step)
+            optimizer.step(0.5)
+    assert optimizers[0].lr == 2 * optimizers[1].lr and optimizers[0].rate == optimizers[1].rate
+    for name in halved:
+        np.testing.assert_array_equal(halved[name].data, smaller[name].data)

@@ -134,9 +134,30 @@ def test_arrows_say_what_is_better(measure, arrow):
 
 def test_a_damaged_log_is_named(tmp_path):
     save_result(tmp_path, SFT)
-    (tmp_path / "logs" / "sft.jsonl").write_text('{"kind": "st')
-    with pytest.raises(UserError, match=r"sft\.jsonl: damaged"):
+    (tmp_path / "logs" / "sft.jsonl").write_text('{"kind": "st\n')
+    with pytest.raises(UserError, match=r"sft\.jsonl, line 1: damaged"):
         write_report(tmp_path)
+
+
+def test_markdown_shows_the_steps_that_were_skipped(tmp_path, no_pictures):
+    save_result(tmp_path, SFT)
+    write_log(tmp_path, "sft")
+    with (tmp_path / "logs" / "sft.jsonl").open("a", encoding="utf-8") as log:
+        for step in (5, 6):
+            log.write("\n" + json.dumps({"kind": "skipped", "step": step, "text": "the loss is nan"}))
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "\n- **Skipped**, loss or gradient not finite: step 5, 6\n" in text and "Note" not in text
+
+
+def test_the_report_says_what_the_log_lacks(tmp_path, no_pictures):
+    save_result(tmp_path, SFT)
+    write_log(tmp_path, "sft")
+    log = tmp_path / "logs" / "sft.jsonl"
+    log.write_bytes(log.read_bytes()[:-3])
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "\n- **Note**: sft.jsonl: the last line was cut off while it was written, it is left out\n" in text
 
 
 def test_the_report_draws_the_log(tmp_path):

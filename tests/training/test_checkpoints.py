@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.huggingface import WEIGHTS_FILE
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.tokenizer import CharTokenizer
-from scratchgpt.training import checkpoints as checkpoint
 from scratchgpt.training.checkpoints import (
     OtherTokenizerError,
     finished,
@@ -91,7 +91,7 @@ def test_arrays_round_trip_and_a_failed_write_keeps_the_old_file(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(UserError, match="No space left"):
         write_arrays(path, {"a": np.zeros(1)}, {})
     assert read_arrays(path)[1]["step"] == "7"

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from rich.console import Console
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.nn.schedules import cosine_schedule
+from scratchgpt.signals import ENDING
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.stages.run_folder import partial_file
 from scratchgpt.tokenizer import CharTokenizer
 from scratchgpt.training import loop
+from scratchgpt.training.checkpoints import read_arrays
 from scratchgpt.training.history import History, Metrics, read_history
 from scratchgpt.training.loop import run_trainer
 
@@ -56,16 +60,18 @@ def test_a_run_logs_every_step_measures_and_learns(
     assert read_history(tmp_path / "logs" / "pretrain.jsonl") == history
 
 
-def test_ctrl_c_saves_and_resuming_ends_at_the_same_weights(
-    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_saves_and_resuming_ends_at_the_same_weights(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer, number: int
 ) -> None:
+    before = [signal.getsignal(other) for other in ENDING]
     straight = make(tiny_config, char_tokenizer)
     run_trainer(straight, *files(tmp_path / "straight"), quiet())
 
     class Stopped(Pretrainer):
         def step(self, index: int) -> Metrics:
             if index == 4:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), number)
             return super().step(index)
 
     stopped = make(tiny_config, char_tokenizer)
@@ -74,13 +80,129 @@ def test_ctrl_c_saves_and_resuming_ends_at_the_same_weights(
     with pytest.raises(Interrupted) as caught:
         run_trainer(stopped, *files(out), quiet())
     assert caught.value.step == 5 and partial_file(out, "pretrain").is_file()
+    assert caught.value.signal_number == number
+    assert [signal.getsignal(other) for other in ENDING] == before
 
     resumed = make(tiny_config, char_tokenizer)
     history = run_trainer(resumed, *files(out), quiet(), resume=True)
     assert [r["step"] for r in history.steps] == list(range(1, straight.total_steps + 1))
     for name, array in straight.model.state_dict().items():
         np.testing.assert_array_equal(array, resumed.model.state_dict()[name], err_msg=name)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Interruptible(Pretrainer):
+    """Sends itself a signal in the calls that are named; notes all calls."""
+
+    def at(self, *moments: tuple[str, int], send: Callable[[], None] | None = None) -> Interruptible:
+        self.moments, self.calls, self.made = moments, [], 0
+        self.send = send or (lambda: os.kill(os.getpid(), signal.SIGTERM))
+        return self
+
+    def _note(self, name: str, step: int) -> None:
+        self.calls.append((name, step))
+        if (name, step) in self.moments:
+            self.send()
+
+    def step(self, index: int) -> Metrics:
+        self.made = index + 1
+        self._note("step", index + 1)
+        return super().step(index)
+
+    def evaluate(self) -> Metrics:
+        self._note("evaluate", self.made)
+        return super().evaluate()
+
+
+def interruptible(
+    config: GPTConfig, tokenizer: CharTokenizer, *moments: tuple[str, int], send: Callable[[], None] | None = None
+) -> Interruptible:
+    trainer = make(config, tokenizer)
+    trainer.__class__ = Interruptible
+    return trainer.at(*moments, send=send)
+
+
+def lines(log: Path) -> list[dict]:
+    """The records without the times."""
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").split("\n")[:-1]]
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
+
+
+LAST = 21
+"""Steps of the runs below."""
+
+
+@pytest.mark.parametrize(
+    ("moment", "stopped_at", "then"),
+    [
+        (("step", LAST), LAST, [("evaluate", 0)]),  # all steps are made: the measurement alone is left
+        (("evaluate", LAST), LAST, []),
+        (("step", 8), 8, [("evaluate", 0), *[("step", step) for step in range(9, 13)]]),  # a step that is measured
+        (("evaluate", 8), 8, [("step", step) for step in range(9, 13)]),
+        (("evaluate", 0), 0, [("step", step) for step in range(1, 5)]),
+    ],
+)
+def test_a_signal_is_honoured_wherever_it_comes_and_nothing_is_missing_or_twice(
+    tmp_path: Path,
+    tiny_config: GPTConfig,
+    char_tokenizer: CharTokenizer,
+    moment: tuple[str, int],
+    stopped_at: int,
+    then: list[tuple[str, int]],
+) -> None:
+    log, partial = files(tmp_path / "stopped")
+    straight = make(tiny_config, char_tokenizer)
+    assert straight.total_steps == LAST
+    run_trainer(straight, *files(tmp_path / "straight"), quiet())
+    with pytest.raises(Interrupted) as caught:
+        run_trainer(interruptible(tiny_config, char_tokenizer, moment), log, partial, quiet())
+    assert caught.value.step == stopped_at and read_arrays(partial)[1]["step"] == str(stopped_at)
+
+    resumed = interruptible(tiny_config, char_tokenizer)
+    run_trainer(resumed, log, partial, quiet(), resume=True)
+    assert resumed.calls[: len(then)] == then and (then or not resumed.calls)
+    assert lines(log) == lines(files(tmp_path / "straight")[0])
+    for name, array in straight.model.state_dict().items():
+        np.testing.assert_array_equal(array, resumed.model.state_dict()[name], err_msg=name)
+
+
+def test_killed_in_the_last_measurement_all_steps_are_saved(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    def killed() -> None:
+        raise SystemExit
+
+    log, partial = files(tmp_path)
+    with pytest.raises(SystemExit):
+        run_trainer(interruptible(tiny_config, char_tokenizer, ("evaluate", LAST), send=killed), log, partial, quiet())
+    assert read_arrays(partial)[1]["step"] == str(LAST)
+
+
+def test_killed_between_the_lines_of_a_measurement_none_is_twice(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    log, partial = files(tmp_path)
+    run_trainer(make(tiny_config, char_tokenizer), log, partial, quiet())
+    whole = log.read_bytes()
+    log.write_bytes(whole[: whole.rstrip().rindex(b"\n") + 1])  # without the last sample
+    run_trainer(make(tiny_config, char_tokenizer), log, partial, quiet(), resume=True)
+    assert log.read_bytes() == whole
+
+
+def test_the_state_of_an_earlier_run_is_not_resumed_from(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    log, partial = files(tmp_path)
+    with pytest.raises(Interrupted):
+        run_trainer(interruptible(tiny_config, char_tokenizer, ("step", 9)), log, partial, quiet())
+
+    def killed() -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        run_trainer(interruptible(tiny_config, char_tokenizer, ("step", 2), send=killed), log, partial, quiet())
+    resumed = interruptible(tiny_config, char_tokenizer)
+    run_trainer(resumed, log, partial, quiet(), resume=True)
+    assert resumed.calls[:2] == [("step", 1), ("step", 2)]
 
 
 def test_resuming_with_other_settings_is_refused(
@@ -92,15 +214,141 @@ def test_resuming_with_other_settings_is_refused(
         run_trainer(make(tiny_config, char_tokenizer, lr=5e-4), *files(tmp_path), quiet(), resume=True)
 
 
-def test_a_diverged_run_is_one_line(tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer) -> None:
+# -- what is not finite ---------------------------------------------------------------------------------------
+class Sick(Pretrainer):
+    """Its loss is not a number in some steps, as long as the learning rate is whole or whatever it is."""
+
+    def ill(self, *steps: int, cured_by_half: bool = True) -> Sick:
+        self.steps, self.cured_by_half = steps, cured_by_half
+        self.healthy = self.model.loss
+        return self
+
+    def step(self, index: int) -> Metrics:
+        sick = index + 1 in self.steps and not (self.cured_by_half and self.lr_scale < 1)
+        self.model.loss = (lambda *a, **k: self.healthy(*a, **k) * np.nan) if sick else self.healthy  # type: ignore
+        return super().step(index)
+
+
+@pytest.fixture
+def sick(tiny_config: GPTConfig, char_tokenizer: CharTokenizer) -> Callable[..., Sick]:
+    def make_sick(*steps: int, cured_by_half: bool = True) -> Sick:
+        trainer = make(tiny_config, char_tokenizer)
+        trainer.__class__ = Sick
+        return trainer.ill(*steps, cured_by_half=cured_by_half)
+
+    return make_sick
+
+
+def assert_equal_states(ours: Pretrainer, theirs: Pretrainer) -> None:
+    """To the last bit, the moments too."""
+    for name, array in theirs.model.state_dict().items():
+        np.testing.assert_array_equal(array, ours.model.state_dict()[name], err_msg=name)
+    for name, array in theirs.optimizer.state_arrays().items():
+        np.testing.assert_array_equal(array, ours.optimizer.state_arrays()[name], err_msg=name)
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_said(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer, sick: Callable[..., Sick]
+) -> None:
+    log, partial = files(tmp_path)
+    trainer, console = sick(3, 9, 10, 11, 12, LAST), quiet()
+    history = run_trainer(trainer, log, partial, console)
+    straight = make(tiny_config, char_tokenizer)
+    for index in range(LAST):
+        if index + 1 not in trainer.steps:
+            straight.step(index)
+    assert_equal_states(trainer, straight)
+    assert [record["step"] for record in history.skipped] == [3, 9, 10, 11, 12, LAST] and not history.warnings
+    assert [record["step"] for record in history.evaluations] == [0, 4, 8, 12, 16, 20, 21]
+    assert read_history(log) == history and not read_history(log).notes
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said.count("is skipped") == 6 and "pretrain step 3 is skipped: the loss is nan" in said
+
+
+@pytest.mark.parametrize(("save_every_seconds", "good"), [(0, 9), (1000, 0)])
+def test_after_several_in_a_row_the_run_goes_back_with_half_the_learning_rate(
+    tmp_path: Path,
+    tiny_config: GPTConfig,
+    char_tokenizer: CharTokenizer,
+    sick: Callable[..., Sick],
+    save_every_seconds: float,
+    good: int,
+) -> None:
+    log, partial = files(tmp_path)
+    trainer, console = sick(*range(10, 15)), quiet()
+    history = run_trainer(trainer, log, partial, console, save_every_seconds=save_every_seconds)
+    straight = make(tiny_config, char_tokenizer)
+    for index in range(LAST):
+        if index == good:
+            straight.scale_learning_rates(0.5)
+        straight.step(index)
+    assert_equal_states(trainer, straight)
+    assert [record["step"] for record in history.steps] == list(range(1, LAST + 1)) and not history.skipped
+    assert [record["step"] for record in history.evaluations] == [0, 4, 8, 12, 16, 20, 21]
+    text = f"5 steps in a row were skipped up to step 14: back to step {good}, with half the learning rate"
+    assert history.warnings == [{"kind": "warning", "step": good, "sign": "diverged", "text": text}]
+    assert f"warning: pretrain step {good}: diverged: {text}" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert read_history(log) == history
+    rates = [cosine_schedule(index, LAST, straight.settings.lr, 2) for index in range(LAST)]
+    halved = [rate * (0.5 if index >= good else 1) for index, rate in enumerate(rates)]
+    assert [record["lr"] for record in history.steps] == halved
+
+
+def test_killed_after_it_went_back_the_run_goes_on_with_half_the_learning_rate(
+    tmp_path: Path, sick: Callable[..., Sick]
+) -> None:
+    whole, log, partial = sick(*range(10, 15)), *files(tmp_path / "killed")
+    run_trainer(whole, *files(tmp_path / "whole"), quiet())
+
+    class Killed(Sick):
+        def step(self, index: int) -> Metrics:
+            if self.lr_scale < 1:
+                raise SystemExit
+            return super().step(index)
+
+    killed = sick(*range(10, 15))
+    killed.__class__ = Killed
+    with pytest.raises(SystemExit):
+        run_trainer(killed, log, partial, quiet())
+    metadata = read_arrays(partial)[1]
+    assert (metadata["step"], metadata["lr_scale"]) == ("0", "0.5")
+    resumed = sick(*range(10, 15))
+    run_trainer(resumed, log, partial, quiet(), resume=True)
+    assert_equal_states(resumed, whole)
+    assert lines(log) == lines(files(tmp_path / "whole")[0])
+
+
+def test_a_run_that_diverges_again_ends_in_one_line(tmp_path: Path, sick: Callable[..., Sick]) -> None:
+    log, partial = files(tmp_path)
+    with pytest.raises(UserError) as caught:
+        run_trainer(sick(*range(3, 99), cured_by_half=False), log, partial, quiet(), save_every_seconds=0)
+    assert str(caught.value) == (
+        "pretrain, step 7: 5 steps in a row were skipped, at half the learning rate too: "
+        "the loss is nan: the run has diverged, try a smaller learning rate"
+    )
+    history = read_history(log)
+    assert [record["step"] for record in history.skipped] == [3, 4, 5, 6, 7] and len(history.warnings) == 1
+    assert read_arrays(partial)[1]["step"] == "2"
+
+
+def test_a_run_of_skipped_steps_alone_is_not_finished(tmp_path: Path, sick: Callable[..., Sick]) -> None:
+    trainer = sick(1, 2, 3, cured_by_half=False)
+    trainer.total_steps = 3
+    with pytest.raises(UserError, match="pretrain, step 3: 3 steps in a row were skipped"):
+        run_trainer(trainer, *files(tmp_path), quiet())
+
+
+def test_weights_that_are_ruined_end_the_run(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
     class Diverged(Pretrainer):
         def step(self, index: int) -> Metrics:
             self.model.transformer.wte.weight.data[:] = np.inf
             return super().step(index)
 
-    trainer = make(tiny_config, char_tokenizer)
+    trainer = make(tiny_config, char_tokenizer, evaluate_every=100)
     trainer.__class__ = Diverged
-    with pytest.raises(UserError, match=r"pretrain, step 1: .*learning rate"), np.errstate(all="ignore"):
+    with pytest.raises(UserError, match=r"pretrain, step 5: .*learning rate"), np.errstate(all="ignore"):
         run_trainer(trainer, *files(tmp_path), quiet())
 
 
@@ -111,10 +359,10 @@ def test_the_state_is_saved_now_and_then_and_the_finished_run_leaves_it_to_the_c
     monkeypatch.setattr(loop, "save_state", lambda trainer, path, step: saved.append(step))
     trainer = make(tiny_config, char_tokenizer)
     run_trainer(trainer, *files(tmp_path), quiet(), save_every_seconds=0)
-    assert saved == list(range(1, trainer.total_steps + 1))
+    assert saved == list(range(trainer.total_steps + 1))
     saved.clear()
     run_trainer(make(tiny_config, char_tokenizer), *files(tmp_path), quiet(), save_every_seconds=1000)
-    assert saved == []
+    assert saved == [0, trainer.total_steps]
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer) -> None:
@@ -128,7 +376,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, tiny_config: GPTConfig, c
     trainer.__class__ = Impatient
     with pytest.raises(KeyboardInterrupt):
         run_trainer(trainer, *files(tmp_path), quiet())
-    assert not partial_file(tmp_path, "pretrain").exists()
+    assert read_arrays(partial_file(tmp_path, "pretrain"))[1]["step"] == "0"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

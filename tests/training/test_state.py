@@ -82,7 +82,7 @@ def test_the_file_says_step_and_settings(tmp_path: Path) -> None:
     path = tmp_path / "two.partial.safetensors"
     save_state(TwoModels(0), path, 7)
     arrays, metadata = read_arrays(path)
-    assert metadata == {"step": "7", "fingerprint": "lr=0.1"}
+    assert metadata == {"step": "7", "fingerprint": "lr=0.1", "lr_scale": "1.0"}
     assert {name.split(".")[0] for name in arrays} == {"modules", "optimizers", "extra"}
 
 
@@ -110,3 +110,68 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"junk")
     with pytest.raises(UserError, match="damaged"):
         load_state(TwoModels(0), path)
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (None, "no step"),
+        ("", "no step"),
+        ("-1", "step '-1' of 9"),
+        ("10", "step '10' of 9"),
+        ("3.0", "step '3.0' of 9"),
+        (" 3", "step ' 3' of 9"),
+        ("\u0663", "step '\u0663' of 9"),
+        ("three", "step 'three' of 9"),
+        ("9" * 5000, f"step '{'9' * 20}' of 9"),
+    ],
+)
+def test_a_step_that_cannot_be_is_damage_and_changes_nothing(tmp_path: Path, step: str | None, said: str) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    save_state(TwoModels(0), path, 3)
+    arrays, metadata = read_arrays(path)
+    write_arrays(path, arrays, {"fingerprint": metadata["fingerprint"]} | ({} if step is None else {"step": step}))
+    trainer = TwoModels(1)
+    before = weights(trainer)
+    with pytest.raises(UserError) as caught:
+        load_state(trainer, path)
+    assert str(caught.value) == f"{path}: damaged ({said}); leave out --resume to start the stage anew"
+    for name, array in before.items():
+        np.testing.assert_array_equal(weights(trainer)[name], array)
+
+
+@pytest.mark.parametrize("step", [0, 9])
+def test_the_beginning_and_the_end_are_steps_too(tmp_path: Path, step: int) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    save_state(TwoModels(0), path, step)
+    assert load_state(TwoModels(1), path) == step
+
+
+def test_a_halved_learning_rate_stays_halved(tmp_path: Path) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    trainer, resumed = TwoModels(0), TwoModels(1)
+    trainer.scale_learning_rates(0.5)
+    save_state(trainer, path, 3)
+    load_state(resumed, path)
+    for of_both in (trainer, resumed):
+        assert of_both.lr_scale == 0.5 and [o.rate for o in of_both.optimizers.values()] == [0.05, 0.05]
+
+
+def test_a_state_from_before_there_was_a_scale_has_the_whole_rate(tmp_path: Path) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    save_state(TwoModels(0), path, 3)
+    arrays, metadata = read_arrays(path)
+    del metadata["lr_scale"]
+    write_arrays(path, arrays, metadata)
+    resumed = TwoModels(1)
+    assert load_state(resumed, path) == 3 and resumed.lr_scale == 1
+
+
+@pytest.mark.parametrize("lr_scale", ["", "half", "0", "-0.5", "2", "nan", "inf"])
+def test_a_scale_that_cannot_be_is_damage(tmp_path: Path, lr_scale: str) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    save_state(TwoModels(0), path, 3)
+    arrays, metadata = read_arrays(path)
+    write_arrays(path, arrays, {**metadata, "lr_scale": lr_scale})
+    with pytest.raises(UserError, match=r"two\.partial\.safetensors: damaged \(lr_scale '.*'\); leave out --resume"):
+        load_state(TwoModels(1), path)

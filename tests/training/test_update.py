@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -113,6 +115,43 @@ def test_a_diverged_gradient_leaves_the_weights() -> None:
     np.testing.assert_array_equal(weights(model), weights(Numbers()))
 
 
+@pytest.mark.parametrize("called_off", [False, True])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda numbers: numbers.mean() * np.inf,  # both
+        lambda numbers: numbers.mean() + np.inf,  # the loss alone: its gradient is 1/4
+        lambda numbers: numbers.mean() + np.nan,
+        lambda numbers: (numbers[3:] - 0.5) ** 0.5 @ np.ones(1),  # the gradient alone: that of a root at 0
+    ],
+    ids=["both", "loss inf", "loss nan", "gradient"],
+)
+def test_what_is_not_finite_leaves_no_trace(bad: Callable[[Tensor], Tensor], called_off: bool) -> None:
+    model, untouched = Numbers(), Numbers()
+    optimizer, other = AdamW(model.named_parameters()), AdamW(untouched.named_parameters())
+    for numbers, one in ((model, optimizer), (untouched, other)):
+        update(one, Loss.of_mean(numbers.numbers.mean(), 4), 1.0)
+        numbers.numbers.data[3] = 0.5
+    with np.errstate(all="ignore"):
+        loss = Loss.of_mean(bad(model.numbers), 4)
+        if called_off and np.isfinite(loss_of(bad)):
+            update(optimizer, loss, 1.0, call_off=lambda: True)
+        else:
+            with pytest.raises(FloatingPointError, match="diverged, try a smaller learning rate"):
+                update(optimizer, loss, 1.0, call_off=lambda: called_off)
+    assert model.numbers.grad is None  # or it would be added to the next one
+    for numbers, one in ((model, optimizer), (untouched, other)):
+        update(one, Loss.of_mean(numbers.numbers.mean(), 4), 1.0)
+    np.testing.assert_array_equal(weights(model), weights(untouched))
+    for name, array in other.state_arrays().items():
+        np.testing.assert_array_equal(optimizer.state_arrays()[name], array)
+
+
+def loss_of(function: Callable[[Tensor], Tensor]) -> float:
+    numbers = Numbers()
+    return function(numbers.numbers).item()
+
+
 # -- two processes --------------------------------------------------------------------------------------------
 class Remembering(AdamW):
     """Keeps the gradients of its last step: what AdamW makes of one that is noise around zero is no measure."""
@@ -164,3 +203,15 @@ def test_one_without_a_term_takes_part_in_the_step_of_the_other() -> None:
     assert first == second and first.loss == pytest.approx(0.625) and first.grad_norm == pytest.approx(0.5)
     np.testing.assert_array_equal(numbers, others)
     assert not np.array_equal(numbers, weights(Numbers()))
+
+
+def test_if_the_loss_of_one_is_not_finite_both_say_so() -> None:
+    def work(rank: int, world: World):
+        model = Numbers()
+        loss = Loss(4, lambda count: [model.numbers.sum() / count + (np.nan if rank else 0.0)])
+        with pytest.raises(FloatingPointError, match="the loss is nan"):
+            update(AdamW(model.named_parameters()), loss, 1.0, world)
+        return weights(model)
+
+    for numbers in together(work):
+        np.testing.assert_array_equal(numbers, weights(Numbers()))
