@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -29,11 +29,13 @@ from scratchgpt.models.huggingface import (
     generation_config,
     huggingface_config,
     read_config_fields,
-    read_weights,
-    save_weights,
     write_json,
 )
+from scratchgpt.models.weights import read_arrays, save_weights, stored_arrays
 from scratchgpt.nn.modules import Linear, Module, Parameter
+
+Array = TypeVar("Array")
+"""An array, or one that still lies on disk."""
 
 
 class Initializer:
@@ -117,12 +119,12 @@ class LanguageModel(Module, ABC):
         """
 
     @classmethod
-    def own_names(cls, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def own_names(cls, state: Mapping[str, Array]) -> dict[str, Array]:
         """A file's arrays under this model's parameter names, without what is no parameter here."""
         return dict(state)
 
     @classmethod
-    def body_state(cls, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def body_state(cls, state: Mapping[str, Array]) -> dict[str, Array]:
         """A language model's arrays without those of its head."""
         return {n: array for n, array in cls.own_names(state).items() if n.startswith(f"{cls.base_model_prefix}.")}
 
@@ -216,5 +218,5 @@ class LanguageModel(Module, ABC):
             UserError: if a file is missing or malformed, or the architecture is another.
         """
         model = cls(cls.read_config(directory))
-        model.load_state_dict(cls.own_names(read_weights(directory)))
+        model.load_state_dict(read_arrays(cls.own_names(stored_arrays(directory))))
         return model

@@ -18,7 +18,7 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.models.base import Initializer, LanguageModel
+from scratchgpt.models.base import Array, Initializer, LanguageModel
 from scratchgpt.models.decoder import Decoder, RereadingDecoder
 from scratchgpt.models.gpt2_decoder import decoder_of
 from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Module, Parameter, computes_linear
@@ -226,7 +226,7 @@ class GPT(LanguageModel):
         )
 
     @classmethod
-    def own_names(cls, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def own_names(cls, state: Mapping[str, Array]) -> dict[str, Array]:
         """The base model alone is saved without the prefix; some files repeat the tied head or hold the masks."""
         return {
             name if name.startswith("transformer.") else f"transformer.{name}": array

@@ -21,10 +21,9 @@ from scratchgpt.models.huggingface import (
     WEIGHTS_FILE,
     huggingface_config,
     read_config_fields,
-    read_weights,
-    save_weights,
     write_json,
 )
+from scratchgpt.models.weights import read_arrays, save_weights, stored_arrays
 from scratchgpt.nn.modules import Module, Parameter
 
 
@@ -97,16 +96,14 @@ class RewardModel(Module):
             UserError: if the directory holds no model or ``config`` is not the base's.
         """
         if isinstance(base, LanguageModel):
-            architecture, own, state = type(base), base.config, base.state_dict()
+            architecture, own, state = type(base), base.config, base.body_state(base.state_dict())
         else:
             architecture = architecture_of(base)
-            own, state = architecture.read_config(base), read_weights(base)
+            own, state = architecture.read_config(base), _body_and_score(architecture, base)
         if config is not None and _sizes(config) != _sizes(own):
             raise UserError(f"reward model: the base's sizes are {_sizes(own)}, the config asks for {_sizes(config)}")
         model = cls(own, seed, architecture)
-        score = state.pop("score.weight", model.score.weight.data)
-        body = architecture.body_state(state)
-        model.load_state_dict({**body, "score.weight": score})
+        model.load_state_dict({"score.weight": model.score.weight.data, **state})
         return model
 
     def save_pretrained(self, directory: str | Path) -> None:
@@ -127,6 +124,13 @@ def is_reward_model(directory: str | Path) -> bool:
     """
     classes = read_config_fields(directory).get("architectures")
     return isinstance(classes, list) and any(kind.reward_model_class in classes for kind in ARCHITECTURES.values())
+
+
+def _body_and_score(architecture: type[LanguageModel], directory: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a language model's body or of a reward model; the former has no ``score.weight``."""
+    stored = stored_arrays(directory)
+    score = {name: stored.pop(name) for name in ("score.weight",) if name in stored}
+    return read_arrays({**architecture.body_state(stored), **score})
 
 
 def _sizes(config: GPTConfig) -> tuple[int, ...]:
