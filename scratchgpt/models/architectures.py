@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 
 from scratchgpt.config import GPTConfig
@@ -22,8 +23,8 @@ def architecture_of(directory: str | Path) -> type[LanguageModel]:
     """
     found = read_config_fields(directory).get("model_type")
     if not isinstance(found, str) or found not in ARCHITECTURES:
-        known = ", ".join(map(repr, ARCHITECTURES))
-        raise UserError(f"{Path(directory) / CONFIG_FILE}: models of type {found!r} cannot be loaded, only {known}")
+        kind, known = reprlib.repr(found), ", ".join(map(repr, ARCHITECTURES))
+        raise UserError(f"{Path(directory) / CONFIG_FILE}: models of type {kind} cannot be loaded, only {known}")
     return ARCHITECTURES[found]
 
 

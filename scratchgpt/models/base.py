@@ -10,8 +10,9 @@ body, and its checkpoints load. Until it has a decoder of its own it generates b
 
 from __future__ import annotations
 
+import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -31,7 +32,7 @@ from scratchgpt.models.huggingface import (
     read_config_fields,
     write_json,
 )
-from scratchgpt.models.weights import read_arrays, save_weights, stored_arrays
+from scratchgpt.models.weights import read_arrays, require_fit, save_weights, stored_arrays
 from scratchgpt.nn.modules import Linear, Module, Parameter
 
 Array = TypeVar("Array")
@@ -119,6 +120,15 @@ class LanguageModel(Module, ABC):
         """
 
     @classmethod
+    @abstractmethod
+    def parameter_shapes(cls, config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Name and shape of every parameter that a model of these sizes has, one at a time, without making any.
+
+        Weights are held against them before a model is made, since a ``config.json`` may ask for sizes that no
+        memory holds.
+        """
+
+    @classmethod
     def own_names(cls, state: Mapping[str, Array]) -> dict[str, Array]:
         """A file's arrays under this model's parameter names, without what is no parameter here."""
         return dict(state)
@@ -201,11 +211,13 @@ class LanguageModel(Module, ABC):
         fields = read_config_fields(directory)
         found = fields.get("model_type")
         if found != cls.model_type:
-            raise UserError(f"{path}: {cls.__name__} loads models of type {cls.model_type!r}, this is {found!r}")
+            raise UserError(
+                f"{path}: {cls.__name__} loads models of type {cls.model_type!r}, this is {reprlib.repr(found)}"
+            )
         try:
             return cls.config_from_fields(fields)
-        except (KeyError, TypeError, ValueError) as error:
-            reason = f"{type(error).__name__}: {error}"
+        except (KeyError, TypeError, ValueError, UserError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise UserError(f"{path}: not a {cls.model_type} configuration that can be loaded ({reason})") from None
 
     @classmethod
@@ -217,6 +229,10 @@ class LanguageModel(Module, ABC):
         Raises:
             UserError: if a file is missing or malformed, or the architecture is another.
         """
-        model = cls(cls.read_config(directory))
-        model.load_state_dict(read_arrays(cls.own_names(stored_arrays(directory))))
+        config = cls.read_config(directory)
+        stored = cls.own_names(stored_arrays(directory))
+        require_fit(stored, cls.parameter_shapes(config), directory)
+        state = read_arrays(stored)
+        model = cls(config)
+        model.load_state_dict(state)
         return model

@@ -9,7 +9,7 @@ The head is the token table itself (tied weights, Press & Wolf 2017), so a model
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.models.base import Array, Initializer, LanguageModel
 from scratchgpt.models.decoder import Decoder, RereadingDecoder
 from scratchgpt.models.gpt2_decoder import decoder_of
+from scratchgpt.models.huggingface import number, whole_number
 from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Module, Parameter, computes_linear
 
 BODY_PATH = "transformer"
@@ -215,15 +216,35 @@ class GPT(LanguageModel):
         if activation != "gelu_new":
             raise ValueError(f"its activation_function is {activation!r}, only 'gelu_new' is computed")
         return GPTConfig(
-            vocab_size=fields["vocab_size"],
-            emb_dim=fields["n_embd"],
-            num_heads=fields["n_head"],
-            num_layers=fields["n_layer"],
-            context_size=fields["n_positions"],
-            dropout=fields.get("resid_pdrop", 0.1),
-            init_std=fields.get("initializer_range"),
-            layer_norm_epsilon=fields.get("layer_norm_epsilon", 1e-5),
+            vocab_size=whole_number(fields, "vocab_size"),
+            emb_dim=whole_number(fields, "n_embd"),
+            num_heads=whole_number(fields, "n_head"),
+            num_layers=whole_number(fields, "n_layer"),
+            context_size=whole_number(fields, "n_positions"),
+            dropout=number(fields, "resid_pdrop", 0.1),
+            init_std=number(fields, "initializer_range", 0.02),
+            layer_norm_epsilon=number(fields, "layer_norm_epsilon", 1e-5),
         )
+
+    @classmethod
+    def parameter_shapes(cls, config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Tables, blocks, final layernorm, in the order of the modules."""
+        channels = config.emb_dim
+        yield "transformer.wte.weight", (config.vocab_size, channels)
+        yield "transformer.wpe.weight", (config.context_size, channels)
+        for layer in range(config.num_layers):
+            for name, outputs, inputs in (
+                ("ln_1", channels, None),
+                ("attn.c_attn", 3 * channels, channels),
+                ("attn.c_proj", channels, channels),
+                ("ln_2", channels, None),
+                ("mlp.c_fc", 4 * channels, channels),
+                ("mlp.c_proj", channels, 4 * channels),
+            ):
+                yield f"{block_path(layer)}.{name}.weight", (outputs,) if inputs is None else (inputs, outputs)
+                yield f"{block_path(layer)}.{name}.bias", (outputs,)
+        yield "transformer.ln_f.weight", (channels,)
+        yield "transformer.ln_f.bias", (channels,)
 
     @classmethod
     def own_names(cls, state: Mapping[str, Array]) -> dict[str, Array]:

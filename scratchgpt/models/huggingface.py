@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import reprlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from scratchgpt.tokenizer import BOS_ID, END_IDS, EOS_ID, PAD_ID
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 GENERATION_CONFIG_FILE = "generation_config.json"
+LARGEST_SIZE = 2**31 - 1
+LARGEST_FLOAT = sys.float_info.max
 
 
 def huggingface_config(class_name: str, model_type: str, own_fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,6 +53,35 @@ def read_config_fields(directory: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{directory}: no model here (there is no {CONFIG_FILE})")
     return read_json_object(path, "a model's configuration")
+
+
+def whole_number(fields: Mapping[str, Any], name: str) -> int:
+    """A size in a ``config.json``.
+
+    Raises:
+        ValueError: if it is missing, of another kind or beyond what a model can have.
+    """
+    value = fields.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_SIZE:
+        raise ValueError(f"{name} must be a whole number from 1 to {LARGEST_SIZE}, {_found(fields, name)}")
+    return value
+
+
+def number(fields: Mapping[str, Any], name: str, default: float) -> float:
+    """A number in a ``config.json``, or the default where it says nothing.
+
+    Raises:
+        ValueError: if it is of another kind, or not finite as a float.
+    """
+    value = fields.get(name, default)
+    # an integer may be too large for a float; NaN is not between anything
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
+        raise ValueError(f"{name} must be a finite number, {_found(fields, name)}")
+    return float(value)
+
+
+def _found(fields: Mapping[str, Any], name: str) -> str:
+    return f"not {reprlib.repr(fields[name])}" if name in fields else "but it is missing"
 
 
 def read_json_object(path: Path, what: str) -> dict[str, Any]:

@@ -23,8 +23,10 @@ from scratchgpt.models.huggingface import (
     read_config_fields,
     write_json,
 )
-from scratchgpt.models.weights import read_arrays, save_weights, stored_arrays
+from scratchgpt.models.weights import read_arrays, require_fit, save_weights, stored_arrays
 from scratchgpt.nn.modules import Module, Parameter
+
+SCORE = "score.weight"
 
 
 class ScoreHead(Module):
@@ -99,11 +101,12 @@ class RewardModel(Module):
             architecture, own, state = type(base), base.config, base.body_state(base.state_dict())
         else:
             architecture = architecture_of(base)
-            own, state = architecture.read_config(base), _body_and_score(architecture, base)
+            own = architecture.read_config(base)
+            state = _body_and_score(architecture, own, base)
         if config is not None and _sizes(config) != _sizes(own):
             raise UserError(f"reward model: the base's sizes are {_sizes(own)}, the config asks for {_sizes(config)}")
         model = cls(own, seed, architecture)
-        model.load_state_dict({"score.weight": model.score.weight.data, **state})
+        model.load_state_dict({SCORE: model.score.weight.data, **state})
         return model
 
     def save_pretrained(self, directory: str | Path) -> None:
@@ -126,11 +129,18 @@ def is_reward_model(directory: str | Path) -> bool:
     return isinstance(classes, list) and any(kind.reward_model_class in classes for kind in ARCHITECTURES.values())
 
 
-def _body_and_score(architecture: type[LanguageModel], directory: str | Path) -> dict[str, np.ndarray]:
+def _body_and_score(
+    architecture: type[LanguageModel], config: GPTConfig, directory: str | Path
+) -> dict[str, np.ndarray]:
     """The arrays of a language model's body or of a reward model; the former has no ``score.weight``."""
     stored = stored_arrays(directory)
-    score = {name: stored.pop(name) for name in ("score.weight",) if name in stored}
-    return read_arrays({**architecture.body_state(stored), **score})
+    score = {name: stored.pop(name) for name in (SCORE,) if name in stored}
+    require_fit(score, [(name, (1, config.emb_dim)) for name in score], directory)
+    body = architecture.body_state(stored)
+    wanted = architecture.parameter_shapes(config)
+    in_body = (entry for entry in wanted if entry[0].startswith(f"{architecture.base_model_prefix}."))
+    require_fit(body, in_body, directory)
+    return read_arrays({**body, **score})
 
 
 def _sizes(config: GPTConfig) -> tuple[int, ...]:

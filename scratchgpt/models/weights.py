@@ -9,7 +9,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ import safetensors
 import safetensors.numpy
 
 from scratchgpt.errors import UserError
-from scratchgpt.models.huggingface import WEIGHTS_FILE, read_json_object
+from scratchgpt.models.huggingface import CONFIG_FILE, WEIGHTS_FILE, read_json_object
 
 INDEX_FILE = "model.safetensors.index.json"
+NAMED = 5
+"""How many arrays an error names at most."""
 
 # bfloat16 is the upper half of a float32, and NumPy knows only its bits
 _FORMATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -89,6 +91,39 @@ def read_arrays(stored: Mapping[str, StoredArray]) -> dict[str, np.ndarray]:
     return {name: array.read() for name, array in stored.items()}
 
 
+def require_fit(
+    stored: Mapping[str, StoredArray], wanted: Iterable[tuple[str, tuple[int, ...]]], directory: str | Path
+) -> None:
+    """See that a file holds a model's parameters, before the model is made or anything of the file is read.
+
+    Args:
+        stored: what the file holds, under the names of the model's parameters.
+        wanted: name and shape of every parameter; asked for one at a time, and no further than it takes to refuse,
+            so that a config of any size costs no more than the file it lies beside.
+        directory: where the file lies, for the message.
+
+    Raises:
+        UserError: naming the arrays that are missing, unexpected or of another shape.
+    """
+    missing: list[str] = []
+    unexpected = dict.fromkeys(stored)
+    for name, shape in wanted:
+        if name not in stored:
+            missing.append(name)
+        elif stored[name].shape != shape:
+            raise UserError(
+                f"{directory}: the weights do not fit {CONFIG_FILE}: {name} is {stored[name].shape}, "
+                f"the model wants {shape}"
+            )
+        unexpected.pop(name, None)
+        if len(missing) == NAMED:
+            break
+    if missing:
+        raise UserError(f"{directory}: the weights do not fit {CONFIG_FILE}: missing {missing}")
+    if unexpected:
+        raise UserError(f"{directory}: the weights do not fit {CONFIG_FILE}: unexpected {list(unexpected)[:NAMED]}")
+
+
 def save_weights(path: Path, state: Mapping[str, np.ndarray]) -> None:
     """Write arrays as safetensors, marked as PyTorch's so that ``transformers`` takes them."""
     safetensors.numpy.save_file({name: np.ascontiguousarray(a) for name, a in state.items()}, path, {"format": "pt"})
@@ -125,6 +160,6 @@ def _arrays_of_shards(index: Path) -> dict[str, StoredArray]:
         found = _arrays_of_file(path)
         listed = {name for name, place in weight_map.items() if place == shard}
         if odd := sorted(listed ^ found.keys()):
-            raise UserError(f"{path}: index and shard do not agree about {odd[:5]}; fetch the checkpoint again")
+            raise UserError(f"{path}: index and shard do not agree about {odd[:NAMED]}; fetch the checkpoint again")
         arrays |= found
     return arrays
