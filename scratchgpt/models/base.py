@@ -32,7 +32,7 @@ from scratchgpt.models.huggingface import (
     read_config_fields,
     write_json,
 )
-from scratchgpt.models.weights import read_arrays, require_fit, save_weights, stored_arrays
+from scratchgpt.models.weights import StoredArray, read_arrays, require_fit, save_weights, stored_arrays
 from scratchgpt.nn.modules import Linear, Module, Parameter
 
 Array = TypeVar("Array")
@@ -126,6 +126,21 @@ class LanguageModel(Module, ABC):
 
         Weights are held against them before a model is made, since a ``config.json`` may ask for sizes that no
         memory holds.
+        """
+
+    @classmethod
+    def require_own_head(
+        cls, fields: Mapping[str, Any], stored: Mapping[str, StoredArray], directory: str | Path
+    ) -> None:
+        """See that a file's head is the one that is computed here; nothing to see where the head is a parameter.
+
+        Args:
+            fields: the ``config.json``.
+            stored: all that the file holds, under the file's names.
+            directory: where they lie, for the message.
+
+        Raises:
+            UserError: if it is another.
         """
 
     @classmethod
@@ -230,9 +245,11 @@ class LanguageModel(Module, ABC):
             UserError: if a file is missing or malformed, or the architecture is another.
         """
         config = cls.read_config(directory)
-        stored = cls.own_names(stored_arrays(directory))
-        require_fit(stored, cls.parameter_shapes(config), directory)
-        state = read_arrays(stored)
+        stored = stored_arrays(directory)
+        own = cls.own_names(stored)
+        require_fit(own, cls.parameter_shapes(config), directory)
+        cls.require_own_head(read_config_fields(directory), stored, directory)
+        state = read_arrays(own)
         model = cls(config)
         model.load_state_dict(state)
         return model

@@ -9,7 +9,9 @@ The head is the token table itself (tied weights, Press & Wolf 2017), so a model
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +24,22 @@ from scratchgpt.models.base import Array, Initializer, LanguageModel
 from scratchgpt.models.decoder import Decoder, RereadingDecoder
 from scratchgpt.models.gpt2_decoder import decoder_of
 from scratchgpt.models.huggingface import number, whole_number
+from scratchgpt.models.weights import StoredArray
 from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Module, Parameter, computes_linear
 
 BODY_PATH = "transformer"
 TOKEN_TABLE_PATH, POSITION_TABLE_PATH = "transformer.wte", "transformer.wpe"
 FINAL_LAYERNORM_PATH = "transformer.ln_f"
+
+HEAD = "lm_head.weight"
+COMPUTED: Mapping[str, tuple[Any, ...]] = {
+    "activation_function": ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"),  # three names of one formula
+    "scale_attn_weights": (True,),
+    "scale_attn_by_inverse_layer_idx": (False,),
+    "reorder_and_upcast_attn": (False, True),  # the order of the factors, and float32, which all is in here
+    "add_cross_attention": (False,),
+}
+"""Fields of ``config.json`` that change what is computed: the values that are computed here, the default first."""
 
 
 def block_path(layer: int) -> str:
@@ -211,10 +224,15 @@ class GPT(LanguageModel):
 
     @classmethod
     def config_from_fields(cls, fields: Mapping[str, Any]) -> GPTConfig:
-        """The sizes in GPT-2's ``config.json``; only the gelu that the original has is computed here."""
-        activation = fields.get("activation_function", "gelu_new")
-        if activation != "gelu_new":
-            raise ValueError(f"its activation_function is {activation!r}, only 'gelu_new' is computed")
+        """The sizes in GPT-2's ``config.json``; what would be computed otherwise than here is refused by its name."""
+        for name, computed in COMPUTED.items():
+            value = fields.get(name, computed[0])
+            if not any(value == one and type(value) is type(one) for one in computed):
+                known = " or ".join(map(repr, computed))
+                raise ValueError(f"{name} is {reprlib.repr(value)}, only {known} is computed")
+        inner = fields.get("n_inner")
+        if inner is not None and inner != 4 * whole_number(fields, "n_embd"):
+            raise ValueError(f"n_inner is {reprlib.repr(inner)}, only null or four times n_embd is computed")
         return GPTConfig(
             vocab_size=whole_number(fields, "vocab_size"),
             emb_dim=whole_number(fields, "n_embd"),
@@ -247,10 +265,26 @@ class GPT(LanguageModel):
         yield "transformer.ln_f.bias", (channels,)
 
     @classmethod
+    def require_own_head(
+        cls, fields: Mapping[str, Any], stored: Mapping[str, StoredArray], directory: str | Path
+    ) -> None:
+        """See that the head is the token table, whatever ``tie_word_embeddings`` says of it."""
+        if HEAD in stored:
+            table = next(array for name, array in stored.items() if path_in_body(name) == "wte.weight")
+            another = not np.array_equal(stored[HEAD].read(), table.read(), equal_nan=True)
+        else:  # untied, with a head that is not in the file
+            another = fields.get("tie_word_embeddings", True) is not True
+        if another:
+            raise UserError(
+                f"{directory}: the model has a head of its own ({HEAD}, tie_word_embeddings), "
+                "only a head that is equal to the token table is computed"
+            )
+
+    @classmethod
     def own_names(cls, state: Mapping[str, Array]) -> dict[str, Array]:
         """The base model alone is saved without the prefix; some files repeat the tied head or hold the masks."""
         return {
             name if name.startswith("transformer.") else f"transformer.{name}": array
             for name, array in state.items()
-            if name != "lm_head.weight" and not name.endswith((".attn.bias", ".attn.masked_bias"))
+            if name != HEAD and not name.endswith((".attn.bias", ".attn.masked_bias"))
         }
