@@ -29,7 +29,7 @@ def architecture_of(directory: str | Path) -> type[LanguageModel]:
 
 
 def load_language_model(directory: str | Path) -> LanguageModel:
-    """The language model in a directory of the Hugging Face layout.
+    """The language model in a directory of the Hugging Face layout; dropout is off, until ``train()``.
 
     Raises:
         UserError: if a file is missing or malformed, or the architecture is not here.

@@ -237,7 +237,7 @@ class LanguageModel(Module, ABC):
 
     @classmethod
     def from_pretrained(cls, directory: str | Path) -> Self:
-        """Load any checkpoint of this architecture in the Hugging Face layout.
+        """Load any checkpoint of this architecture in the Hugging Face layout; dropout is off, until ``train()``.
 
         :func:`scratchgpt.models.architectures.load_language_model` finds the architecture by itself.
 
@@ -252,4 +252,4 @@ class LanguageModel(Module, ABC):
         state = read_arrays(own)
         model = cls(config)
         model.load_state_dict(state)
-        return model
+        return model.eval()

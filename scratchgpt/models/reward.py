@@ -87,7 +87,7 @@ class RewardModel(Module):
     def from_pretrained(
         cls, base: LanguageModel | str | Path, config: GPTConfig | None = None, seed: int = 0
     ) -> RewardModel:
-        """A reward model that starts from a language model, or a saved reward model.
+        """A reward model that starts from a language model, or a saved reward model; dropout is off.
 
         Args:
             base: a language model, or the directory of one or of a reward model.
@@ -107,7 +107,7 @@ class RewardModel(Module):
             raise UserError(f"reward model: the base's sizes are {_sizes(own)}, the config asks for {_sizes(config)}")
         model = cls(own, seed, architecture)
         model.load_state_dict({SCORE: model.score.weight.data, **state})
-        return model
+        return model.eval()
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write ``config.json`` and ``model.safetensors`` (Hugging Face layout)."""

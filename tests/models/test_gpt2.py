@@ -10,7 +10,9 @@ import pytest
 
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import GPTConfig, get_mini_config
+from scratchgpt.datasets.batches import TokenBatch
 from scratchgpt.errors import UserError
+from scratchgpt.models.architectures import load_language_model
 from scratchgpt.models.gpt2 import (
     BODY_PATH,
     FINAL_LAYERNORM_PATH,
@@ -25,6 +27,7 @@ from scratchgpt.models.reward import RewardModel
 from scratchgpt.models.weights import save_weights
 from scratchgpt.nn.modules import Linear, Module, Parameter
 from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.training.update import language_model_step
 
 CONFIG = GPTConfig(vocab_size=97, emb_dim=48, num_heads=3, num_layers=2, context_size=40, dropout=0.0)
 
@@ -92,7 +95,7 @@ def test_a_gpt2_directory_saved_by_transformers_loads(tmp_path: Path, batch: tup
     for architecture in (transformers.GPT2LMHeadModel, transformers.GPT2Model):
         theirs = architecture(config).eval()
         theirs.save_pretrained(tmp_path)
-        ours = GPT.from_pretrained(tmp_path).eval()
+        ours = GPT.from_pretrained(tmp_path)
         with torch.no_grad(), no_grad():
             expected = (theirs if architecture is transformers.GPT2Model else theirs.transformer)(
                 torch.from_numpy(batch[0])
@@ -270,7 +273,7 @@ def test_what_a_foreign_config_may_ask_for_is_what_transformers_computes(
     theirs = foreign(tmp_path, **fields)
     with torch.no_grad(), no_grad():
         expected = theirs(torch.from_numpy(batch[0])).logits.numpy()
-        np.testing.assert_allclose(GPT.from_pretrained(tmp_path).eval()(batch[0])[0].data, expected, atol=1e-4)
+        np.testing.assert_allclose(GPT.from_pretrained(tmp_path)(batch[0])[0].data, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -321,6 +324,22 @@ def test_an_untied_model_of_transformers_is_refused(tmp_path: Path) -> None:
     foreign(tmp_path, tie_word_embeddings=False)
     with pytest.raises(UserError, match=r"a head of its own \(lm_head.weight, tie_word_embeddings\)"):
         GPT.from_pretrained(tmp_path)
+
+
+def test_a_loaded_model_has_dropout_off_and_training_turns_it_on(
+    tmp_path: Path, batch: tuple[np.ndarray, np.ndarray]
+) -> None:
+    foreign(tmp_path)  # whose config has dropout 0.1
+    model = load_language_model(tmp_path)
+    first, second = (model(batch[0])[0].data for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert model.config.dropout == 0.1 and not any(module.training for _, module in model.named_modules())
+    losses = []
+    for start in (GPT.from_pretrained(tmp_path), GPT.from_pretrained(tmp_path).train()):
+        start.reseed(5)
+        tokens = TokenBatch(*batch)
+        losses.append(language_model_step(start, AdamW(start.named_parameters(), lr=1e-3), tokens, 1e-3, 1.0)["loss"])
+    assert losses[0] == losses[1] != pytest.approx(model.loss(*batch).item(), rel=1e-5)
 
 
 def test_where_a_part_stands() -> None:
