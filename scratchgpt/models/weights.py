@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -126,7 +127,31 @@ def require_fit(
 
 def save_weights(path: Path, state: Mapping[str, np.ndarray]) -> None:
     """Write arrays as safetensors, marked as PyTorch's so that ``transformers`` takes them."""
-    safetensors.numpy.save_file({name: np.ascontiguousarray(a) for name, a in state.items()}, path, {"format": "pt"})
+    save_arrays(path, state, {"format": "pt"})
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Write a safetensors file that whoever the umask allows may read, as they may every other file.
+
+    safetensors makes it readable by its owner alone (mode 0600), whatever the umask says. A file that is replaced
+    keeps its mode.
+    """
+    mode, is_new = _mode_of_file(path)
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # it does not see strides
+    try:
+        safetensors.numpy.save_file(contiguous, path, metadata)
+    except BaseException:
+        if is_new:
+            path.unlink(missing_ok=True)
+        raise
+    path.chmod(mode)
+
+
+def _mode_of_file(path: Path) -> tuple[int, bool]:
+    """The mode of a file, which is made if there is none, and whether it was: so the umask is asked, not changed."""
+    is_new = not path.exists()
+    path.touch()
+    return stat.S_IMODE(path.stat().st_mode), is_new
 
 
 def _arrays_of_file(path: Path) -> dict[str, StoredArray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.models.weights import INDEX_FILE, read_arrays, stored_arrays
+from scratchgpt.models.weights import INDEX_FILE, read_arrays, save_arrays, stored_arrays
 
 CONFIG = GPTConfig(vocab_size=97, emb_dim=48, num_heads=3, num_layers=2, context_size=40, dropout=0.1)
 IDS = np.random.default_rng(1).integers(0, 97, (3, 37))
@@ -138,3 +139,34 @@ def test_an_index_that_is_none_is_refused(sharded: Path, content: str) -> None:
     with pytest.raises(UserError, match=f"{INDEX_FILE}: not an index of weights") as caught:
         GPT.from_pretrained(sharded)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600), (0o002, 0o664)])
+@pytest.mark.parametrize("kind", [GPT, RewardModel])
+def test_files_get_the_mode_that_the_umask_says(kind, umask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        kind(CONFIG).save_pretrained(tmp_path)
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {mode}
+        (tmp_path / "model.safetensors").chmod(0o604)  # the owner's word counts when it is written again
+        kind(CONFIG).save_pretrained(tmp_path)
+        assert (tmp_path / "model.safetensors").stat().st_mode & 0o777 == 0o604
+    finally:
+        os.umask(before)
+
+
+def test_a_failed_save_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "some.safetensors"
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(safetensors.numpy, "save_file", full)
+        save_arrays(path, {}, {})
+    assert not path.exists()
+    save_arrays(path, {"a": np.arange(6.0).reshape(2, 3).T}, {})
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(safetensors.numpy, "save_file", full)
+        save_arrays(path, {}, {})
+    np.testing.assert_array_equal(safetensors.numpy.load_file(path)["a"], [[0, 3], [1, 4], [2, 5]])
