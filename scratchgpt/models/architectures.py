@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 
 from scratchgpt.config import GPTConfig
@@ -22,13 +23,13 @@ def architecture_of(directory: str | Path) -> type[LanguageModel]:
     """
     found = read_config_fields(directory).get("model_type")
     if not isinstance(found, str) or found not in ARCHITECTURES:
-        known = ", ".join(map(repr, ARCHITECTURES))
-        raise UserError(f"{Path(directory) / CONFIG_FILE}: models of type {found!r} cannot be loaded, only {known}")
+        kind, known = reprlib.repr(found), ", ".join(map(repr, ARCHITECTURES))
+        raise UserError(f"{Path(directory) / CONFIG_FILE}: models of type {kind} cannot be loaded, only {known}")
     return ARCHITECTURES[found]
 
 
 def load_language_model(directory: str | Path) -> LanguageModel:
-    """The language model in a directory of the Hugging Face layout.
+    """The language model in a directory of the Hugging Face layout; dropout is off, until ``train()``.
 
     Raises:
         UserError: if a file is missing or malformed, or the architecture is not here.

@@ -10,10 +10,11 @@ body, and its checkpoints load. Until it has a decoder of its own it generates b
 
 from __future__ import annotations
 
+import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -29,11 +30,13 @@ from scratchgpt.models.huggingface import (
     generation_config,
     huggingface_config,
     read_config_fields,
-    read_weights,
-    save_weights,
     write_json,
 )
+from scratchgpt.models.weights import StoredArray, read_arrays, require_fit, save_weights, stored_arrays
 from scratchgpt.nn.modules import Linear, Module, Parameter
+
+Array = TypeVar("Array")
+"""An array, or one that still lies on disk."""
 
 
 class Initializer:
@@ -117,12 +120,36 @@ class LanguageModel(Module, ABC):
         """
 
     @classmethod
-    def own_names(cls, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    @abstractmethod
+    def parameter_shapes(cls, config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Name and shape of every parameter that a model of these sizes has, one at a time, without making any.
+
+        Weights are held against them before a model is made, since a ``config.json`` may ask for sizes that no
+        memory holds.
+        """
+
+    @classmethod
+    def require_own_head(
+        cls, fields: Mapping[str, Any], stored: Mapping[str, StoredArray], directory: str | Path
+    ) -> None:
+        """See that a file's head is the one that is computed here; nothing to see where the head is a parameter.
+
+        Args:
+            fields: the ``config.json``.
+            stored: all that the file holds, under the file's names.
+            directory: where they lie, for the message.
+
+        Raises:
+            UserError: if it is another.
+        """
+
+    @classmethod
+    def own_names(cls, state: Mapping[str, Array]) -> dict[str, Array]:
         """A file's arrays under this model's parameter names, without what is no parameter here."""
         return dict(state)
 
     @classmethod
-    def body_state(cls, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def body_state(cls, state: Mapping[str, Array]) -> dict[str, Array]:
         """A language model's arrays without those of its head."""
         return {n: array for n, array in cls.own_names(state).items() if n.startswith(f"{cls.base_model_prefix}.")}
 
@@ -199,22 +226,30 @@ class LanguageModel(Module, ABC):
         fields = read_config_fields(directory)
         found = fields.get("model_type")
         if found != cls.model_type:
-            raise UserError(f"{path}: {cls.__name__} loads models of type {cls.model_type!r}, this is {found!r}")
+            raise UserError(
+                f"{path}: {cls.__name__} loads models of type {cls.model_type!r}, this is {reprlib.repr(found)}"
+            )
         try:
             return cls.config_from_fields(fields)
-        except (KeyError, TypeError, ValueError) as error:
-            reason = f"{type(error).__name__}: {error}"
+        except (KeyError, TypeError, ValueError, UserError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise UserError(f"{path}: not a {cls.model_type} configuration that can be loaded ({reason})") from None
 
     @classmethod
     def from_pretrained(cls, directory: str | Path) -> Self:
-        """Load any checkpoint of this architecture in the Hugging Face layout.
+        """Load any checkpoint of this architecture in the Hugging Face layout; dropout is off, until ``train()``.
 
         :func:`scratchgpt.models.architectures.load_language_model` finds the architecture by itself.
 
         Raises:
             UserError: if a file is missing or malformed, or the architecture is another.
         """
-        model = cls(cls.read_config(directory))
-        model.load_state_dict(cls.own_names(read_weights(directory)))
-        return model
+        config = cls.read_config(directory)
+        stored = stored_arrays(directory)
+        own = cls.own_names(stored)
+        require_fit(own, cls.parameter_shapes(config), directory)
+        cls.require_own_head(read_config_fields(directory), stored, directory)
+        state = read_arrays(own)
+        model = cls(config)
+        model.load_state_dict(state)
+        return model.eval()

@@ -9,7 +9,9 @@ The head is the token table itself (tied weights, Press & Wolf 2017), so a model
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +20,26 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
-from scratchgpt.models.base import Initializer, LanguageModel
+from scratchgpt.models.base import Array, Initializer, LanguageModel
 from scratchgpt.models.decoder import Decoder, RereadingDecoder
 from scratchgpt.models.gpt2_decoder import decoder_of
+from scratchgpt.models.huggingface import number, whole_number
+from scratchgpt.models.weights import StoredArray
 from scratchgpt.nn.modules import Dropout, Embedding, LayerNorm, Module, Parameter, computes_linear
 
 BODY_PATH = "transformer"
 TOKEN_TABLE_PATH, POSITION_TABLE_PATH = "transformer.wte", "transformer.wpe"
 FINAL_LAYERNORM_PATH = "transformer.ln_f"
+
+HEAD = "lm_head.weight"
+COMPUTED: Mapping[str, tuple[Any, ...]] = {
+    "activation_function": ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"),  # three names of one formula
+    "scale_attn_weights": (True,),
+    "scale_attn_by_inverse_layer_idx": (False,),
+    "reorder_and_upcast_attn": (False, True),  # the order of the factors, and float32, which all is in here
+    "add_cross_attention": (False,),
+}
+"""Fields of ``config.json`` that change what is computed: the values that are computed here, the default first."""
 
 
 def block_path(layer: int) -> str:
@@ -210,26 +224,67 @@ class GPT(LanguageModel):
 
     @classmethod
     def config_from_fields(cls, fields: Mapping[str, Any]) -> GPTConfig:
-        """The sizes in GPT-2's ``config.json``; only the gelu that the original has is computed here."""
-        activation = fields.get("activation_function", "gelu_new")
-        if activation != "gelu_new":
-            raise ValueError(f"its activation_function is {activation!r}, only 'gelu_new' is computed")
+        """The sizes in GPT-2's ``config.json``; what would be computed otherwise than here is refused by its name."""
+        for name, computed in COMPUTED.items():
+            value = fields.get(name, computed[0])
+            if not any(value == one and type(value) is type(one) for one in computed):
+                known = " or ".join(map(repr, computed))
+                raise ValueError(f"{name} is {reprlib.repr(value)}, only {known} is computed")
+        inner = fields.get("n_inner")
+        if inner is not None and inner != 4 * whole_number(fields, "n_embd"):
+            raise ValueError(f"n_inner is {reprlib.repr(inner)}, only null or four times n_embd is computed")
         return GPTConfig(
-            vocab_size=fields["vocab_size"],
-            emb_dim=fields["n_embd"],
-            num_heads=fields["n_head"],
-            num_layers=fields["n_layer"],
-            context_size=fields["n_positions"],
-            dropout=fields.get("resid_pdrop", 0.1),
-            init_std=fields.get("initializer_range"),
-            layer_norm_epsilon=fields.get("layer_norm_epsilon", 1e-5),
+            vocab_size=whole_number(fields, "vocab_size"),
+            emb_dim=whole_number(fields, "n_embd"),
+            num_heads=whole_number(fields, "n_head"),
+            num_layers=whole_number(fields, "n_layer"),
+            context_size=whole_number(fields, "n_positions"),
+            dropout=number(fields, "resid_pdrop", 0.1),
+            init_std=number(fields, "initializer_range", 0.02),
+            layer_norm_epsilon=number(fields, "layer_norm_epsilon", 1e-5),
         )
 
     @classmethod
-    def own_names(cls, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def parameter_shapes(cls, config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Tables, blocks, final layernorm, in the order of the modules."""
+        channels = config.emb_dim
+        yield "transformer.wte.weight", (config.vocab_size, channels)
+        yield "transformer.wpe.weight", (config.context_size, channels)
+        for layer in range(config.num_layers):
+            for name, outputs, inputs in (
+                ("ln_1", channels, None),
+                ("attn.c_attn", 3 * channels, channels),
+                ("attn.c_proj", channels, channels),
+                ("ln_2", channels, None),
+                ("mlp.c_fc", 4 * channels, channels),
+                ("mlp.c_proj", channels, 4 * channels),
+            ):
+                yield f"{block_path(layer)}.{name}.weight", (outputs,) if inputs is None else (inputs, outputs)
+                yield f"{block_path(layer)}.{name}.bias", (outputs,)
+        yield "transformer.ln_f.weight", (channels,)
+        yield "transformer.ln_f.bias", (channels,)
+
+    @classmethod
+    def require_own_head(
+        cls, fields: Mapping[str, Any], stored: Mapping[str, StoredArray], directory: str | Path
+    ) -> None:
+        """See that the head is the token table, whatever ``tie_word_embeddings`` says of it."""
+        if HEAD in stored:
+            table = next(array for name, array in stored.items() if path_in_body(name) == "wte.weight")
+            another = not np.array_equal(stored[HEAD].read(), table.read(), equal_nan=True)
+        else:  # untied, with a head that is not in the file
+            another = fields.get("tie_word_embeddings", True) is not True
+        if another:
+            raise UserError(
+                f"{directory}: the model has a head of its own ({HEAD}, tie_word_embeddings), "
+                "only a head that is equal to the token table is computed"
+            )
+
+    @classmethod
+    def own_names(cls, state: Mapping[str, Array]) -> dict[str, Array]:
         """The base model alone is saved without the prefix; some files repeat the tied head or hold the masks."""
         return {
             name if name.startswith("transformer.") else f"transformer.{name}": array
             for name, array in state.items()
-            if name != "lm_head.weight" and not name.endswith((".attn.bias", ".attn.masked_bias"))
+            if name != HEAD and not name.endswith((".attn.bias", ".attn.masked_bias"))
         }

@@ -1,15 +1,13 @@
-"""A model's directory in the Hugging Face layout: ``config.json``, ``generation_config.json``, safetensors."""
+"""A model's directory in the Hugging Face layout: ``config.json`` and ``generation_config.json``."""
 
 from __future__ import annotations
 
 import json
+import reprlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import safetensors
-import safetensors.numpy
 
 from scratchgpt.errors import UserError
 from scratchgpt.tokenizer import BOS_ID, END_IDS, EOS_ID, PAD_ID
@@ -17,6 +15,8 @@ from scratchgpt.tokenizer import BOS_ID, END_IDS, EOS_ID, PAD_ID
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 GENERATION_CONFIG_FILE = "generation_config.json"
+LARGEST_SIZE = 2**31 - 1
+LARGEST_FLOAT = sys.float_info.max
 
 
 def huggingface_config(class_name: str, model_type: str, own_fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,33 +52,55 @@ def read_config_fields(directory: str | Path) -> dict[str, Any]:
     path = Path(directory) / CONFIG_FILE
     if not path.is_file():
         raise UserError(f"{directory}: no model here (there is no {CONFIG_FILE})")
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # JSON and UTF-8 errors alike
-        raise UserError(f"{path}: not a model's configuration ({type(error).__name__}: {error})") from None
-    if not isinstance(fields, dict):
-        raise UserError(f"{path}: not a model's configuration (it holds no JSON object)")
-    return fields
+    return read_json_object(path, "a model's configuration")
 
 
-def read_weights(directory: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of a directory's ``model.safetensors``, by name.
+def whole_number(fields: Mapping[str, Any], name: str) -> int:
+    """A size in a ``config.json``.
 
     Raises:
-        UserError: if the file is missing or damaged.
+        ValueError: if it is missing, of another kind or beyond what a model can have.
     """
-    path = Path(directory) / WEIGHTS_FILE
-    if not path.is_file():
-        raise UserError(f"{directory}: no weights here (there is no {WEIGHTS_FILE})")
+    value = fields.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_SIZE:
+        raise ValueError(f"{name} must be a whole number from 1 to {LARGEST_SIZE}, {_found(fields, name)}")
+    return value
+
+
+def number(fields: Mapping[str, Any], name: str, default: float) -> float:
+    """A number in a ``config.json``, or the default where it says nothing.
+
+    Raises:
+        ValueError: if it is of another kind, or not finite as a float.
+    """
+    value = fields.get(name, default)
+    # an integer may be too large for a float; NaN is not between anything
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
+        raise ValueError(f"{name} must be a finite number, {_found(fields, name)}")
+    return float(value)
+
+
+def _found(fields: Mapping[str, Any], name: str) -> str:
+    return f"not {reprlib.repr(fields[name])}" if name in fields else "but it is missing"
+
+
+def read_json_object(path: Path, what: str) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Args:
+        path: the file.
+        what: what it should be, for the message.
+
+    Raises:
+        UserError: if it holds no JSON object.
+    """
     try:
-        return safetensors.numpy.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path}: damaged weights file ({error})") from None
-
-
-def save_weights(path: Path, state: dict[str, np.ndarray]) -> None:
-    """Write arrays as safetensors, marked as PyTorch's so that ``transformers`` takes them."""
-    safetensors.numpy.save_file({name: np.ascontiguousarray(a) for name, a in state.items()}, path, {"format": "pt"})
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # JSON and UTF-8 errors, too long a number; too deep a nesting
+        raise UserError(f"{path}: not {what} ({type(error).__name__}: {error})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not {what} (it holds no JSON object)")
+    return content
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -21,11 +21,12 @@ from scratchgpt.models.huggingface import (
     WEIGHTS_FILE,
     huggingface_config,
     read_config_fields,
-    read_weights,
-    save_weights,
     write_json,
 )
+from scratchgpt.models.weights import read_arrays, require_fit, save_weights, stored_arrays
 from scratchgpt.nn.modules import Module, Parameter
+
+SCORE = "score.weight"
 
 
 class ScoreHead(Module):
@@ -86,7 +87,7 @@ class RewardModel(Module):
     def from_pretrained(
         cls, base: LanguageModel | str | Path, config: GPTConfig | None = None, seed: int = 0
     ) -> RewardModel:
-        """A reward model that starts from a language model, or a saved reward model.
+        """A reward model that starts from a language model, or a saved reward model; dropout is off.
 
         Args:
             base: a language model, or the directory of one or of a reward model.
@@ -97,17 +98,16 @@ class RewardModel(Module):
             UserError: if the directory holds no model or ``config`` is not the base's.
         """
         if isinstance(base, LanguageModel):
-            architecture, own, state = type(base), base.config, base.state_dict()
+            architecture, own, state = type(base), base.config, base.body_state(base.state_dict())
         else:
             architecture = architecture_of(base)
-            own, state = architecture.read_config(base), read_weights(base)
+            own = architecture.read_config(base)
+            state = _body_and_score(architecture, own, base)
         if config is not None and _sizes(config) != _sizes(own):
             raise UserError(f"reward model: the base's sizes are {_sizes(own)}, the config asks for {_sizes(config)}")
         model = cls(own, seed, architecture)
-        score = state.pop("score.weight", model.score.weight.data)
-        body = architecture.body_state(state)
-        model.load_state_dict({**body, "score.weight": score})
-        return model
+        model.load_state_dict({SCORE: model.score.weight.data, **state})
+        return model.eval()
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write ``config.json`` and ``model.safetensors`` (Hugging Face layout)."""
@@ -127,6 +127,20 @@ def is_reward_model(directory: str | Path) -> bool:
     """
     classes = read_config_fields(directory).get("architectures")
     return isinstance(classes, list) and any(kind.reward_model_class in classes for kind in ARCHITECTURES.values())
+
+
+def _body_and_score(
+    architecture: type[LanguageModel], config: GPTConfig, directory: str | Path
+) -> dict[str, np.ndarray]:
+    """The arrays of a language model's body or of a reward model; the former has no ``score.weight``."""
+    stored = stored_arrays(directory)
+    score = {name: stored.pop(name) for name in (SCORE,) if name in stored}
+    require_fit(score, [(name, (1, config.emb_dim)) for name in score], directory)
+    body = architecture.body_state(stored)
+    wanted = architecture.parameter_shapes(config)
+    in_body = (entry for entry in wanted if entry[0].startswith(f"{architecture.base_model_prefix}."))
+    require_fit(body, in_body, directory)
+    return read_arrays({**body, **score})
 
 
 def _sizes(config: GPTConfig) -> tuple[int, ...]:

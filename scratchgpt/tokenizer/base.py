@@ -7,6 +7,7 @@ subclass says only how text becomes ids and what its ``model`` section holds.
 
 import json
 import os
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,8 @@ from scratchgpt.tokenizer.special_tokens import BOS, EOS, IM_END, IM_START, PAD,
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
+LONGEST_REASON = 300
+"""Characters of what an error says of a malformed file."""
 
 
 class Tokenizer(ABC):
@@ -185,13 +188,13 @@ class Tokenizer(ABC):
         try:
             found = contents["model"]["type"]
             if found != cls.model_type:
-                raise ValueError(f"its model is of type {found!r}, {cls.__name__} needs {cls.model_type!r}")
+                raise ValueError(f"its model is of type {reprlib.repr(found)}, {cls.__name__} needs {cls.model_type!r}")
             if _special_tokens_in(contents) != SPECIAL_TOKENS:
                 raise ValueError(f"its special tokens are not {' '.join(SPECIAL_TOKENS)} with ids 0 to 5")
             return cls._from_sections(contents)
         except KeyError as error:
             raise _malformed(path, f"it has no entry {error}") from error
-        except (ValueError, TypeError, AttributeError, IndexError) as error:
+        except (ValueError, TypeError, AttributeError, IndexError, UserError) as error:
             raise _malformed(path, str(error)) from error
 
     def _require_trained(self) -> None:
@@ -213,7 +216,7 @@ def read_tokenizer_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise UserError(
             f"cannot read the tokenizer {file}: {error.strerror}; name a directory that training wrote"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # JSON and UTF-8 errors, too long a number; too deep a nesting
         raise _malformed(file, str(error)) from error
     if not isinstance(contents, dict):
         raise _malformed(file, "it holds no JSON object")
@@ -224,8 +227,10 @@ def ids_in_order(vocab: dict[str, int]) -> list[str]:
     """The tokens of a ``vocab`` section, by id.
 
     Raises:
-        ValueError: if the ids are not 0 to n-1, each once.
+        ValueError: if the ids are not the whole numbers 0 to n-1, each once.
     """
+    if any(type(token_id) is not int for token_id in vocab.values()):  # True and 1.0 are equal to 1
+        raise ValueError("the ids of its vocab are not all whole numbers")
     tokens = sorted(vocab, key=vocab.__getitem__)
     if [vocab[token] for token in tokens] != list(range(len(tokens))):
         raise ValueError(f"the {len(tokens)} ids of its vocab are not 0 to {len(tokens) - 1}, each once")
@@ -237,6 +242,8 @@ def _tokenizer_path(path: str | os.PathLike[str]) -> Path:
 
 
 def _malformed(path: Path, reason: str) -> UserError:
+    if len(reason) > LONGEST_REASON:  # it may quote the file
+        reason = f"{reason[:LONGEST_REASON]}…"
     return UserError(f"malformed tokenizer {path}: {reason}; save the tokenizer again or restore the file")
 
 
@@ -247,8 +254,9 @@ def _special_entry(token_id: int, token: str) -> dict[str, Any]:
 
 def _special_tokens_in(contents: dict[str, Any]) -> tuple[str, ...]:
     entries = sorted(contents["added_tokens"], key=lambda entry: entry["id"])
-    in_vocab = ids_in_order(contents["model"]["vocab"])[: len(SPECIAL_TOKENS)]
-    return tuple(token for token, entry in zip(in_vocab, entries, strict=False) if entry["content"] == token)
+    in_vocab = enumerate(ids_in_order(contents["model"]["vocab"])[: len(SPECIAL_TOKENS)])
+    pairs = zip(in_vocab, entries, strict=False)
+    return tuple(token for (i, token), entry in pairs if entry["content"] == token and entry["id"] == i)
 
 
 def _write_json(path: Path, contents: dict[str, Any]) -> None:

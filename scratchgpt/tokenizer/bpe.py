@@ -22,6 +22,8 @@ from scratchgpt.tokenizer.special_tokens import SPECIAL_TOKENS
 from scratchgpt.tokenizer.split_pattern import SPLIT_PATTERN
 from scratchgpt.tokenizer.splitting import TRANSITIONS, character_classes, split_compiled
 
+WRONG_ORDER = "its vocab is not specials, bytes and merged tokens in the order of the merges"
+
 
 class BPETokenizer(Tokenizer):
     """Byte-level BPE: text of any kind to ids and back, without loss.
@@ -133,14 +135,32 @@ class BPETokenizer(Tokenizer):
             raise ValueError("it splits text with a pattern that is not this version's SPLIT_PATTERN")
         vocab = contents["model"]["vocab"]
         spellings = ids_in_order(vocab)
-        merges = [(vocab[left], vocab[right]) for left, right in contents["model"]["merges"]]
-        if min(map(min, merges), default=FIRST_BYTE_ID) < FIRST_BYTE_ID:
-            raise ValueError("one of its merges contains a special token")
         tokenizer = cls(max(len(spellings), FIRST_MERGE_ID))
-        tokenizer._set_merges(merges)
+        tokenizer._set_merges(_merges_of(contents["model"]["merges"], vocab, spellings))
         if tokenizer._spellings() != spellings:
-            raise ValueError("its vocab is not specials, bytes and merged tokens in the order of the merges")
+            raise ValueError(WRONG_ORDER)
         return tokenizer
+
+
+def _merges_of(merges: list[list[str]], vocab: dict[str, int], spellings: list[str]) -> list[Pair]:
+    """The merges as pairs of ids, each seen to make the token that has its id in the vocab.
+
+    Before any token is put together: forty merges, each doubling the last, would make one of a terabyte.
+    """
+    if len(merges) != len(spellings) - FIRST_MERGE_ID:
+        raise ValueError(WRONG_ORDER)
+    pairs: list[Pair] = []
+    for made, parts in enumerate(merges, start=FIRST_MERGE_ID):
+        if not isinstance(parts, list) or len(parts) != 2:
+            raise ValueError("one of its merges is no pair of tokens")
+        left, right = parts
+        pair = vocab[left], vocab[right]
+        if min(pair) < FIRST_BYTE_ID:
+            raise ValueError("one of its merges contains a special token")
+        if max(pair) >= made or left + right != spellings[made]:
+            raise ValueError(WRONG_ORDER)
+        pairs.append(pair)
+    return pairs
 
 
 # one function, and a named tuple taken apart: handing over to compiled code is what a short text costs most

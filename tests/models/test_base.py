@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,14 @@ class Bigram(LanguageModel):
     @classmethod
     def config_from_fields(cls, fields: Mapping[str, Any]) -> GPTConfig:
         return GPTConfig(**{name: fields[name] for name in SIZES})
+
+    @classmethod
+    def parameter_shapes(cls, config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+        channels = config.emb_dim
+        yield "model.tokens.weight", (config.vocab_size, channels)
+        yield "model.mix.weight", (channels, channels)
+        yield from ((f"model.{name}", (channels,)) for name in ("mix.bias", "norm.weight", "norm.bias"))
+        yield "lm_head.weight", (config.vocab_size, channels)
 
 
 @pytest.fixture(autouse=True)
@@ -159,3 +167,9 @@ def test_the_token_table_has_a_name(model: LanguageModel) -> None:
     table = dict(model.named_parameters())[model.token_table_name]
     assert table is model.token_table and table.shape == (CONFIG.vocab_size, CONFIG.emb_dim)
     assert model.token_table_name in {"model.tokens.weight", "transformer.wte.weight"}
+
+
+@pytest.mark.parametrize("kind", [Bigram, GPT])
+def test_the_shapes_of_all_parameters_are_known_without_a_model(kind: type[LanguageModel]) -> None:
+    made = [(name, parameter.shape) for name, parameter in kind(CONFIG).named_parameters()]
+    assert list(kind.parameter_shapes(CONFIG)) == made

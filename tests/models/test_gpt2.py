@@ -10,7 +10,9 @@ import pytest
 
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.config import GPTConfig, get_mini_config
+from scratchgpt.datasets.batches import TokenBatch
 from scratchgpt.errors import UserError
+from scratchgpt.models.architectures import load_language_model
 from scratchgpt.models.gpt2 import (
     BODY_PATH,
     FINAL_LAYERNORM_PATH,
@@ -21,8 +23,11 @@ from scratchgpt.models.gpt2 import (
     block_path,
     path_in_body,
 )
+from scratchgpt.models.reward import RewardModel
+from scratchgpt.models.weights import save_weights
 from scratchgpt.nn.modules import Linear, Module, Parameter
 from scratchgpt.nn.optimizers import AdamW
+from scratchgpt.training.update import language_model_step
 
 CONFIG = GPTConfig(vocab_size=97, emb_dim=48, num_heads=3, num_layers=2, context_size=40, dropout=0.0)
 
@@ -90,7 +95,7 @@ def test_a_gpt2_directory_saved_by_transformers_loads(tmp_path: Path, batch: tup
     for architecture in (transformers.GPT2LMHeadModel, transformers.GPT2Model):
         theirs = architecture(config).eval()
         theirs.save_pretrained(tmp_path)
-        ours = GPT.from_pretrained(tmp_path).eval()
+        ours = GPT.from_pretrained(tmp_path)
         with torch.no_grad(), no_grad():
             expected = (theirs if architecture is transformers.GPT2Model else theirs.transformer)(
                 torch.from_numpy(batch[0])
@@ -240,12 +245,101 @@ def test_too_long_a_sequence_is_refused() -> None:
         GPT(CONFIG)(np.zeros((1, 41), int))
 
 
-def test_only_gelu_new_is_computed(tmp_path: Path) -> None:
+def foreign(directory: Path, **fields: object):
+    """A GPT-2 with such fields, made and saved by ``transformers``, with weights large enough for all to count."""
+    transformers = pytest.importorskip("transformers")
+    sizes = {"vocab_size": 97, "n_embd": 48, "n_head": 3, "n_layer": 3, "n_positions": 40}
+    config = transformers.GPT2Config(**sizes, initializer_range=0.3, bos_token_id=2, eos_token_id=3, **fields)
+    theirs = transformers.GPT2LMHeadModel(config).eval()
+    theirs.save_pretrained(directory)
+    return theirs
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"activation_function": "gelu_new"},
+        {"activation_function": "gelu_pytorch_tanh"},
+        {"activation_function": "gelu_fast"},
+        {"reorder_and_upcast_attn": True},
+        {"n_inner": 192},
+        {"layer_norm_epsilon": 0.1},
+    ],
+)
+def test_what_a_foreign_config_may_ask_for_is_what_transformers_computes(
+    fields: dict[str, object], tmp_path: Path, batch: tuple[np.ndarray, np.ndarray]
+) -> None:
+    torch = pytest.importorskip("torch")
+    theirs = foreign(tmp_path, **fields)
+    with torch.no_grad(), no_grad():
+        expected = theirs(torch.from_numpy(batch[0])).logits.numpy()
+        np.testing.assert_allclose(GPT.from_pretrained(tmp_path)(batch[0])[0].data, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"activation_function": "gelu"}, "activation_function is 'gelu', only 'gelu_new' or .* is computed"),
+        ({"activation_function": "relu"}, "activation_function is 'relu'"),
+        ({"activation_function": None}, "activation_function is None"),
+        ({"scale_attn_weights": False}, "scale_attn_weights is False, only True is computed"),
+        ({"scale_attn_weights": "yes"}, "scale_attn_weights is 'yes'"),
+        ({"scale_attn_weights": 1}, "scale_attn_weights is 1"),
+        ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx is True, only False is computed"),
+        ({"add_cross_attention": True}, "add_cross_attention is True, only False is computed"),
+        ({"reorder_and_upcast_attn": None}, "reorder_and_upcast_attn is None, only False or True is computed"),
+        ({"n_inner": 100}, "n_inner is 100, only null or four times n_embd is computed"),
+        ({"n_inner": "192"}, "n_inner is '192'"),
+    ],
+)
+def test_what_is_computed_otherwise_is_refused_by_name(fields: dict[str, object], message: str, tmp_path: Path) -> None:
     GPT(CONFIG).save_pretrained(tmp_path)
-    fields = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**fields, "activation_function": "relu"}))
-    with pytest.raises(UserError, match=r"not a gpt2 configuration that can be loaded .*'relu', only 'gelu_new'"):
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **fields}))
+    for load in (GPT.from_pretrained, RewardModel.from_pretrained):
+        with pytest.raises(UserError, match=f"config.json: not a gpt2 configuration that can be loaded .{message}"):
+            load(tmp_path)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_head_of_its_own_is_refused_unless_it_is_the_token_table(tied: bool, tmp_path: Path) -> None:
+    own = GPT(CONFIG, seed=3)
+    own.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": tied}))
+    state, table = own.state_dict(), own.token_table.data
+    for head, fits in ((table, True), (table + np.float32(0.001), False), (table[:50], False), (None, tied)):
+        arrays = state if head is None else {**state, "lm_head.weight": head}
+        save_weights(tmp_path / "model.safetensors", arrays)
+        if fits:
+            np.testing.assert_array_equal(GPT.from_pretrained(tmp_path).token_table.data, table)
+        else:
+            with pytest.raises(UserError, match=r"a head of its own \(lm_head.weight, tie_word_embeddings\)"):
+                GPT.from_pretrained(tmp_path)
+        body = RewardModel.from_pretrained(tmp_path).transformer  # has another head anyway
+        np.testing.assert_array_equal(body.wte.weight.data, table)
+
+
+def test_an_untied_model_of_transformers_is_refused(tmp_path: Path) -> None:
+    foreign(tmp_path, tie_word_embeddings=False)
+    with pytest.raises(UserError, match=r"a head of its own \(lm_head.weight, tie_word_embeddings\)"):
         GPT.from_pretrained(tmp_path)
+
+
+def test_a_loaded_model_has_dropout_off_and_training_turns_it_on(
+    tmp_path: Path, batch: tuple[np.ndarray, np.ndarray]
+) -> None:
+    foreign(tmp_path)  # whose config has dropout 0.1
+    model = load_language_model(tmp_path)
+    first, second = (model(batch[0])[0].data for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert model.config.dropout == 0.1 and not any(module.training for _, module in model.named_modules())
+    losses = []
+    for start in (GPT.from_pretrained(tmp_path), GPT.from_pretrained(tmp_path).train()):
+        start.reseed(5)
+        tokens = TokenBatch(*batch)
+        losses.append(language_model_step(start, AdamW(start.named_parameters(), lr=1e-3), tokens, 1e-3, 1.0)["loss"])
+    assert losses[0] == losses[1] != pytest.approx(model.loss(*batch).item(), rel=1e-5)
 
 
 def test_where_a_part_stands() -> None:

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from scratchgpt.autograd import no_grad
-from scratchgpt.config import GPTConfig
+from scratchgpt.config import GPTConfig, RewardConfig
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel, is_reward_model
+from scratchgpt.stages.reward import RewardModelTrainer
+from scratchgpt.tokenizer import CharTokenizer
 
 
 def test_transformers_loads_it_and_gives_the_same_scores(tmp_path: Path, tiny_config: GPTConfig) -> None:
@@ -69,7 +71,7 @@ def test_a_base_model_without_the_prefix_will_do(tmp_path: Path, tiny_config: GP
     ids = np.random.default_rng(0).integers(0, tiny_config.vocab_size, (2, 9))
     with torch.no_grad(), no_grad():
         expected = theirs(torch.from_numpy(ids)).last_hidden_state.numpy()
-        ours = RewardModel.from_pretrained(tmp_path).eval()
+        ours = RewardModel.from_pretrained(tmp_path)
         np.testing.assert_allclose(ours.hidden_states(ids).data, expected, atol=1e-4)
 
 
@@ -79,3 +81,16 @@ def test_a_saved_one_is_told_from_a_language_model(tmp_path: Path, tiny_config: 
     assert is_reward_model(tmp_path / "reward") and not is_reward_model(tmp_path / "language")
     (tmp_path / "language" / "config.json").write_text(json.dumps({"architectures": 7}))
     assert not is_reward_model(tmp_path / "language")  # whatever else is wrong with the file, loading says it
+
+
+def test_a_loaded_one_has_dropout_off_and_its_stage_turns_it_on(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer, pairs: list[dict]
+) -> None:
+    base = GPT(dataclasses.replace(tiny_config, dropout=0.5))
+    base.save_pretrained(tmp_path)
+    for start in (base, tmp_path):
+        model = RewardModel.from_pretrained(start)
+        assert not any(module.training for _, module in model.named_modules())
+    trainer = RewardModelTrainer(model, char_tokenizer, model.config, RewardConfig(batch_size=3), pairs, pairs)
+    trainer.step(0)
+    assert all(module.training for _, module in model.named_modules())

@@ -143,9 +143,7 @@ def broken(contents: dict, how: str) -> str:
         ("special renamed", "special tokens are not <PAD>"),
     ],
 )
-def test_a_malformed_file_says_what_and_where(
-    tokenizer: BPETokenizer, tmp_path: Path, how: str, reason: str
-) -> None:
+def test_a_malformed_file_says_what_and_where(tokenizer: BPETokenizer, tmp_path: Path, how: str, reason: str) -> None:
     file = tmp_path / "tokenizer.json"
     tokenizer.save(file)
     file.write_text(broken(json.loads(file.read_text(encoding="utf-8")), how), encoding="utf-8")
@@ -153,3 +151,53 @@ def test_a_malformed_file_says_what_and_where(
         with pytest.raises(UserError, match=f"malformed tokenizer .*tokenizer.json: .*{reason}") as raised:
             load(file)
         assert "\n" not in str(raised.value)
+
+
+ODD = [
+    None, True, 7, -1, 1.5, 10**400, "x", "\ud800", [], [[]], {}, {"a": 1}, [1, 2], float("nan"), ["a", "b", "c"]
+]  # fmt: skip
+
+
+def places(value: object, path: tuple = ()) -> list[tuple]:
+    """Where in a JSON value anything stands; of a long list or object only the ends."""
+    members = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
+    below = [place for key, member in members[:7] + members[-1:] for place in places(member, (*path, key))]
+    return [path, *below]
+
+
+def put(value: object, path: tuple, new: object) -> object:
+    """The JSON value with another at a place."""
+    if not path:
+        return new
+    changed = value.copy()
+    changed[path[0]] = put(value[path[0]], path[1:], new)
+    return changed
+
+
+@pytest.mark.parametrize("kind", [BPETokenizer, CharTokenizer])
+def test_another_value_anywhere_loads_the_same_or_is_one_line(kind: type, tmp_path: Path) -> None:
+    tokenizer = kind(300 if kind is BPETokenizer else None)
+    tokenizer.fit([OWN_TEXT])
+    whole, refused = tokenizer.contents(), 0
+    for place in places(whole):
+        for odd in ODD:
+            (tmp_path / "tokenizer.json").write_text(json.dumps(put(whole, place, odd)))
+            try:
+                found = load_tokenizer(tmp_path)
+            except UserError as error:
+                assert str(error).isprintable() and len(str(error)) < 600
+                refused += 1
+            else:
+                assert found.contents() == whole, (place, odd)
+    assert refused > 200
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 200_000, '{"model":' * 200_000, '{"model": {"type": ' + "9" * 5000 + "}}", '{"a": "\x00"}']
+)
+def test_deep_nesting_and_long_numbers_are_one_line(content: str, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(content)
+    for load in (BPETokenizer.load, CharTokenizer.load, load_tokenizer):
+        with pytest.raises(UserError, match="malformed tokenizer") as raised:
+            load(tmp_path)
+        assert str(raised.value).isprintable()

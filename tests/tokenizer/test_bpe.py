@@ -1,6 +1,7 @@
 """BPETokenizer: training and encoding as a user calls them, its part of the file, and parity with transformers."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -124,17 +125,15 @@ def broken(contents: dict, how: str) -> str:
     ("how", "reason"),
     [
         ("merge of nothing known", "no entry 'no'"),
-        ("merge of three", "too many values"),
-        ("merges swapped", "index out of range"),
+        ("merge of three", "no pair of tokens"),
+        ("merges swapped", "order of the merges"),
         ("merge missing", "order of the merges"),
         ("merge of a special token", "contains a special token"),
         ("other split", "SPLIT_PATTERN"),
         ("no pre_tokenizer", "NoneType"),
     ],
 )
-def test_a_malformed_file_says_what_and_where(
-    tokenizer: BPETokenizer, tmp_path: Path, how: str, reason: str
-) -> None:
+def test_a_malformed_file_says_what_and_where(tokenizer: BPETokenizer, tmp_path: Path, how: str, reason: str) -> None:
     file = tmp_path / "tokenizer.json"
     tokenizer.save(file)
     file.write_text(broken(json.loads(file.read_text(encoding="utf-8")), how), encoding="utf-8")
@@ -191,3 +190,20 @@ def test_transformers_knows_the_special_tokens(peer) -> None:
     assert (peer.pad_token_id, peer.unk_token_id, peer.bos_token_id, peer.eos_token_id) == (0, 1, 2, 3)
     assert peer.convert_tokens_to_ids(list(SPECIAL_TOKENS)) == list(range(6))
     assert peer.decode([2, 5], skip_special_tokens=True) == ""
+
+
+def test_merges_that_double_take_no_memory(tmp_path: Path) -> None:
+    tokenizer = BPETokenizer(262)
+    tokenizer.fit(["a"])
+    contents = tokenizer.contents()
+    names = ["a", *(f"x{i}" for i in range(60))]
+    contents["model"]["vocab"] |= {name: 261 + i for i, name in enumerate(names) if i}
+    contents["model"]["merges"] = [[name, name] for name in names[:-1]]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(contents))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="order of the merges"):
+            load_tokenizer(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 2e6
+    finally:
+        tracemalloc.stop()
