@@ -252,8 +252,7 @@ class Engine:
 class EngineThread:
     """An engine that drives itself in a thread of its own: any thread may submit, and iterate over what it gets.
 
-    Close it, or use it in a ``with`` statement. While it works no other thread may use the kernels: Numba's threads
-    take work from one thread at a time.
+    Close it, or use it in a ``with`` statement. Other threads may use the kernels meanwhile, on the same cores.
 
     Args:
         model: the model; its dropout takes no part.

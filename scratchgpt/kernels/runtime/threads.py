@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import numba
 import numpy as np
 
 from scratchgpt.errors import UserError
+from scratchgpt.kernels.runtime import launch
 
 CPUS = Path("/sys/devices/system/cpu")
 """Where Linux describes the CPUs."""
@@ -45,6 +47,8 @@ class _Thread(threading.local):
     count = 0
 
 
+FORKED = "kernels: forked from a process whose kernels had run, this one computes on one thread; start it by spawn"
+
 _thread = _Thread()
 _count = numba.config.NUMBA_NUM_THREADS
 """How many threads the whole process uses."""
@@ -54,14 +58,18 @@ def set_threads(count: int) -> None:
     """Let the kernels and NumPy's matrix products use `count` threads, from whichever thread they are called.
 
     Raises UserError unless 1 <= count <= the number of threads Numba was started with (NUMBA_NUM_THREADS,
-    by default the CPUs this process may use)."""
+    by default the CPUs this process may use); a process forked from one whose kernels had run has 1."""
     global _count
-    most = numba.config.NUMBA_NUM_THREADS
+    most = _most_threads()
     if not 1 <= count <= most:
         raise UserError(f"threads: {count} is out of range; this process can use 1 to {most}")
     _count = count
     if (set_blas := _blas_setter()) is not None:
         set_blas(count)
+
+
+def _most_threads() -> int:
+    return 1 if launch.is_alone() else numba.config.NUMBA_NUM_THREADS
 
 
 def num_threads() -> int:
@@ -72,15 +80,33 @@ def num_threads() -> int:
 def tell_numba() -> None:
     """Let the parallel loops that the calling thread is about to launch use `num_threads()` threads.
 
-    Numba would have each thread set that for itself; this is called before every kernel, and costs 30 ns."""
+    Numba would have each thread set that for itself; this is called before every kernel, and costs 50 ns."""
     if _thread.count != _count:
+        launch.install()
+        if launch.is_alone():
+            _say_forked()
         numba.set_num_threads(_count)
         _thread.count = _count
 
 
+@functools.cache
+def _say_forked() -> None:
+    print(FORKED, file=sys.stderr, flush=True)
+
+
+def _after_fork() -> None:
+    global _count
+    if launch.is_alone():
+        _count = 1
+
+
+if hasattr(os, "register_at_fork"):  # after the hook of `launch`, which is imported first
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def default_threads() -> int:
     """One thread a physical core, or as many as the variable NUMBA_NUM_THREADS says."""
-    most = numba.config.NUMBA_NUM_THREADS
+    most = _most_threads()
     return most if "NUMBA_NUM_THREADS" in os.environ else min(physical_cores(), most)
 
 
