@@ -15,6 +15,7 @@ import numpy as np
 
 from scratchgpt.errors import UserError
 from scratchgpt.kernels.runtime import launch
+from scratchgpt.kernels.runtime.cgroup import cpu_quota
 
 CPUS = Path("/sys/devices/system/cpu")
 """Where Linux describes the CPUs."""
@@ -105,9 +106,9 @@ if hasattr(os, "register_at_fork"):  # after the hook of `launch`, which is impo
 
 
 def default_threads() -> int:
-    """One thread a physical core, or as many as the variable NUMBA_NUM_THREADS says."""
+    """One thread a physical core, within a container's quota, or as many as the variable NUMBA_NUM_THREADS says."""
     most = _most_threads()
-    return most if "NUMBA_NUM_THREADS" in os.environ else min(physical_cores(), most)
+    return most if "NUMBA_NUM_THREADS" in os.environ else min(physical_cores(), cpu_quota() or most, most)
 
 
 def physical_cores() -> int:

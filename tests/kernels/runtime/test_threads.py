@@ -24,6 +24,7 @@ def machine(monkeypatch, tmp_path):
                 (folder / "thread_siblings_list").write_text(f"{together}\n")
         monkeypatch.setattr(threads, "CPUS", tmp_path)
         monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(siblings), raising=False)
+        monkeypatch.setattr(threads, "cpu_quota", lambda: None)
         monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
 
     return build
