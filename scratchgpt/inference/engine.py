@@ -24,7 +24,6 @@ from typing import Literal, Self
 
 import numpy as np
 
-from scratchgpt import kernels
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import RowSettings, SamplingConfig, penalize_repetition, sample_rows
 from scratchgpt.inference.sequences import DecoderOf, Sequences, check_prompt, own_decoder
@@ -253,8 +252,7 @@ class Engine:
 class EngineThread:
     """An engine that drives itself in a thread of its own: any thread may submit, and iterate over what it gets.
 
-    Close it, or use it in a ``with`` statement. While it works no other thread may use the kernels: Numba's threads
-    take work from one thread at a time.
+    Close it, or use it in a ``with`` statement. Other threads may use the kernels meanwhile, on the same cores.
 
     Args:
         model: the model; its dropout takes no part.
@@ -267,10 +265,7 @@ class EngineThread:
         self._open: list[_AwaitedCompletion] = []  # what the thread has taken over and has not ended
         self._lock = threading.Lock()  # held to submit and to close: nothing comes after the end
         self._closed = False
-        # How many threads work for the kernels is a setting of the thread that calls them.
-        self._thread = threading.Thread(
-            target=self._run, args=(kernels.num_threads(),), name="scratchgpt-engine", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="scratchgpt-engine", daemon=True)
         self._thread.start()
 
     def submit(
@@ -310,8 +305,7 @@ class EngineThread:
     ) -> None:
         self.close()
 
-    def _run(self, num_threads: int) -> None:
-        kernels.set_threads(num_threads)
+    def _run(self) -> None:
         while self._take_over():
             try:
                 self._engine.step()

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numba import prange
 from numba.extending import register_jitable
@@ -35,6 +34,7 @@ from scratchgpt.kernels.matrix.register_tile import (
     turned,
 )
 from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.runtime.threads import num_threads
 from scratchgpt.kernels.runtime.vector_math import exp, maximum
 
 KEY_STEP = math.lcm(TILE_ROWS, 4)
@@ -405,7 +405,7 @@ def _check_qkv(qkv: np.ndarray, num_heads: int) -> None:
 
 def _parts(tasks: int) -> int:
     """In how many parts to cut every head so that all threads have the same number of tasks."""
-    threads = numba.get_num_threads()
+    threads = num_threads()
     return threads if tasks % threads and tasks < 4 * threads else 1
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from scratchgpt.errors import UserError
+from scratchgpt.kernels.runtime.cache import cached
 from scratchgpt.tokenizer.base import Tokenizer, ids_in_order
 from scratchgpt.tokenizer.bpe_merging import MAX_VOCAB_SIZE, MergeTable, build_merge_table, encode_chunks
 from scratchgpt.tokenizer.bpe_training import train
@@ -164,7 +165,8 @@ def _merges_of(merges: list[list[str]], vocab: dict[str, int], spellings: list[s
 
 
 # one function, and a named tuple taken apart: handing over to compiled code is what a short text costs most
-@njit(cache=True)
+@cached
+@njit
 def _encode(data, classes, transitions, entries, byte_pairs, byte_ids):
     """From the bytes of a text to its ids, (M,) int32."""
     array = np.frombuffer(data, dtype=np.uint8)

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from scratchgpt.kernels.runtime.cache import cached
 from scratchgpt.tokenizer.plain_bpe import Pair
 from scratchgpt.tokenizer.stretches import hash_stretch, same_stretch
 
@@ -52,13 +53,15 @@ class MergeTable(NamedTuple):
     byte_ids: NDArray[np.int32]
 
 
-@njit(cache=True)
+@cached
+@njit
 def _key_and_slot(left, right, size):
     key = (np.uint64(left) << _ID_BITS) | np.uint64(right)
     return key, ((key * _HASH_MULTIPLIER) >> _HASH_SHIFT) & np.uint64(size - 1)
 
 
-@njit(cache=True)
+@cached
+@njit
 def _merged_id(left, right, entries):
     key, slot = _key_and_slot(left, right, len(entries))
     while entries[slot] != 0:
@@ -68,7 +71,8 @@ def _merged_id(left, right, entries):
     return NO_MERGE
 
 
-@njit(cache=True)
+@cached
+@njit
 def _fill_table(merges, first_id, table):
     entries = table.entries
     for i in range(len(merges)):
@@ -95,7 +99,8 @@ def build_merge_table(merges: list[Pair], byte_ids: NDArray[np.int32], first_id:
     return table
 
 
-@njit(cache=True)
+@cached
+@njit
 def _merge_by_scan(data, table, work, ids):
     """Write the ids of the chunk ``data``, at most _LONGEST_SCANNED bytes, to ``ids``. Returns their number."""
     entries = table.entries
@@ -140,7 +145,8 @@ def _merge_by_scan(data, table, work, ids):
     return np.int64(count)
 
 
-@njit(cache=True)
+@cached
+@njit
 def _merge_by_heap(data, table, ids):
     """Write the ids of the chunk ``data`` to ``ids``, as long as it. Returns their number.
 
@@ -185,7 +191,8 @@ def _merge_by_heap(data, table, ids):
     return count
 
 
-@njit(cache=True)
+@cached
+@njit
 def encode_chunks(data, ends, table):
     """The ids of all chunks, one after the other. Compiled, to be called from compiled code.
 

@@ -26,6 +26,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from scratchgpt.kernels.runtime.cache import cached
 from scratchgpt.tokenizer.byte_level import BYTE_IDS, FIRST_MERGE_ID
 from scratchgpt.tokenizer.plain_bpe import Pair, replace_pair
 
@@ -96,7 +97,8 @@ def _empty_pairs(capacity: int) -> _Pairs:
     )
 
 
-@njit(cache=True)
+@cached
+@njit
 def _lay_out(data, ends, counts, byte_ids, symbol, weight):
     position = 1
     start = 0
@@ -122,7 +124,8 @@ def _build_corpus(chunk_counts: Mapping[bytes, int]) -> _Corpus:
     return _Corpus(symbol, positions - 1, positions + 1, weight, *links)
 
 
-@njit(cache=True)
+@cached
+@njit
 def _new_pair(pairs, index, left, right):
     pairs.left[index] = left
     pairs.right[index] = right
@@ -131,7 +134,8 @@ def _new_pair(pairs, index, left, right):
     pairs.last[index] = _NONE
 
 
-@njit(cache=True)
+@cached
+@njit
 def _append(corpus, pairs, index, position):
     last = pairs.last[index]
     corpus.pair[position] = index
@@ -145,7 +149,8 @@ def _append(corpus, pairs, index, position):
     pairs.total[index] += corpus.weight[position]
 
 
-@njit(cache=True)
+@cached
+@njit
 def _remove(corpus, pairs, position):
     index = corpus.pair[position]
     before = corpus.pair_previous[position]
@@ -161,7 +166,8 @@ def _remove(corpus, pairs, position):
     pairs.total[index] -= corpus.weight[position]
 
 
-@njit(cache=True)
+@cached
+@njit
 def _count_pairs(corpus, pairs, slots):
     """Enter every adjacent pair of bytes; slots (I, I) is the index of a pair, _NONE before. Returns P."""
     num_pairs = 0
@@ -178,7 +184,8 @@ def _count_pairs(corpus, pairs, slots):
     return num_pairs
 
 
-@njit(cache=True)
+@cached
+@njit
 def _merge_pair(corpus, pairs, num_pairs, index, new_id, slots_before, slots_after):
     """Replace pair ``index`` by ``new_id`` everywhere. Returns P after the new pairs were entered.
 
@@ -220,7 +227,8 @@ def _merge_pair(corpus, pairs, num_pairs, index, new_id, slots_before, slots_aft
     return num_pairs
 
 
-@njit(cache=True)
+@cached
+@njit
 def _push_pairs(heap, pairs, start, stop):
     """Push the pairs that occur: the smallest entry is the most frequent pair, of equals that of the smallest ids."""
     for i in range(start, stop):
@@ -228,7 +236,8 @@ def _push_pairs(heap, pairs, start, stop):
             heapq.heappush(heap, (-pairs.total[i], pairs.left[i], pairs.right[i], i))
 
 
-@njit(cache=True)
+@cached
+@njit
 def _find_merges(corpus, pairs, num_pairs, merges, max_token_length):
     """Fill ``merges`` (M, 2) with pairs of ids. Returns how many there are."""
     num_ids = FIRST_MERGE_ID + len(merges)

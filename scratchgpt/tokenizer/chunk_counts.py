@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numba import njit
 
+from scratchgpt.kernels.runtime.cache import cached
 from scratchgpt.tokenizer.splitting import split
 from scratchgpt.tokenizer.stretches import hash_stretch, same_stretch
 
@@ -49,7 +50,8 @@ def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
         yield block
 
 
-@njit(cache=True)
+@cached
+@njit
 def _count_distinct(data, ends):
     """The index of the first of each distinct chunk, (D,), and how many equal it, (D,); both int64."""
     num_slots = 2 * len(ends) + 1

@@ -19,6 +19,7 @@ import regex
 from numba import njit
 from numpy.typing import NDArray
 
+from scratchgpt.kernels.runtime.cache import cached
 from scratchgpt.tokenizer.split_pattern import BLANK, OTHER_CHARACTER, WORD_CHARACTER
 
 _NUM_CODE_POINTS = 0x110000
@@ -134,7 +135,8 @@ def split(data: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 # inline: a call would pass the array with its reference count, which costs more than the work
-@njit(cache=True, inline="always")
+@cached
+@njit(inline="always")
 def _decode(data, i):
     """The code point of two bytes or more that begins at data[i], and its size in bytes."""
     left = np.uint64(len(data)) - i
@@ -161,7 +163,8 @@ def _decode(data, i):
     return _SURROGATE, np.uint64(1)
 
 
-@njit(cache=True)
+@cached
+@njit
 def _end_of_contraction(data, i):
     """Where the contraction ends whose apostrophe is before data[i]; i if it is none."""
     size = np.uint64(len(data))
@@ -178,7 +181,8 @@ def _end_of_contraction(data, i):
     return end
 
 
-@njit(cache=True)
+@cached
+@njit
 def split_compiled(data, classes, transitions):
     """``split`` with the two tables given, to be called from compiled code.
 

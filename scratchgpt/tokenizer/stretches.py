@@ -7,11 +7,14 @@ is what makes counting and remembering chunks cheap.
 import numpy as np
 from numba import njit
 
+from scratchgpt.kernels.runtime.cache import cached
+
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio
 _HIGH_BITS = np.uint64(32)  # what a product leaves in the low bits is poorly mixed
 
 
-@njit(cache=True)
+@cached
+@njit
 def hash_stretch(data, start, end, num_slots):
     """A number in 0..num_slots - 1 for the bytes data[start:end].
 
@@ -29,7 +32,8 @@ def hash_stretch(data, start, end, num_slots):
     return np.int64((value >> _HIGH_BITS) * np.uint64(num_slots) >> _HIGH_BITS)
 
 
-@njit(cache=True)
+@cached
+@njit
 def same_stretch(data, first, second, length):
     """Whether the ``length`` bytes of ``data`` (N,) uint8 from ``first`` on are those from ``second`` on."""
     for i in range(length):  # noqa: SIM110 - compiled code has no all()

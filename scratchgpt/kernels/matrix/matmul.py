@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numba import prange
 
@@ -37,8 +36,9 @@ from scratchgpt.kernels.matrix.register_tile import (
     tile_columns,
     turned,
 )
-from scratchgpt.kernels.runtime.dispatch import backend, compiled, dense, loop, parallel_loop, require
+from scratchgpt.kernels.runtime.dispatch import compiled, dense, loop, parallel_loop, require
 from scratchgpt.kernels.runtime.precision import precision, rounded
+from scratchgpt.kernels.runtime.threads import num_threads
 
 ROW_BLOCK = round_up(64, TILE_ROWS)
 ROW_GROUP = 4 * ROW_BLOCK
@@ -252,7 +252,7 @@ def _start(b: np.ndarray, bias: np.ndarray | None) -> Operand:
 
 def _groups(rows: int, panels: int) -> int:
     """In how many groups of columns to cut a product so that every thread has work, however few its rows are."""
-    return max(1, min(panels, -(-2 * numba.get_num_threads() // -(-rows // ROW_BLOCK))))
+    return max(1, min(panels, -(-2 * num_threads() // -(-rows // ROW_BLOCK))))
 
 
 def _check(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> None:
@@ -267,13 +267,24 @@ def _check(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> None
         )
 
 
+def _check_packable(b: np.ndarray) -> None:
+    require(b.ndim == 2 and b.shape[0] > 0, f"pack: b must be a matrix, not {b.shape}")
+
+
+def pack_reference(b: np.ndarray) -> PackedMatrix:
+    """The matrix as it is; see ``pack``."""
+    _check_packable(b)
+    return PackedMatrix(b, None)
+
+
+@compiled(reference=pack_reference)
 def pack(b: np.ndarray) -> PackedMatrix:
     """b (K, N) ready to be the right operand of many products: ``matmul`` then packs it no more.
 
     It is packed in the precision in force; b must not change as long as the result is used.
     """
-    require(b.ndim == 2 and b.shape[0] > 0, f"pack: b must be a matrix, not {b.shape}")
-    return PackedMatrix(b, pack_part(plain(b), 0, b.shape[0]) if backend() == "numba" else None)
+    _check_packable(b)
+    return PackedMatrix(b, pack_part(plain(b), 0, b.shape[0]))
 
 
 def _whole(b: np.ndarray | PackedMatrix) -> tuple[np.ndarray, np.ndarray]:
@@ -382,7 +393,7 @@ def weight_gradient(x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.nda
     _check(x.T, grad)
     # K is small and M, the number of tokens, large: where there are fewer groups of rows of the result than
     # threads, each takes a share of the tokens, packs it where it needs it, and the shares are added up.
-    splits = -(-numba.get_num_threads() // -(-x.shape[1] // ROW_GROUP))
+    splits = -(-num_threads() // -(-x.shape[1] // ROW_GROUP))
     weights = np.zeros((splits, x.shape[1], grad.shape[1]), grad.dtype)
     sums = np.zeros((splits, grad.shape[1]), grad.dtype)
     _weight_gradient(dense(x), dense(grad), splits, np.empty(0, element_type(grad)), weights, sums)

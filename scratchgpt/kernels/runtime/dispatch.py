@@ -18,20 +18,28 @@ import numpy as np
 from numba.core import event
 
 from scratchgpt.errors import UserError
+from scratchgpt.kernels.runtime.cache import cached, is_kept
+from scratchgpt.kernels.runtime.threads import tell_numba
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
 BACKENDS = ("numba", "numpy")
+FIRST_START = "compiling kernels, first start only, about 20 s …"
+EVERY_START = (
+    "compiling kernels, about 20 s at every start: no folder to keep them can be written; NUMBA_CACHE_DIR names one"
+)
 # Sums may be reordered and multiply-adds fused, which is what lets LLVM vectorise a reduction; NaN and
 # infinity keep their meaning, so that a diverged run is still seen.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
-_OPTIONS: dict[str, Any] = {"cache": True, "fastmath": FASTMATH, "nogil": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"fastmath": FASTMATH, "nogil": True, "error_model": "numpy"}
 
-loop = numba.njit(**_OPTIONS)
-"""Compile a function of arrays and scalars that runs on one thread."""
+
+def loop(function: Callable[..., Any]) -> Any:
+    """Compile a function of arrays and scalars that runs on one thread."""
+    return cached(numba.njit(**_OPTIONS)(function))
 
 
 def parallel_loop(function: Callable[..., Any]) -> Any:
@@ -40,7 +48,8 @@ def parallel_loop(function: Callable[..., Any]) -> Any:
     Only prange is made parallel: Numba's rewriting of array expressions into loops would double the compile time.
     """
     rewrites = ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion")
-    return numba.njit(parallel={**dict.fromkeys(rewrites, False), "prange": True}, **_OPTIONS)(function)
+    parallel = {**dict.fromkeys(rewrites, False), "prange": True}
+    return cached(numba.njit(parallel=parallel, **_OPTIONS)(function))
 
 
 def _checked(name: str) -> str:
@@ -85,8 +94,10 @@ def compiled(
     def decorate(function: Callable[Parameters, Result]) -> Kernel[Parameters, Result]:
         @functools.wraps(function)
         def kernel(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-            chosen = function if backend() == "numba" else reference
-            return chosen(*args, **kwargs)
+            if (_backend or backend()) != "numba":  # one call less: the smallest kernels run for 2 µs
+                return reference(*args, **kwargs)
+            tell_numba()
+            return function(*args, **kwargs)
 
         kernel.compiled = function  # type: ignore[attr-defined]
         kernel.reference = reference  # type: ignore[attr-defined]
@@ -120,7 +131,7 @@ class _Announcement(event.Listener):
         function = event.data["dispatcher"].py_func
         if not self.done and function.__module__.startswith("scratchgpt."):
             _Announcement.done = True
-            print("compiling kernels, first start only, about 20 s …", file=sys.stderr, flush=True)
+            print(FIRST_START if is_kept() else EVERY_START, file=sys.stderr, flush=True)
 
     def on_end(self, event: event.Event) -> None:
         pass

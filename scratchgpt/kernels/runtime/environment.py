@@ -10,6 +10,9 @@ import ctypes
 import hashlib
 import os
 import platform
+import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from scratchgpt.kernels.runtime import cpu
@@ -26,6 +29,44 @@ def source_fingerprint() -> str:
     for path in sorted(KERNELS.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _own_temporary_folder() -> Path:
+    """A folder of this user alone under the system's temporary one. Raises PermissionError if somebody else made it,
+    or may write into it: code is loaded from here."""
+    get_user = getattr(os, "getuid", None)  # Windows has none, but a temporary folder for each user
+    folder = Path(tempfile.gettempdir()) / ("scratchgpt" if get_user is None else f"scratchgpt-{get_user()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    private = get_user is None or (found.st_uid == get_user() and not found.st_mode & 0o077)
+    if not (stat.S_ISDIR(found.st_mode) and private):
+        raise PermissionError(f"{folder} is not this user's own")
+    return folder
+
+
+def _cache_parents() -> Iterator[Path]:
+    """Where compiled kernels may be kept, best first: beside the sources, in the user's cache, under /tmp."""
+    yield KERNELS / "__pycache__"
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    if user_cache.is_absolute():  # a user without a home has a "~" that stands for nothing
+        yield user_cache / "scratchgpt"
+    try:
+        yield _own_temporary_folder()
+    except OSError:
+        return
+
+
+def cache_folder() -> Path | None:
+    """The folder for this version's compiled kernels, made if need be; None if none can be written."""
+    for parent in _cache_parents():
+        folder = parent / f"numba-{source_fingerprint()}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError:
+            continue
+        return folder
+    return None
 
 
 def keep_freed_memory() -> None:
@@ -58,9 +99,8 @@ def set_defaults() -> None:
         flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(cpu.host_features().items()))
         os.environ["NUMBA_CPU_FEATURES"] = f"{flags},{this.compiler_flags}"
 
-    cache = KERNELS / "__pycache__"
-    if os.access(cache if cache.is_dir() else cache.parent, os.W_OK):
-        os.environ.setdefault("NUMBA_CACHE_DIR", str(cache / f"numba-{source_fingerprint()}"))
+    if "NUMBA_CACHE_DIR" not in os.environ and (folder := cache_folder()) is not None:
+        os.environ["NUMBA_CACHE_DIR"] = str(folder)
 
 
 set_defaults()

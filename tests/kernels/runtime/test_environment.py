@@ -1,6 +1,9 @@
 import os
+import shutil
+import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +42,65 @@ def test_the_cache_is_named_by_the_sources_of_every_room(monkeypatch, tmp_path, 
     with (tmp_path / place).open("a") as file:
         file.write("# another kernel\n")
     assert environment.source_fingerprint() != before
+
+
+@pytest.fixture
+def locked_away(tmp_path):
+    """locked_away(): what a program prints that runs one kernel where neither package nor home can be written.
+
+    A file stands where the folders would be made, which stops root as well."""
+    package = environment.KERNELS.parent
+    site = tmp_path / "site"
+    shutil.copytree(package, site / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in [site / package.name, *(path for path in site.rglob("*") if path.is_dir())]:
+        (folder / "__pycache__").touch()
+    (tmp_path / "temporary").mkdir()
+    settings = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+    settings |= {"PYTHONPATH": str(site), "HOME": "/dev/null", "TMPDIR": str(tmp_path / "temporary")}
+    settings |= {"PYTHONDONTWRITEBYTECODE": "1", "SCRATCHGPT_KERNELS": "numba"}
+    program = (
+        "import os, numpy as np; from scratchgpt import kernels\n"
+        "kernels.gelu_forward(np.ones(3, np.float32)); kernels.gelu_forward(np.ones(3))\n"
+        "print(os.environ.get('NUMBA_CACHE_DIR'))"
+    )
+
+    def run():
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, env=settings, cwd=tmp_path, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has a temporary folder for each user")
+def test_where_neither_package_nor_home_can_be_written_kernels_are_kept_in_a_folder_of_ones_own(locked_away, tmp_path):
+    own = tmp_path / "temporary" / f"scratchgpt-{os.getuid()}"
+    first, second = locked_away(), locked_away()
+    assert first.returncode == 0, first.stderr
+    assert Path(first.stdout.strip()).parent == own
+    assert stat.S_IMODE(own.stat().st_mode) == 0o700
+    assert "first start only" in first.stderr
+    assert (second.stdout, second.stderr) == (first.stdout, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has a temporary folder for each user")
+def test_a_folder_that_is_not_ones_own_is_not_used_and_it_is_said_once_that_nothing_is_kept(locked_away, tmp_path):
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "temporary" / f"scratchgpt-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    run = locked_away()
+    assert (run.returncode, run.stdout.strip()) == (0, "None"), run.stderr
+    assert run.stderr.count("at every start") == 1 and len(run.stderr.splitlines()) == 1
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode"), [("another user", 0o700), ("this user", 0o770), ("this user", 0o707)], ids=str
+)
+def test_a_temporary_folder_that_others_can_write_is_refused(monkeypatch, tmp_path, owner, mode):
+    user = tmp_path.stat().st_uid + (owner == "another user")
+    monkeypatch.setattr(os, "getuid", lambda: user, raising=False)
+    monkeypatch.setattr(environment.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = tmp_path / f"scratchgpt-{user}"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(PermissionError, match="not this user's own"):
+        environment._own_temporary_folder()

@@ -1,7 +1,10 @@
 """How many threads are the default: one a physical core, wherever Linux tells."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
+import numba
+import numpy as np
 import pytest
 
 from scratchgpt import kernels
@@ -21,6 +24,7 @@ def machine(monkeypatch, tmp_path):
                 (folder / "thread_siblings_list").write_text(f"{together}\n")
         monkeypatch.setattr(threads, "CPUS", tmp_path)
         monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(siblings), raising=False)
+        monkeypatch.setattr(threads, "cpu_quota", lambda: None)
         monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
 
     return build
@@ -65,3 +69,21 @@ def test_threads_are_counted_and_checked():
     for count in (0, 10_000):
         with pytest.raises(UserError, match="out of range"):
             kernels.set_threads(count)
+
+
+@pytest.mark.skipif(kernels.backend() != "numba", reason="NumPy's references launch no loops")
+def test_the_number_holds_in_threads_that_run_already():
+    def launched_with():
+        kernels.gelu_forward(np.ones(3, np.float32))
+        return kernels.num_threads(), numba.get_num_threads()
+
+    before = kernels.num_threads()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            for count in (before, 1, before):
+                kernels.set_threads(count)
+                assert pool.submit(launched_with).result() == launched_with() == (count, count)
+            pool.submit(kernels.set_threads, 1).result()
+            assert launched_with() == (1, 1)
+    finally:
+        kernels.set_threads(before)

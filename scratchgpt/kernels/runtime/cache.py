@@ -1,0 +1,47 @@
+"""Compiled functions are kept on disk, so that only the first start compiles; `environment` says in which folder."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from numba.core.caching import FunctionCache
+
+_kept = True
+
+
+class _Files(FunctionCache):
+    """Numba's files of one function, which may be damaged or full: then the function is compiled anew."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # half a pickle, or half of a compiled function in one, can raise nearly anything
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        global _kept
+        try:
+            super().save_overload(sig, data)
+        except OSError:  # a full disk stops nobody from using what is compiled
+            _kept = False
+
+
+def cached(dispatcher: Any) -> Any:
+    """`dispatcher`, a function under `numba.njit`, which from now on keeps what it compiles, where it can.
+
+    Under Numba's own `cache=True` a damaged file ends every later command, and so does a folder that cannot be
+    written; here the function is compiled again."""
+    global _kept
+    try:
+        dispatcher._cache = _Files(dispatcher.py_func)
+    except RuntimeError:  # Numba's word for "no folder can be written"
+        _kept = False
+    return dispatcher
+
+
+def is_kept() -> bool:
+    """Whether the next start finds what this one compiles: False where no folder can be written."""
+    return _kept

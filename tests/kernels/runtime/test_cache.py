@@ -1,0 +1,83 @@
+"""What Numba keeps on disk, and what happens where it cannot or where it is damaged."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import numba
+import pytest
+
+from scratchgpt.kernels.runtime import cache
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "half": lambda content: content[: len(content) // 2],
+    "all but the last byte": lambda content: content[:-1],
+    "zeros": lambda content: bytes(len(content)),
+    "noise": lambda content: b"not a pickle" + content,
+    "pickles of something else": lambda content: pickle.dumps(numba.__version__) + pickle.dumps((1,)),
+}
+
+
+def double(x):
+    return 2 * x
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(cache, "_kept", True)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+def started():
+    """`double` as a new process has it, and how often it came from the files when it was called."""
+    dispatcher = cache.cached(numba.njit(double))
+    assert dispatcher(2) == 4
+    return sum(dispatcher.stats.cache_hits.values())
+
+
+def test_what_was_compiled_is_loaded(folder):
+    assert (started(), started()) == (0, 1)
+    assert cache.is_kept()
+
+
+def test_a_function_that_cannot_be_kept_is_compiled_all_the_same_and_that_is_known(folder, monkeypatch):
+    monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
+    assert (started(), started()) == (0, 0)
+    assert not cache.is_kept()
+
+
+def test_a_full_disk_stops_nobody(folder, monkeypatch):
+    def full(files, name, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(numba.core.caching.IndexDataCacheFile, "_save_data", full)
+    assert started() == 0
+    assert not cache.is_kept()
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_is_replaced(folder, ending, damage):
+    started()
+    (file,) = folder.rglob(f"*.{ending}")
+    file.write_bytes(damage(file.read_bytes()))
+    assert (started(), started()) == (0, 1)
+
+
+def test_four_processes_at_once_start_cold_and_over_damaged_files(tmp_path):
+    settings = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "SCRATCHGPT_KERNELS": "numba"}
+    program = "import numpy as np; from scratchgpt import kernels; print(kernels.gelu_forward(np.ones(3, np.float32)))"
+
+    def four():
+        command = [sys.executable, "-c", program]
+        processes = [subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+        return [(process.communicate()[0], process.returncode) for process in processes]
+
+    cold = four()
+    assert cold == [(cold[0][0], 0)] * 4 and cold[0][0]
+    for file in tmp_path.rglob("*.nb?"):
+        file.write_bytes(file.read_bytes()[:-1])
+    assert four() == cold
