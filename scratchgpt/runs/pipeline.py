@@ -65,7 +65,6 @@ def run(plan: Plan, console: Console) -> None:
             console.print(f"[bold]{stage.name}[/] is finished already")
             continue
         result = _run_stage(stage, plan, console)
-        save_result(plan.out, result)
         for measure in result.measures:
             console.print(
                 f"    {measure.measure}: {measure.before:.4g} -> {measure.after:.4g}  ({measure.items} items)",
@@ -118,12 +117,8 @@ def _run_stage(stage: Stage, plan: Plan, console: Console) -> StageResult:
     after = setup.measure()
     if closing := setup.closing(history):
         console.print(f"{stage.name}: {closing}", highlight=False)
-    with new_checkpoint(plan.out, stage.name) as directory:
-        setup.model.save_pretrained(directory)
-        setup.tokenizer.save_pretrained(directory)
-    partial.unlink(missing_ok=True)
     machine = {"precision": kernels.precision(), "threads": kernels.num_threads(), "seed": plan.seed}
-    return StageResult(
+    result = StageResult(
         stage=stage.name,
         measures=[Measure(stage.name, name, before[name][0], *measured) for name, measured in after.items()],
         samples=[Sample(*row, text) for row, (_, text) in zip(samples_before, setup.samples(), strict=True)],
@@ -131,6 +126,12 @@ def _run_stage(stage: Stage, plan: Plan, console: Console) -> StageResult:
         tokens_per_second=history.tokens_per_second,
         settings={**dataclasses.asdict(settings), **machine},
     )
+    with new_checkpoint(plan.out, stage.name) as directory:
+        setup.model.save_pretrained(directory)
+        setup.tokenizer.save_pretrained(directory)
+        save_result(directory, result)
+    partial.unlink(missing_ok=True)  # last: whoever is killed before resumes from it, after it everything is there
+    return result
 
 
 # -- where a stage starts -------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The folder that a run writes to: which stages are finished there, and their models.
 
-    <out>/pretrain/ sft/ reward_model/ rlhf/ rlvf/    finished stages: model and tokenizer, Hugging Face layout
+    <out>/pretrain/ sft/ reward_model/ rlhf/ rlvf/    finished stages: model and tokenizer, Hugging Face layout, and
+                                                      the stage's result: all of it appears in one rename
     <out>/<stage>.partial.safetensors                 an unfinished stage: weights, optimizer moments, step
     <out>/logs/<stage>.jsonl                          one line a step
 
