@@ -87,6 +87,7 @@ class StageResult:
         seconds: wall time of the stage, measuring included.
         tokens_per_second: of training alone.
         settings: the stage's hyperparameters by name.
+        origin: what the stage was made from (:class:`scratchgpt.runs.record.Origin`); empty if that is not known.
     """
 
     stage: str
@@ -95,6 +96,7 @@ class StageResult:
     seconds: float = 0.0
     tokens_per_second: float = 0.0
     settings: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
 
 
 # -- on disk ------------------------------------------------------------------------------------------------

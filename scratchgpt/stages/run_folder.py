@@ -4,6 +4,7 @@
                                                       the stage's result: all of it appears in one rename
     <out>/<stage>.partial.safetensors                 an unfinished stage: weights, optimizer moments, step
     <out>/logs/<stage>.jsonl                          one line a step
+    <out>/run.json                                    whose run it is (scratchgpt.runs.record)
 
 A stage is asked for here by its name on the command line; a name that no stage has is a UserError.
 """
