@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -21,6 +21,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.inside.profiler import STEPS, WARM_UP, profile_steps, profile_table
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.runs.lock import only_run_at
 from scratchgpt.runs.plan import Plan
 from scratchgpt.runs.record import (
     Origin,
@@ -58,13 +59,18 @@ def run(plan: Plan, console: Console) -> None:
         console: what is said goes there.
 
     Raises:
-        UserError: for whatever the user can mend.
+        UserError: for whatever the user can mend, another run that writes to the same folder included.
         Interrupted: after Ctrl-C, with everything saved.
     """
     _say_how(console)
     stages = [stage for stage in ALL if stage.name in plan.stages]
     # Whatever is wrong with a file is said before hours are spent on the others.
     data = {read.__name__: digest_of(read(plan.data)) for read in {read for stage in stages for read in stage.reads}}
+    with only_run_at(plan.out):
+        _run_stages(stages, plan, data, console)
+
+
+def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], console: Console) -> None:
     for stage in stages:
         for need in stage.needs:
             if need not in plan.stages and not is_finished(plan.out, need):

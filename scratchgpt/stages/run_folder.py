@@ -5,6 +5,7 @@
     <out>/<stage>.partial.safetensors                 an unfinished stage: weights, optimizer moments, step
     <out>/logs/<stage>.jsonl                          one line a step
     <out>/run.json                                    whose run it is (scratchgpt.runs.record)
+    <out>/run.lock                                    while a run writes there (scratchgpt.runs.lock)
 
 A stage is asked for here by its name on the command line; a name that no stage has is a UserError.
 """

@@ -207,6 +207,27 @@ def test_killed_at_any_step_of_its_end_a_stage_is_in_the_report(
     assert "save_file" in steps and steps.count("rename") == 1 + again and len(steps) > 10
 
 
+def test_a_second_run_at_one_place_is_refused_while_the_first_one_lasts(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = dataclasses.replace(plan, stages=("pretrain",))
+    step, lines = Pretrainer.step, []
+
+    def meanwhile(self: Pretrainer, index: int) -> Any:
+        if not lines:
+            with pytest.raises(UserError, match="another run") as caught:
+                run(plan, quiet())
+            lines.append(str(caught.value))
+        return step(self, index)
+
+    monkeypatch.setattr(Pretrainer, "step", meanwhile)
+    run(plan, quiet())
+    assert f"process {os.getpid()}" in lines[0]
+    assert not (plan.out / "run.lock").exists()
+    steps = [json.loads(line)["step"] for line in (plan.out / "logs" / "pretrain.jsonl").open(encoding="utf-8")]
+    assert steps == sorted(steps)  # of one run
+
+
 def test_the_report_names_precision_and_threads(plan: Plan) -> None:
     console = quiet()
     run(dataclasses.replace(plan, stages=("pretrain",)), console)
