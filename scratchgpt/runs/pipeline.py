@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -21,7 +21,18 @@ from scratchgpt.errors import UserError
 from scratchgpt.inside.profiler import STEPS, WARM_UP, profile_steps, profile_table
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.runs.lock import only_run_at
 from scratchgpt.runs.plan import Plan
+from scratchgpt.runs.record import (
+    Origin,
+    begin,
+    check_resumable,
+    digest_of,
+    origin_of,
+    other_base,
+    outdated_by,
+    start_record,
+)
 from scratchgpt.runs.report import Measure, Sample, StageResult, save_result, write_report
 from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.run_folder import (
@@ -48,24 +59,35 @@ def run(plan: Plan, console: Console) -> None:
         console: what is said goes there.
 
     Raises:
-        UserError: for whatever the user can mend.
+        UserError: for whatever the user can mend, another run that writes to the same folder included.
         Interrupted: after Ctrl-C, with everything saved.
     """
     _say_how(console)
     stages = [stage for stage in ALL if stage.name in plan.stages]
-    for read in {read for stage in stages for read in stage.reads}:
-        read(plan.data)  # whatever is wrong with a file is said before hours are spent on the others
+    # Whatever is wrong with a file is said before hours are spent on the others.
+    data = {read.__name__: digest_of(read(plan.data)) for read in {read for stage in stages for read in stage.reads}}
+    with only_run_at(plan.out):
+        _run_stages(stages, plan, data, console)
+
+
+def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], console: Console) -> None:
     for stage in stages:
         for need in stage.needs:
             if need not in plan.stages and not is_finished(plan.out, need):
                 command = f"python train.py --stage {need} --out {plan.out}"
                 raise UserError(f"{stage_directory(plan.out, need)}: {stage.name} needs it; make it with: {command}")
+    if plan.resume:
+        for stage in stages:
+            check_resumable(plan, stage, origin_of(plan, stage, data))
+    if start_record(plan.out):
+        console.print(f"{plan.out}: of an earlier version, which kept no record of its run; from now on there is one")
     for stage in stages:
-        if plan.resume and is_finished(plan.out, stage.name) and not partial_file(plan.out, stage.name).is_file():
+        origin = origin_of(plan, stage, data)
+        resume = plan.resume and _up_to_date(stage, plan, origin, console)
+        if resume and is_finished(plan.out, stage.name) and not partial_file(plan.out, stage.name).is_file():
             console.print(f"[bold]{stage.name}[/] is finished already")
             continue
-        result = _run_stage(stage, plan, console)
-        save_result(plan.out, result)
+        result = _run_stage(stage, plan, origin, console, resume)
         for measure in result.measures:
             console.print(
                 f"    {measure.measure}: {measure.before:.4g} -> {measure.after:.4g}  ({measure.items} items)",
@@ -75,6 +97,9 @@ def run(plan: Plan, console: Console) -> None:
 
     write_report(plan.out)
     write_html_report(plan.out)
+    for stage in ALL:
+        if changed := outdated_by(plan.out, stage.name):
+            console.print(f"outdated: {stage.name} was made from another {changed} than the one now in {plan.out}")
     console.print(f"report: {plan.out / 'report.md'}, {plan.out / 'report.html'}", soft_wrap=True)
 
 
@@ -108,29 +133,44 @@ def _say_how(console: Console) -> None:
     console.print(how, highlight=False, soft_wrap=True)
 
 
-def _run_stage(stage: Stage, plan: Plan, console: Console) -> StageResult:
+def _up_to_date(stage: Stage, plan: Plan, origin: Origin, console: Console) -> bool:
+    """Whether what there is of the stage, if anything, was made from what it would be made from now; else say so."""
+    changed = other_base(plan, stage, origin)
+    if changed:
+        line = f"{stage.name}: there is one in {plan.out}, made from another {changed}; it is trained anew"
+        console.print(line, highlight=False, soft_wrap=True)
+    return changed is None
+
+
+def _run_stage(stage: Stage, plan: Plan, origin: Origin, console: Console, resume: bool) -> StageResult:
     began = time.monotonic()
     setup, settings = set_up(stage, plan, console), plan.preset.of(stage.name)
     before, samples_before = setup.measure(), setup.samples()
     setup.trainer.fingerprint = f"seed={plan.seed} precision={kernels.precision()} {settings}"
     partial = partial_file(plan.out, stage.name)
-    history = run_trainer(setup.trainer, log_file(plan.out, stage.name), partial, console, resume=plan.resume)
+    if not resume:
+        partial.unlink(missing_ok=True)  # first: the record speaks of the state that lies there
+    begin(plan.out, stage.name, origin)
+    history = run_trainer(setup.trainer, log_file(plan.out, stage.name), partial, console, resume=resume)
     after = setup.measure()
     if closing := setup.closing(history):
         console.print(f"{stage.name}: {closing}", highlight=False)
-    with new_checkpoint(plan.out, stage.name) as directory:
-        setup.model.save_pretrained(directory)
-        setup.tokenizer.save_pretrained(directory)
-    partial.unlink(missing_ok=True)
     machine = {"precision": kernels.precision(), "threads": kernels.num_threads(), "seed": plan.seed}
-    return StageResult(
+    result = StageResult(
         stage=stage.name,
         measures=[Measure(stage.name, name, before[name][0], *measured) for name, measured in after.items()],
         samples=[Sample(*row, text) for row, (_, text) in zip(samples_before, setup.samples(), strict=True)],
         seconds=time.monotonic() - began,
         tokens_per_second=history.tokens_per_second,
         settings={**dataclasses.asdict(settings), **machine},
+        origin=dataclasses.asdict(origin),
     )
+    with new_checkpoint(plan.out, stage.name) as directory:
+        setup.model.save_pretrained(directory)
+        setup.tokenizer.save_pretrained(directory)
+        save_result(directory, result)
+    partial.unlink(missing_ok=True)  # last: whoever is killed before resumes from it, after it everything is there
+    return result
 
 
 # -- where a stage starts -------------------------------------------------------------------------------------
@@ -171,12 +211,10 @@ def context_of(plan: Plan, stage: Stage, model: LanguageModel, tokenizer: Tokeni
 
 
 def _start(stage: Stage, plan: Plan, console: Console) -> tuple[LanguageModel, Tokenizer]:
+    if start := plan.start_of(stage):
+        console.print(f"{stage.name}: starts from {stage_directory(*start)}")
+        return load_model(*start)
     base = plan.base if stage.name == plan.stages[0] else None
-    source = base or plan.out
-    for predecessor in stage.follows:
-        if is_finished(source, predecessor):
-            console.print(f"{stage.name}: starts from {stage_directory(source, predecessor)}")
-            return load_model(source, predecessor)
     if base is not None:
         wanted = " or ".join(str(stage_directory(base, predecessor)) for predecessor in stage.follows)
         raise UserError(f"--base {base}: there is no checkpoint to start from, no {wanted}; name the folder of a run")

@@ -9,6 +9,8 @@ from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.stages import stage_named
 from scratchgpt.stages.presets import Preset
+from scratchgpt.stages.run_folder import is_finished
+from scratchgpt.stages.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,13 @@ class Plan:
     def seed(self) -> int:
         """Of everything that is random in the run, the choice of held-out data included."""
         return self.data.seed
+
+    def start_of(self, stage: Stage) -> tuple[Path, str] | None:
+        """Where the stage would start from now.
+
+        Returns:
+            The folder of a run and the name of a finished stage there; None if there is none that it follows.
+        """
+        source = self.base if self.base is not None and stage.name == self.stages[0] else self.out
+        found = (name for name in stage.follows if is_finished(source, name))
+        return next(((source, name) for name in found), None)

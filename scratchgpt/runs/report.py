@@ -1,6 +1,7 @@
 """The report of a run: what each stage measured before and after, curves, samples, time.
 
-<out>/logs/<stage>.result.json    what a stage hands over when it ends (:class:`StageResult`)
+<out>/<stage>/result.json         what a stage hands over when it ends (:class:`StageResult`), beside its weights;
+                                  earlier versions wrote <out>/logs/<stage>.result.json instead
 <out>/report.md  report.json      the table of all stages, and everything around it
 <out>/curves/<stage>.png          drawn by :mod:`scratchgpt.runs.curves`
 """
@@ -23,9 +24,12 @@ from scratchgpt import kernels
 from scratchgpt.errors import UserError
 from scratchgpt.files import replacing_file, write_text
 from scratchgpt.stages import ALL
+from scratchgpt.stages.run_folder import stage_directory
 from scratchgpt.training.checkpoints import full_disk_is_a_user_error
 from scratchgpt.training.history import History, read_history
 
+RESULT_FILE = "result.json"
+"""In the directory of a stage's checkpoint."""
 LOWER_IS_BETTER = {"loss", "perplexity", "bits"}
 """A measure whose name holds one of these words should fall; any other should rise."""
 WATCHED = {"kl", "length"}
@@ -83,6 +87,7 @@ class StageResult:
         seconds: wall time of the stage, measuring included.
         tokens_per_second: of training alone.
         settings: the stage's hyperparameters by name.
+        origin: what the stage was made from (:class:`scratchgpt.runs.record.Origin`); empty if that is not known.
     """
 
     stage: str
@@ -91,16 +96,21 @@ class StageResult:
     seconds: float = 0.0
     tokens_per_second: float = 0.0
     settings: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
 
 
 # -- on disk ------------------------------------------------------------------------------------------------
-def save_result(out: Path, result: StageResult) -> None:
-    """Write ``<out>/logs/<stage>.result.json`` in one step; a value that is not finite becomes null.
+def save_result(directory: Path, result: StageResult) -> None:
+    """Write ``result.json`` in one step; a value that is not finite becomes null.
+
+    Args:
+        directory: of the stage's checkpoint: weights and result appear together, or neither.
+        result: of the stage.
 
     Raises:
         UserError: if the disk is full or may not be written; an older result is unchanged then.
     """
-    write_whole(_result_file(out, result.stage), _json(dataclasses.asdict(result)))
+    write_whole(directory / RESULT_FILE, _json(dataclasses.asdict(result)))
 
 
 def load_results(out: Path) -> list[StageResult]:
@@ -109,15 +119,24 @@ def load_results(out: Path) -> list[StageResult]:
     Raises:
         UserError: if one of the files is damaged.
     """
-    paths = [_result_file(out, stage.name) for stage in ALL]
-    return [_load_result(path) for path in paths if path.is_file()]
+    found = (load_result(out, stage.name) for stage in ALL)
+    return [result for result in found if result is not None]
 
 
-def _result_file(out: Path, stage: str) -> Path:
-    return out / "logs" / f"{stage}.result.json"
+def load_result(out: Path, stage: str) -> StageResult | None:
+    """The result of the stage, or None if it has none.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    of_earlier_versions = out / "logs" / f"{stage}.result.json"
+    for path in (stage_directory(out, stage) / RESULT_FILE, of_earlier_versions):
+        if path.is_file():
+            return _read_result(path)
+    return None
 
 
-def _load_result(path: Path) -> StageResult:
+def _read_result(path: Path) -> StageResult:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         measures = [Measure(**measure) for measure in record.pop("measures")]

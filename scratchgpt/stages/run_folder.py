@@ -1,8 +1,11 @@
 """The folder that a run writes to: which stages are finished there, and their models.
 
-    <out>/pretrain/ sft/ reward_model/ rlhf/ rlvf/    finished stages: model and tokenizer, Hugging Face layout
+    <out>/pretrain/ sft/ reward_model/ rlhf/ rlvf/    finished stages: model and tokenizer, Hugging Face layout, and
+                                                      the stage's result: all of it appears in one rename
     <out>/<stage>.partial.safetensors                 an unfinished stage: weights, optimizer moments, step
     <out>/logs/<stage>.jsonl                          one line a step
+    <out>/run.json                                    whose run it is (scratchgpt.runs.record)
+    <out>/run.lock                                    while a run writes there (scratchgpt.runs.lock)
 
 A stage is asked for here by its name on the command line; a name that no stage has is a UserError.
 """

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
+import itertools
 import json
+import os
+import shutil
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from rich.console import Console
 
 from scratchgpt import kernels
@@ -26,13 +32,16 @@ from scratchgpt.config import (
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.models.reward import RewardModel
+from scratchgpt.runs import curves, pipeline
 from scratchgpt.runs.pipeline import run
 from scratchgpt.runs.plan import Plan
 from scratchgpt.runs.report import load_results
+from scratchgpt.runs.report_page import page
 from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.presets import Preset
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.stages.run_folder import load_model
+from scratchgpt.training.loop import run_trainer
 
 STAGES = tuple(stage.name for stage in ALL)
 PRESET = Preset(
@@ -128,6 +137,95 @@ def test_a_second_run_with_resume_does_nothing_twice(plan: Plan) -> None:
     run(dataclasses.replace(plan, stages=("pretrain", "sft"), resume=True), quiet())
     assert weights.stat().st_mtime_ns == before
     assert load_model(plan.out, "sft")
+
+
+class Killed(BaseException):
+    """The process is gone: whatever it would still do, a ``finally`` included, must not happen."""
+
+
+CHANGES = ((os, "rename"), (os, "replace"), (os, "unlink"), (os, "mkdir"), (os, "rmdir"), (io, "open"))
+"""Whatever changes a file or a folder: ``pathlib`` and ``shutil`` come here too."""
+CHANGES += ((safetensors.numpy, "save_file"),)
+
+
+@contextlib.contextmanager
+def killed_before(change: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Once training is done, the ``change``-th change of a file or folder does not happen, nor anything after it."""
+    done: list[str] = []
+    armed = False
+
+    def training(*arguments: Any, **others: Any) -> Any:
+        nonlocal armed
+        history = run_trainer(*arguments, **others, save_every_seconds=0)
+        armed = True
+        return history
+
+    def counted(name: str, do: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*arguments: Any, **others: Any) -> Any:
+            if armed and not (name == "open" and "r" in [*arguments, "r"][1]):
+                if len(done) == change:
+                    raise Killed
+                done.append(name)
+            return do(*arguments, **others)
+
+        return count
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "run_trainer", training)
+        for module, name in CHANGES:
+            patch.setattr(module, name, counted(name, getattr(module, name)))
+        yield done
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["anew", "over an older one"])
+def test_killed_at_any_step_of_its_end_a_stage_is_in_the_report(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path: path.touch())
+    monkeypatch.setattr(page, "write_html_report", lambda out: None)
+    short = dataclasses.replace(PRESET, settings={"pretrain": PretrainConfig(steps=2, batch_size=4)})
+    plan = dataclasses.replace(plan, stages=("pretrain",), preset=short, tokenizer="char")
+    steps: list[str] = []
+    for change in itertools.count():
+        here = dataclasses.replace(plan, out=plan.out / str(change))
+        if again:
+            run(here, quiet())
+            shutil.rmtree(here.out / "logs")  # an older result must not stand in for the new one
+            (here.out / "report.json").unlink()
+        with killed_before(change, monkeypatch) as done:
+            try:
+                run(here, quiet())
+                break
+            except Killed:
+                steps = done
+        run(dataclasses.replace(here, resume=True), quiet())
+        rows = json.loads((here.out / "report.json").read_text("utf-8"))
+        assert {row["stage"] for row in rows} == {"pretrain"}, steps
+        assert load_model(here.out, "pretrain")
+        left = {path.name for path in here.out.iterdir()}
+        assert left >= {"pretrain"} and not any(".partial" in name or ".previous" in name for name in left), left
+    assert "save_file" in steps and steps.count("rename") == 1 + again and len(steps) > 10
+
+
+def test_a_second_run_at_one_place_is_refused_while_the_first_one_lasts(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = dataclasses.replace(plan, stages=("pretrain",))
+    step, lines = Pretrainer.step, []
+
+    def meanwhile(self: Pretrainer, index: int) -> Any:
+        if not lines:
+            with pytest.raises(UserError, match="another run") as caught:
+                run(plan, quiet())
+            lines.append(str(caught.value))
+        return step(self, index)
+
+    monkeypatch.setattr(Pretrainer, "step", meanwhile)
+    run(plan, quiet())
+    assert f"process {os.getpid()}" in lines[0]
+    assert not (plan.out / "run.lock").exists()
+    steps = [json.loads(line)["step"] for line in (plan.out / "logs" / "pretrain.jsonl").open(encoding="utf-8")]
+    assert steps == sorted(steps)  # of one run
 
 
 def test_the_report_names_precision_and_threads(plan: Plan) -> None:

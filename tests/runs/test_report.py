@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -38,8 +39,8 @@ def no_pictures(monkeypatch):
 
 # -- results on disk ----------------------------------------------------------------------------------------
 def test_results_come_back_in_the_order_of_the_stages(tmp_path):
-    save_result(tmp_path, SFT)
-    save_result(tmp_path, PRETRAIN)
+    save_result(tmp_path / "sft", SFT)
+    save_result(tmp_path / "pretrain", PRETRAIN)
     pretrain, sft = load_results(tmp_path)
     assert sft == SFT
     assert pretrain.measures == [Measure("pretrain", "perplexity", None, 12.5, 90)]  # JSON knows no infinity
@@ -53,18 +54,28 @@ def test_a_damaged_result_is_named(tmp_path, content):
         load_results(tmp_path)
 
 
+def test_results_of_earlier_versions_lie_beside_the_logs(tmp_path):
+    save_result(tmp_path / "sft", SFT)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "sft" / "result.json").rename(tmp_path / "logs" / "sft.result.json")
+    assert load_results(tmp_path) == [SFT]
+    newer = dataclasses.replace(SFT, seconds=1.0)
+    save_result(tmp_path / "sft", newer)
+    assert load_results(tmp_path) == [newer]
+
+
 def test_a_full_disk_leaves_result_and_report_as_they_were(tmp_path, monkeypatch, no_pictures):
-    save_result(tmp_path, SFT)
+    save_result(tmp_path / "sft", SFT)
     write_report(tmp_path)
     before = files_in(tmp_path)
-    assert set(before) == {"logs/sft.result.json", "report.json", "report.md"}
+    assert set(before) == {"sft/result.json", "report.json", "report.md"}
 
     def no_space(self, *args, **kwargs):
         self.write_bytes(b"half a ")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "write_text", no_space)
-    for write in (lambda: save_result(tmp_path, SFT), lambda: write_report(tmp_path)):
+    for write in (lambda: save_result(tmp_path / "sft", SFT), lambda: write_report(tmp_path)):
         with pytest.raises(UserError, match="No space left"):
             write()
         assert files_in(tmp_path) == before
@@ -72,8 +83,8 @@ def test_a_full_disk_leaves_result_and_report_as_they_were(tmp_path, monkeypatch
 
 # -- the report ---------------------------------------------------------------------------------------------
 def test_json_holds_one_row_a_measure(tmp_path, no_pictures):
-    save_result(tmp_path, SFT)
-    save_result(tmp_path, PRETRAIN)
+    save_result(tmp_path / "sft", SFT)
+    save_result(tmp_path / "pretrain", PRETRAIN)
     write_report(tmp_path)
     rows = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert rows == [
@@ -84,8 +95,8 @@ def test_json_holds_one_row_a_measure(tmp_path, no_pictures):
 
 
 def test_markdown_shows_table_settings_samples_and_machine(tmp_path, no_pictures):
-    save_result(tmp_path, SFT)
-    save_result(tmp_path, PRETRAIN)
+    save_result(tmp_path / "sft", SFT)
+    save_result(tmp_path / "pretrain", PRETRAIN)
     write_log(tmp_path, "sft")
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
@@ -104,8 +115,8 @@ def test_markdown_shows_table_settings_samples_and_machine(tmp_path, no_pictures
 
 
 def test_markdown_shows_the_warnings_of_the_run(tmp_path, no_pictures):
-    save_result(tmp_path, PRETRAIN)
-    save_result(tmp_path, SFT)
+    save_result(tmp_path / "pretrain", PRETRAIN)
+    save_result(tmp_path / "sft", SFT)
     write_log(tmp_path, "pretrain")
     write_log(tmp_path, "sft")
     warning = {"kind": "warning", "step": 3, "sign": "KL blow-up", "text": "12 nats; lower lr"}
@@ -133,14 +144,15 @@ def test_arrows_say_what_is_better(measure, arrow):
 
 
 def test_a_damaged_log_is_named(tmp_path):
-    save_result(tmp_path, SFT)
+    save_result(tmp_path / "sft", SFT)
+    (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "sft.jsonl").write_text('{"kind": "st\n')
     with pytest.raises(UserError, match=r"sft\.jsonl, line 1: damaged"):
         write_report(tmp_path)
 
 
 def test_markdown_shows_the_steps_that_were_skipped(tmp_path, no_pictures):
-    save_result(tmp_path, SFT)
+    save_result(tmp_path / "sft", SFT)
     write_log(tmp_path, "sft")
     with (tmp_path / "logs" / "sft.jsonl").open("a", encoding="utf-8") as log:
         for step in (5, 6):
@@ -151,7 +163,7 @@ def test_markdown_shows_the_steps_that_were_skipped(tmp_path, no_pictures):
 
 
 def test_the_report_says_what_the_log_lacks(tmp_path, no_pictures):
-    save_result(tmp_path, SFT)
+    save_result(tmp_path / "sft", SFT)
     write_log(tmp_path, "sft")
     log = tmp_path / "logs" / "sft.jsonl"
     log.write_bytes(log.read_bytes()[:-3])
@@ -161,7 +173,7 @@ def test_the_report_says_what_the_log_lacks(tmp_path, no_pictures):
 
 
 def test_the_report_draws_the_log(tmp_path):
-    save_result(tmp_path, SFT)
+    save_result(tmp_path / "sft", SFT)
     write_log(tmp_path, "sft")
     write_report(tmp_path)
     picture = imread(tmp_path / "curves" / "sft.png")

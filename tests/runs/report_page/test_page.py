@@ -41,7 +41,7 @@ SFT = StageResult(
 def make_run(out: Path) -> Path:
     """Two stages with checkpoints and logs, one of them with a warning."""
     for result in (PRETRAIN, SFT):
-        save_result(out, result)
+        save_result(out / result.stage, result)
         write_log(out, result.stage)
         save_checkpoint(out, result.stage)
     warning = {"kind": "warning", "step": 3, "sign": "KL blow-up", "text": "12 nats <a response>"}
@@ -180,12 +180,12 @@ def test_neighbours_before_training_are_those_of_the_first_stages_seed(out: Path
 
 
 def test_a_run_whose_seed_is_unknown_shows_no_embedding_before_training(out: Path) -> None:
-    save_result(out, StageResult("pretrain", PRETRAIN.measures))  # the other stage's seed says nothing of them
+    save_result(out / "pretrain", StageResult("pretrain", PRETRAIN.measures))  # the other stage's seed says nothing of them
     assert "训练前（随机）" not in written(out)
 
 
 def test_a_run_that_began_with_anothers_model_shows_no_embedding_before_training(tmp_path: Path) -> None:
-    save_result(tmp_path, SFT)
+    save_result(tmp_path / "sft", SFT)
     save_checkpoint(tmp_path, "sft")
     page = written(tmp_path)
     assert 'id="neighbours"' in page and "训练前（随机）" not in page
@@ -199,7 +199,7 @@ def test_configuration_and_versions(page: str) -> None:
 
 
 def test_a_run_without_checkpoints_or_logs_has_a_page_too(tmp_path: Path) -> None:
-    save_result(tmp_path, SFT)
+    save_result(tmp_path / "sft", SFT)
     page = written(tmp_path)
     ids = {element.get("id") for element in body(page).iter("section")}
     assert ids == {"results", "configuration"}
