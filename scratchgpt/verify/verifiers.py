@@ -18,6 +18,7 @@ from scratchgpt.verify.readers import (
     PARITY_OPPOSITES,
     choice_reader,
     closed_reader,
+    endings_of,
     find_parities,
     find_times,
     find_weekdays,
@@ -111,8 +112,9 @@ class LogicVerifier:
             return number_reader(prompt), number
         right = {expected, *keywords}
         candidates = sorted(right | options_of(expected, prompt), key=len, reverse=True)
-        pattern = re.compile("|".join(map(re.escape, candidates)))
-        find_words = pattern_finder(pattern, lambda match: expected if match[0] in right else match[0])
+        endings = "|".join(map(re.escape, endings_of(expected, prompt)))
+        pattern = re.compile(f"({'|'.join(map(re.escape, candidates))})(?:{endings})?")
+        find_words = pattern_finder(pattern, lambda match: expected if match[1] in right else match[1])
         return choice_reader(find_words, prompt), expected
 
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scratchgpt.errors import UserError
 from scratchgpt.verify.verifiers import LogicVerifier, MathVerifier, family_of, verifier_for
@@ -107,3 +109,21 @@ def test_bad_tasks_are_named():
 def test_family_of():
     assert family_of({"type": "math", "family": "addition"}) == "addition"
     assert family_of({"type": "math"}) == "math"
+
+
+@given(st.text() | st.lists(st.sampled_from("1一十两百٤४²½/.,:：=+×-是不周三点半或也可能小梅奇偶数。，？\n"), max_size=60).map("".join))
+@settings(max_examples=400, deadline=None, derandomize=True)
+@pytest.mark.parametrize("task", [MATH, DAY, CLOSED, NAMES])
+def test_every_response_gets_a_verdict(task, response):
+    assert verifier_for(task).verify(task, response) in (True, False)
+
+
+@pytest.mark.parametrize("response", ["٤٢", "४२", "答案是٤٢。", "४२个", "𝟒𝟐"])
+def test_digits_of_other_scripts_are_numbers_too(response):
+    assert verifier_for(MATH).verify(MATH, response)
+    assert not verifier_for(MATH).verify(MATH | {"expected_answer": "43"}, response)
+
+
+def test_a_filler_said_often_does_not_take_the_power_of_two():
+    """也可能 could once be read in two ways, and forty of them in 2**40."""
+    assert not verifier_for(MATH).verify(MATH, "也可能" * 40 + "啦42")
