@@ -173,16 +173,21 @@ def read_pairs(path: Path) -> list[Record]:
     return read_records(path, {"prompt": str, "chosen": str, "rejected": str})
 
 
-def read_tasks(path: Path) -> list[Record]:
+def read_tasks(path: Path, complaint_about: Callable[[Record], str | None] = lambda task: None) -> list[Record]:
     """RLVF records: ``type`` (math or logic), ``prompt``, ``expected_answer``, optionally ``keywords``, ``family``.
+
+    Args:
+        path: file to read.
+        complaint_about: says what else is wrong with a task, or None.
 
     Raises:
         UserError: with the line of what is malformed or missing, also for another type.
     """
 
     def complaint(record: Record) -> str | None:
-        known = record["type"] in {"math", "logic"}
-        return None if known else f"type {record['type']!r} is neither math nor logic"
+        if record["type"] not in {"math", "logic"}:
+            return f"type {record['type']!r} is neither math nor logic"
+        return complaint_about(record)
 
     return read_records(path, {"type": str, "prompt": str, "expected_answer": str}, complaint)
 

@@ -16,11 +16,12 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
 from scratchgpt.datasets.batches import TokenBatch, encode_documents, heldout_windows
 from scratchgpt.datasets.records import Record
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.answering import Answer, answer_prompts
 from scratchgpt.evaluation.rubric import rubric_passed
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.verify.verifiers import verifier_for
+from scratchgpt.verify.verifiers import complaint_about, verifier_for
 
 EVALUATION_BATCH = 8
 """Sequences a forward pass: logits of 8 * 256 tokens are 52 MB at a vocabulary of 6,400."""
@@ -71,6 +72,18 @@ def question_accuracy(model: LanguageModel, tokenizer: Tokenizer, records: Seque
 def is_right(task: Record, answer: Answer) -> bool:
     """Whether an answer to a task is right: it ended, and the verifier accepts it. RLVF rewards this, too."""
     return answer.finished and verifier_for(task).verify(task, answer.text)
+
+
+def verifiable_tasks(data: DataSources) -> tuple[list[Record], list[Record]]:
+    """The tasks that a run reads, once their verifiers have recognised every task's own expected answer.
+
+    Returns:
+        (training, held out).
+
+    Raises:
+        UserError: as :meth:`DataSources.tasks`, and for a task that no answer can be right to, with file and line.
+    """
+    return data.tasks(complaint_about)
 
 
 def task_accuracy(model: LanguageModel, tokenizer: Tokenizer, tasks: Sequence[Record]) -> dict[str, float]:

@@ -15,7 +15,13 @@ from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.answering import answer_prompts, answered
-from scratchgpt.evaluation.measures import EVALUATION_BATCH, dialogue_metrics, question_accuracy, task_accuracy
+from scratchgpt.evaluation.measures import (
+    EVALUATION_BATCH,
+    dialogue_metrics,
+    question_accuracy,
+    task_accuracy,
+    verifiable_tasks,
+)
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
@@ -115,7 +121,7 @@ SFT = Stage(
     title_en="Supervised fine-tuning",
     directory="sft",
     config=SFTConfig,
-    reads=(DataSources.dialogues, DataSources.tasks),
+    reads=(DataSources.dialogues, verifiable_tasks),
     build=_build,
     follows=("pretrain",),
     from_nothing=True,

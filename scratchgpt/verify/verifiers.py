@@ -136,6 +136,20 @@ def verifier_for(task: Mapping[str, Any]) -> Verifier:
     return _VERIFIERS[str(kind)]()
 
 
+def complaint_about(task: Mapping[str, Any]) -> str | None:
+    """What makes a task unanswerable, or None: its own expected answer must be right in the eyes of its verifier."""
+    expected = task.get("expected_answer")
+    try:
+        if verifier_for(task).verify(task, str(expected)):
+            return None
+    except UserError as error:
+        return str(error)
+    return (
+        f"no answer can be right: the verifier does not recognise expected_answer {expected!r} as an answer; "
+        "write it as one number, word or time, and list other wordings in 'keywords'"
+    )
+
+
 def family_of(task: Mapping[str, Any]) -> str:
     """The family a task is counted under in reports: its ``family``, or its ``type`` for tasks that name none."""
     return str(task.get("family") or task.get("type") or "unknown")

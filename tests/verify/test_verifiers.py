@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchgpt.errors import UserError
-from scratchgpt.verify.verifiers import LogicVerifier, MathVerifier, family_of, verifier_for
+from scratchgpt.verify.verifiers import LogicVerifier, MathVerifier, complaint_about, family_of, verifier_for
 
 GROUPS = json.loads(Path(__file__).with_name("verifier_cases.json").read_text(encoding="utf-8"))
 CASES = [
@@ -104,6 +104,18 @@ def test_bad_tasks_are_named():
         MathVerifier().verify({"type": "math", "prompt": "?", "expected_answer": "周二"}, "42")
     with pytest.raises(UserError, match="expected_answer"):
         LogicVerifier().verify({"type": "logic", "prompt": "?"}, "42")
+
+
+@pytest.mark.parametrize("expected", ["3月5日", "3:2", "1e3", "x=3", "1 1/2", "84/2"])
+def test_a_task_that_no_answer_can_be_right_to_is_complained_about(expected):
+    complaint = complaint_about(MATH | {"expected_answer": expected})
+    assert complaint is not None and repr(expected) in complaint and "\n" not in complaint
+    assert complaint_about(DAY | {"expected_answer": "可能", "keywords": []}) is not None
+    assert complaint_about({"type": "poem"}) is not None
+
+
+def test_every_task_of_the_cases_can_be_answered():
+    assert not [group["task"] for group in GROUPS if complaint_about(group["task"]) is not None]
 
 
 def test_family_of():

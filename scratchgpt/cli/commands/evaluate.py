@@ -33,6 +33,7 @@ from scratchgpt.evaluation.measures import (
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.stages.checkpoint_choice import load_chosen
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.verify.verifiers import complaint_about
 
 Item = TypeVar("Item")
 HeldOut = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
@@ -104,7 +105,7 @@ def run(arguments: Arguments) -> None:
     data = HeldOutData(
         spread(read_corpus(arguments.corpus_heldout or DATA / "pretrain_heldout.txt"), arguments.items),
         spread(read_dialogues(arguments.sft_heldout or DATA / "sft_heldout.json"), arguments.items),
-        spread(read_tasks(arguments.rlvf_heldout or DATA / "rlvf_heldout.json"), arguments.items),
+        spread(read_tasks(arguments.rlvf_heldout or DATA / "rlvf_heldout.json", complaint_about), arguments.items),
     )
     model, tokenizer, place = load_chosen(arguments.checkpoint, arguments.stage)
     measures: list[Callable[[LanguageModel, Tokenizer, HeldOutData], list[Row]]] = [text_rows, dialogue_rows]
