@@ -66,8 +66,10 @@ class SFTTrainer(Trainer):
         self.model, self.tokenizer, self.settings, self.seed = model, tokenizer, sft_config, seed
         self.tasks = tasks[:: max(1, len(tasks) // PROGRESS_TASKS)]
         self.batches = DialogueBatches(dialogues, tokenizer, config.context_size, sft_config.batch_size, seed)
-        self.heldout = DialogueBatches(heldout, tokenizer, config.context_size, EVALUATION_BATCH, seed)
-        self.prompt = heldout[0]["messages"][0]["content"]
+        self.heldout = DialogueBatches(
+            heldout, tokenizer, config.context_size, EVALUATION_BATCH, seed, "held-out dialogues"
+        )
+        self.prompt = self.heldout.records[0]["messages"][0]["content"]
         self.total_steps = total_steps(sft_config.epochs, self.batches.steps_per_epoch)
         self.evaluate_every = sft_config.evaluate_every
         self.optimizer = AdamW(model.named_parameters(), sft_config.lr, weight_decay=sft_config.weight_decay)
@@ -100,15 +102,17 @@ def _build(context: Context) -> Setup:
     (dialogues, heldout), (_, tasks) = context.data.dialogues(), context.data.tasks()
     model, tokenizer = context.model, context.tokenizer
     trainer = SFTTrainer(model, tokenizer, model.config, context.settings, dialogues, heldout, tasks, context.seed)
-    if trainer.batches.too_long:
-        context.say(f"sft: {trainer.batches.too_long} dialogues exceed the context and are left out")
+    for kind, batches in (("dialogues", trainer.batches), ("held-out dialogues", trainer.heldout)):
+        if batches.too_long:
+            context.say(f"sft: {batches.too_long} {kind} exceed the context and are left out")
+    measured = trainer.heldout.records
     context.say(f"sft: {len(trainer.batches.sequences):,} dialogues, {len(trainer.batches.shown):,} shown an epoch")
-    prompts = list(dict.fromkeys(record["messages"][0]["content"] for record in heldout))[:SAMPLES]
+    prompts = list(dict.fromkeys(record["messages"][0]["content"] for record in measured))[:SAMPLES]
 
     def measure() -> Measures:
         return {
-            "dialogue loss": (trainer.heldout_metrics()["loss"], len(heldout)),
-            **accuracies("right answers to questions", question_accuracy(model, tokenizer, heldout)),
+            "dialogue loss": (trainer.heldout_metrics()["loss"], len(measured)),
+            **accuracies("right answers to questions", question_accuracy(model, tokenizer, measured)),
             **accuracies("verified accuracy on tasks", task_accuracy(model, tokenizer, tasks)),
         }
 

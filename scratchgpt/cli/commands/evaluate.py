@@ -147,7 +147,9 @@ def text_rows(model: LanguageModel, tokenizer: Tokenizer, data: HeldOutData) -> 
 
 def dialogue_rows(model: LanguageModel, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
     """Loss, perplexity and token accuracy of the held-out answers, and how many questions are answered rightly."""
-    batches = DialogueBatches(data.dialogues, tokenizer, model.config.context_size, EVALUATION_BATCH, seed=0)
+    batches = DialogueBatches(
+        data.dialogues, tokenizer, model.config.context_size, EVALUATION_BATCH, seed=0, kind="held-out dialogues"
+    )
     metrics = dialogue_metrics(model, batches.all_batches())
     items = f"{len(batches.sequences):,} dialogues"
     rows = [
@@ -155,7 +157,7 @@ def dialogue_rows(model: LanguageModel, tokenizer: Tokenizer, data: HeldOutData)
         Row("dialogues: perplexity ↓", f"{metrics['perplexity']:,.2f}", items),
         Row("dialogues: likeliest token right ↑", f"{metrics['token_accuracy']:.1%}", items),
     ]
-    answered = question_accuracy(model, tokenizer, data.dialogues)
+    answered = question_accuracy(model, tokenizer, batches.records)
     if answered["items"]:
         rows += _accuracy_rows("questions: right by rule", answered, "questions")
     return rows
