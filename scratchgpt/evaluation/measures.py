@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
@@ -93,15 +94,19 @@ def task_accuracy(model: LanguageModel, tokenizer: Tokenizer, tasks: Sequence[Re
     return accuracy_by_group(right, [str(task.get("family", task["type"])) for task in tasks])
 
 
-def accuracy_by_group(passed: Sequence[bool], groups: Sequence[str]) -> dict[str, float]:
-    """Share of True over all and by group.
+def accuracy_by_group(passed: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
+    """Share of what passed over all and by group.
+
+    Args:
+        passed: of each item True or False, or a share of it: 1/2 for a tie.
+        groups: which group each item belongs to.
 
     Returns:
         "accuracy" and "items", then "accuracy/<group>" and "items/<group>" for every group.
     """
-    members: defaultdict[str, list[bool]] = defaultdict(list)
+    members: defaultdict[str, list[float]] = defaultdict(list)
     for group, ok in zip(groups, passed, strict=True):
-        members[group].append(bool(ok))
+        members[group].append(float(ok))
     result = {"accuracy": float(np.mean(passed)) if len(passed) else 0.0, "items": float(len(passed))}
     for group, oks in sorted(members.items()):
         result[f"accuracy/{group}"] = float(np.mean(oks))
@@ -109,7 +114,13 @@ def accuracy_by_group(passed: Sequence[bool], groups: Sequence[str]) -> dict[str
     return result
 
 
+def wins(scores: npt.ArrayLike, baseline: npt.ArrayLike) -> np.ndarray:
+    """(N,) 1 where a score beats that of the baseline, 1/2 where it ties, else 0."""
+    ours, theirs = np.asarray(scores, float), np.asarray(baseline, float)
+    won: np.ndarray = (ours > theirs) + 0.5 * (ours == theirs)
+    return won
+
+
 def win_rate(scores: Sequence[float], baseline: Sequence[float]) -> float:
     """Share of prompts on which ``scores`` beats ``baseline``; a tie counts half."""
-    ours, theirs = np.asarray(scores, float), np.asarray(baseline, float)
-    return float(np.mean((ours > theirs) + 0.5 * (ours == theirs)))
+    return float(np.mean(wins(scores, baseline)))
