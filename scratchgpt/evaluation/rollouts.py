@@ -18,7 +18,7 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.errors import UserError
-from scratchgpt.evaluation.answering import Answer
+from scratchgpt.evaluation.answering import Answer, written_text
 from scratchgpt.inference.engine import Engine
 from scratchgpt.inference.sampling import SamplingConfig, row_seed
 from scratchgpt.models.base import LanguageModel
@@ -75,7 +75,7 @@ class Rollouts:
     def text(self, tokenizer: Tokenizer, member: int) -> str:
         """What a response says, without the token that ends it."""
         ids = self.responses[member]
-        return tokenizer.decode(ids[:-1] if self.finished[member] else ids).strip()
+        return written_text(tokenizer, ids[:-1] if self.finished[member] else ids).strip()
 
     def answers(self, tokenizer: Tokenizer) -> list[Answer]:
         """What the responses say, and whether they ended their turn."""
