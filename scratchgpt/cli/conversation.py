@@ -16,6 +16,7 @@ from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inference.text import TextGenerator
 from scratchgpt.stages import stage_named, writing_stages
 from scratchgpt.stages.run_folder import load_model, most_advanced_stage
+from scratchgpt.terminal import visible
 
 HELP = """\
 /help              显示这些命令 · show these commands
@@ -188,8 +189,8 @@ def _model_line(conversation: Conversation) -> str:
 def _print_pieces(speaker: str, pieces: Iterator[str]) -> None:
     """Print the pieces as they come; the speaker's name only once there is a first piece, and so no error."""
     said = next(pieces, "")
-    print(speaker + said, end="", flush=True)
+    print(speaker + visible(said), end="", flush=True)
     for piece in pieces:
-        print(piece, end="", flush=True)
+        print(visible(piece), end="", flush=True)
         said += piece
     print("" if said.strip() else NO_ANSWER)

@@ -135,9 +135,11 @@ class DialogueBatches:
         context_size: tokens of the longest that is taken.
         batch_size: dialogues in a batch; fewer if there are not so many.
         seed: of the order.
+        kind: what an error calls the records.
 
     Attributes:
-        sequences: (ids int32, mask bool) of each dialogue taken, both (T,).
+        records: the dialogues taken.
+        sequences: (ids int32, mask bool) of each of them, both (T,).
         too_long: how many were left out because they do not fit the context.
         steps_per_epoch: whole batches in an epoch.
 
@@ -148,9 +150,16 @@ class DialogueBatches:
     POOL_BATCHES = 50  # sorting by length inside pools keeps padding low and the order random
 
     def __init__(
-        self, records: Sequence[Record], tokenizer: Tokenizer, context_size: int, batch_size: int, seed: int
+        self,
+        records: Sequence[Record],
+        tokenizer: Tokenizer,
+        context_size: int,
+        batch_size: int,
+        seed: int,
+        kind: str = "dialogues",
     ) -> None:
         self.seed = seed
+        self.records: list[Record] = []
         self.sequences: list[tuple[np.ndarray, np.ndarray]] = []
         repeats = []
         self.too_long = 0
@@ -159,10 +168,14 @@ class DialogueBatches:
             if len(ids) > context_size + 1:
                 self.too_long += 1
                 continue
+            self.records.append(record)
             self.sequences.append((np.array(ids, dtype=np.int32), np.array(mask, dtype=bool)))
             repeats.append(int(record.get("weight", 1)))
         if not self.sequences:
-            raise UserError(f"none of the {len(records)} dialogues fits the context of {context_size} tokens")
+            raise UserError(
+                f"none of the {len(records)} {kind} fits the context of {context_size} tokens; "
+                "give shorter ones, or train with a larger --context-size"
+            )
         self.shown = np.repeat(np.arange(len(self.sequences)), repeats)
         self.batch_size = min(batch_size, len(self.shown))
         self.steps_per_epoch = len(self.shown) // self.batch_size

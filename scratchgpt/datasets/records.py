@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from scratchgpt.errors import UserError
 
 Record = dict[str, Any]
 """One dialogue, pair or task: its fields by name."""
+MAX_WEIGHT = 1000
+"""How often a dialogue may be shown an epoch: enough for any taste, and no list of a billion numbers."""
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_text(path: Path) -> str:
@@ -73,7 +77,7 @@ def read_records(
         raise UserError(f"{path}: holds no records")
     records = _checked(path, located, fields)
     for (line, _), record in zip(located, records, strict=True):
-        if problem := complaint(record):
+        if problem := _wrong_kind(record) or complaint(record):
             raise UserError(f"{path}, line {line}: {problem}")
     return records
 
@@ -82,9 +86,9 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     for line, content in enumerate(text.split("\n"), 1):
         if content.strip():
             try:
-                yield line, json.loads(content)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {line}: malformed JSON ({error.msg})") from None
+                yield line, _without_surrogates(json.loads(content), content)
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{path}, line {line}: malformed JSON ({_reason(error)})") from None
 
 
 def _json_array(path: Path, text: str) -> Iterator[tuple[int, Any]]:
@@ -111,8 +115,10 @@ def _json_array(path: Path, text: str) -> Iterator[tuple[int, Any]]:
         start = position
         try:
             value, position = decoder.raw_decode(text, position)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {error.lineno}: malformed JSON ({error.msg})") from None
+            _without_surrogates(value, text, start, position)
+        except (ValueError, RecursionError) as error:
+            line = error.lineno if isinstance(error, json.JSONDecodeError) else line_at(start)
+            raise UserError(f"{path}, line {line}: malformed JSON ({_reason(error)})") from None
         yield line_at(start), value
         position = skip_space(position)
         if position < len(text) and text[position] == ",":
@@ -124,6 +130,30 @@ def _json_array(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     position = skip_space(position + 1)
     if position < len(text):
         raise UserError(f"{path}, line {line_at(position)}: malformed JSON (something follows the end of the array)")
+
+
+def _without_surrogates(value: Any, source: str, start: int = 0, end: int | None = None) -> Any:
+    """The value of some JSON, whose source stands there, once it is sure to be text that can be written.
+
+    Raises:
+        ValueError: if a string holds a lone surrogate, half a character that only an escape can spell.
+    """
+    if _SURROGATE.search(source, start, len(source) if end is None else end):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = ord(error.object[error.start])
+            raise ValueError(f"the lone surrogate \\u{half:04x} is half a character; write the whole one") from None
+    return value
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    """Why JSON cannot be read."""
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return "a number has too many digits" if "digits" in str(error) else str(error)
 
 
 def _checked(path: Path, located: Any, fields: dict[str, type]) -> list[Record]:
@@ -142,6 +172,30 @@ def _checked(path: Path, located: Any, fields: dict[str, type]) -> list[Record]:
     return records
 
 
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _wrong_kind(record: Record) -> str | None:
+    """What is wrong with the fields that a record need not have, or None."""
+    for name in ("family", "kind", "category"):
+        if not isinstance(record.get(name, ""), str):
+            return f"{name!r} must be text, not {record[name]!r:.40}"
+    if record.get("keywords") is not None and not _is_list_of_text(record["keywords"]):
+        return f"'keywords' must be a list of texts, not {record['keywords']!r:.40}"
+    rubric = record.get("rubric")
+    if rubric is None:
+        return None
+    if not isinstance(rubric, dict):
+        return f"'rubric' must be an object with 'must' and 'must_not', not {rubric!r:.40}"
+    groups = rubric.get("must", [])
+    if not isinstance(groups, list) or not all(map(_is_list_of_text, groups)):
+        return f"'must' of a rubric must be a list of lists of texts, not {groups!r:.40}"
+    if not _is_list_of_text(rubric.get("must_not", [])):
+        return f"'must_not' of a rubric must be a list of texts, not {rubric['must_not']!r:.40}"
+    return None
+
+
 def read_dialogues(path: Path) -> list[Record]:
     """SFT records: ``messages`` (role and content each), optionally ``weight``, ``family``, ``rubric``.
 
@@ -153,12 +207,13 @@ def read_dialogues(path: Path) -> list[Record]:
         for message in record["messages"]:
             if not isinstance(message, dict) or not isinstance(message.get("content"), str):
                 return "every message needs 'role' and 'content' as text"
-            if message.get("role") not in {"system", "user", "assistant"}:
+            if message.get("role") not in ("system", "user", "assistant"):
                 return f"role {message.get('role')!r} is none of system, user, assistant"
         if record["messages"][-1]["role"] != "assistant":
             return "a dialogue must end with the assistant's answer"
-        if not isinstance(record.get("weight", 1), int) or record.get("weight", 1) < 1:
-            return f"weight must be a positive integer, not {record['weight']!r}"
+        weight = record.get("weight", 1)
+        if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= MAX_WEIGHT:
+            return f"weight must be a positive integer, at most {MAX_WEIGHT}, not {weight!r:.40}"
         return None
 
     return read_records(path, {"messages": list}, complaint)
@@ -173,16 +228,21 @@ def read_pairs(path: Path) -> list[Record]:
     return read_records(path, {"prompt": str, "chosen": str, "rejected": str})
 
 
-def read_tasks(path: Path) -> list[Record]:
+def read_tasks(path: Path, complaint_about: Callable[[Record], str | None] = lambda task: None) -> list[Record]:
     """RLVF records: ``type`` (math or logic), ``prompt``, ``expected_answer``, optionally ``keywords``, ``family``.
+
+    Args:
+        path: file to read.
+        complaint_about: says what else is wrong with a task, or None.
 
     Raises:
         UserError: with the line of what is malformed or missing, also for another type.
     """
 
     def complaint(record: Record) -> str | None:
-        known = record["type"] in {"math", "logic"}
-        return None if known else f"type {record['type']!r} is neither math nor logic"
+        if record["type"] not in {"math", "logic"}:
+            return f"type {record['type']!r} is neither math nor logic"
+        return complaint_about(record)
 
     return read_records(path, {"type": str, "prompt": str, "expected_answer": str}, complaint)
 

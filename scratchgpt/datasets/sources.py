@@ -92,8 +92,13 @@ class DataSources:
             lambda record: record["prompt"],
         )
 
-    def tasks(self) -> tuple[list[Record], list[Record]]:
+    def tasks(
+        self, complaint_about: Callable[[Record], str | None] = lambda task: None
+    ) -> tuple[list[Record], list[Record]]:
         """Verifiable tasks; a user's own are split by prompt.
+
+        Args:
+            complaint_about: says what is wrong with a task that reading alone does not see, or None.
 
         Returns:
             (training, held out).
@@ -102,7 +107,7 @@ class DataSources:
             UserError: if a file cannot be read, a record is malformed, or there is nothing to hold out.
         """
         return self._split(
-            read_tasks,
+            lambda path: read_tasks(path, complaint_about),
             self.rlvf_data,
             self.rlvf_heldout,
             "rlvf_data.json",

@@ -21,6 +21,11 @@ class Answer:
     finished: bool
 
 
+def written_text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """What a model wrote, for people and logs: half a surrogate pair is no character there and gives U+FFFD, too."""
+    return tokenizer.decode_bytes(ids).decode("utf-8", "replace")
+
+
 def answer_prompts(
     model: LanguageModel,
     tokenizer: Tokenizer,
@@ -46,7 +51,7 @@ def answer_prompts(
         )
         for i, ids in zip(members, outputs, strict=True):
             finished = bool(ids) and ids[-1] in END_IDS
-            answers[i] = Answer(tokenizer.decode(ids[:-1] if finished else ids).strip(), finished)
+            answers[i] = Answer(written_text(tokenizer, ids[:-1] if finished else ids).strip(), finished)
     return answers
 
 

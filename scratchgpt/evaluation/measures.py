@@ -11,16 +11,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
 from scratchgpt.datasets.batches import TokenBatch, encode_documents, heldout_windows
 from scratchgpt.datasets.records import Record
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.answering import Answer, answer_prompts
 from scratchgpt.evaluation.rubric import rubric_passed
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.verify.verifiers import verifier_for
+from scratchgpt.verify.verifiers import complaint_about, verifier_for
 
 EVALUATION_BATCH = 8
 """Sequences a forward pass: logits of 8 * 256 tokens are 52 MB at a vocabulary of 6,400."""
@@ -73,6 +75,18 @@ def is_right(task: Record, answer: Answer) -> bool:
     return answer.finished and verifier_for(task).verify(task, answer.text)
 
 
+def verifiable_tasks(data: DataSources) -> tuple[list[Record], list[Record]]:
+    """The tasks that a run reads, once their verifiers have recognised every task's own expected answer.
+
+    Returns:
+        (training, held out).
+
+    Raises:
+        UserError: as :meth:`DataSources.tasks`, and for a task that no answer can be right to, with file and line.
+    """
+    return data.tasks(complaint_about)
+
+
 def task_accuracy(model: LanguageModel, tokenizer: Tokenizer, tasks: Sequence[Record]) -> dict[str, float]:
     """Share of tasks whose greedy answer is right (:func:`is_right`); by family as well."""
     answers = answer_prompts(model, tokenizer, [task["prompt"] for task in tasks])
@@ -80,15 +94,19 @@ def task_accuracy(model: LanguageModel, tokenizer: Tokenizer, tasks: Sequence[Re
     return accuracy_by_group(right, [str(task.get("family", task["type"])) for task in tasks])
 
 
-def accuracy_by_group(passed: Sequence[bool], groups: Sequence[str]) -> dict[str, float]:
-    """Share of True over all and by group.
+def accuracy_by_group(passed: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
+    """Share of what passed over all and by group.
+
+    Args:
+        passed: of each item True or False, or a share of it: 1/2 for a tie.
+        groups: which group each item belongs to.
 
     Returns:
         "accuracy" and "items", then "accuracy/<group>" and "items/<group>" for every group.
     """
-    members: defaultdict[str, list[bool]] = defaultdict(list)
+    members: defaultdict[str, list[float]] = defaultdict(list)
     for group, ok in zip(groups, passed, strict=True):
-        members[group].append(bool(ok))
+        members[group].append(float(ok))
     result = {"accuracy": float(np.mean(passed)) if len(passed) else 0.0, "items": float(len(passed))}
     for group, oks in sorted(members.items()):
         result[f"accuracy/{group}"] = float(np.mean(oks))
@@ -96,7 +114,13 @@ def accuracy_by_group(passed: Sequence[bool], groups: Sequence[str]) -> dict[str
     return result
 
 
+def wins(scores: npt.ArrayLike, baseline: npt.ArrayLike) -> np.ndarray:
+    """(N,) 1 where a score beats that of the baseline, 1/2 where it ties, else 0."""
+    ours, theirs = np.asarray(scores, float), np.asarray(baseline, float)
+    won: np.ndarray = (ours > theirs) + 0.5 * (ours == theirs)
+    return won
+
+
 def win_rate(scores: Sequence[float], baseline: Sequence[float]) -> float:
     """Share of prompts on which ``scores`` beats ``baseline``; a tie counts half."""
-    ours, theirs = np.asarray(scores, float), np.asarray(baseline, float)
-    return float(np.mean((ours > theirs) + 0.5 * (ours == theirs)))
+    return float(np.mean(wins(scores, baseline)))

@@ -18,8 +18,9 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.errors import UserError
-from scratchgpt.evaluation.answering import Answer
-from scratchgpt.inference.generate import generate_batch
+from scratchgpt.evaluation.answering import Answer, written_text
+from scratchgpt.inference.engine import Engine
+from scratchgpt.inference.sampling import SamplingConfig, row_seed
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.modules import Module
 from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
@@ -74,7 +75,7 @@ class Rollouts:
     def text(self, tokenizer: Tokenizer, member: int) -> str:
         """What a response says, without the token that ends it."""
         ids = self.responses[member]
-        return tokenizer.decode(ids[:-1] if self.finished[member] else ids).strip()
+        return written_text(tokenizer, ids[:-1] if self.finished[member] else ids).strip()
 
     def answers(self, tokenizer: Tokenizer) -> list[Answer]:
         """What the responses say, and whether they ended their turn."""
@@ -135,22 +136,24 @@ def sample_responses(
     Args:
         model: the policy.
         prompts: ids of each prompt, each shorter than the context.
-        max_new_tokens: longest response; prompt and response together never exceed the context.
+        max_new_tokens: longest response; no prompt and its own response together exceed the context.
         temperature: of the sampling, above 0.
         seed: of the random numbers.
     """
+    sampling, context_size = SamplingConfig(temperature), model.config.context_size
     responses: list[list[int]] = []
     for start in range(0, len(prompts), SAMPLING_BATCH):
-        members = list(prompts[start : start + SAMPLING_BATCH])
-        room = model.config.context_size - max(map(len, members))
-        responses += generate_batch(
-            model,
-            members,
-            min(max_new_tokens, room),
-            temperature=temperature,
-            stop_ids=END_IDS,
-            seed=seed + start,
-        )
+        members = prompts[start : start + SAMPLING_BATCH]
+        engine = Engine(model, len(members))
+        # The room is a row's own: a long prompt beside it cuts no answer short.
+        completions = [
+            engine.submit(
+                prompt, sampling, min(max_new_tokens, context_size - len(prompt)), row_seed(seed + start, row), END_IDS
+            )
+            for row, prompt in enumerate(members)
+        ]
+        engine.drain()
+        responses += [completion.tokens for completion in completions]
     return Rollouts(prompts, responses)
 
 

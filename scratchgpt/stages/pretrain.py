@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets.batches import TextWindows, encode_documents
 from scratchgpt.datasets.sources import DataSources
+from scratchgpt.evaluation.answering import written_text
 from scratchgpt.evaluation.measures import text_metrics
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.base import LanguageModel
@@ -82,7 +83,7 @@ class Pretrainer(Trainer):
         continuation = generate_batch(
             self.model.eval(), [ids], 48, temperature=0.8, top_k=50, stop_ids=END_IDS, seed=self.seed
         )[0]
-        return (prompt + "|" + self.tokenizer.decode(continuation)).replace("\n", " ")
+        return (prompt + "|" + written_text(self.tokenizer, continuation)).replace("\n", " ")
 
 
 CONTINUATION = 40
@@ -107,7 +108,7 @@ def _build(context: Context) -> Setup:
 
     def samples() -> list[tuple[str, str]]:
         ids = generate_batch(model.eval(), encoded, CONTINUATION, temperature=0.8, top_k=50, stop_ids=END_IDS)
-        return list(zip(prompts, map(tokenizer.decode, ids), strict=True))
+        return [(prompt, written_text(tokenizer, row)) for prompt, row in zip(prompts, ids, strict=True)]
 
     def closing(history: History) -> str:
         loss = history.evaluations[-1]["loss"]

@@ -19,7 +19,7 @@ from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
-from scratchgpt.evaluation.measures import accuracy_by_group
+from scratchgpt.evaluation.measures import accuracy_by_group, wins
 from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
@@ -107,7 +107,7 @@ class RewardModelTrainer(Trainer):
         margins = chosen.data - rejected.data
         return {
             "loss": result.loss,
-            "accuracy": float((margins > 0).mean()),
+            "accuracy": float(wins(chosen.data, rejected.data).mean()),
             "rewards/margins": float(margins.mean()),
             "grad_norm": result.grad_norm,
             "lr": self.optimizer.rate,
@@ -115,10 +115,10 @@ class RewardModelTrainer(Trainer):
         }
 
     def evaluate(self) -> Metrics:
-        """Share of held-out pairs whose chosen answer scores higher; by kind of badness as well."""
+        """Share of held-out pairs whose chosen answer scores higher, a tie counting half; by kind of badness too."""
         chosen = score_sequences(self.model, [c for c, _ in self.heldout])
         rejected = score_sequences(self.model, [r for _, r in self.heldout])
-        metrics = accuracy_by_group(list(chosen > rejected), self.heldout_kinds)
+        metrics = accuracy_by_group(wins(chosen, rejected).tolist(), self.heldout_kinds)
         return {**metrics, "rewards/margins": float((chosen - rejected).mean())}
 
     def sample(self) -> str:

@@ -30,7 +30,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts, answered
 from scratchgpt.evaluation.divergence import kl_k1
 from scratchgpt.evaluation.judge import AnswerJudge, answer_rows, as_records
-from scratchgpt.evaluation.measures import task_accuracy
+from scratchgpt.evaluation.measures import task_accuracy, verifiable_tasks
 from scratchgpt.evaluation.rollouts import (
     Rollouts,
     all_tokens,
@@ -439,7 +439,7 @@ RLHF = Stage(
     title_en="RLHF with PPO",
     directory="rlhf",
     config=RLHFConfig,
-    reads=(DataSources.pairs, DataSources.tasks),
+    reads=(DataSources.pairs, verifiable_tasks),
     build=_build,
     follows=("sft", "pretrain"),
     needs=("reward",),

@@ -26,12 +26,11 @@ import numpy as np
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RLVFConfig
 from scratchgpt.datasets.records import Record
-from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts, answered
 from scratchgpt.evaluation.divergence import kl_k3
 from scratchgpt.evaluation.judge import AnswerJudge, answer_rows
-from scratchgpt.evaluation.measures import is_right, task_accuracy
+from scratchgpt.evaluation.measures import is_right, task_accuracy, verifiable_tasks
 from scratchgpt.evaluation.rollouts import Rollouts, encode_prompt, sample_responses, token_logprobs
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
@@ -392,7 +391,7 @@ RLVF = Stage(
     title_en="RL from verified feedback",
     directory="rlvf",
     config=RLVFConfig,
-    reads=(DataSources.tasks,),
+    reads=(verifiable_tasks,),
     build=_build,
     follows=("rlhf", "sft", "pretrain"),
     generates=True,

@@ -15,7 +15,13 @@ from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.answering import answer_prompts, answered
-from scratchgpt.evaluation.measures import EVALUATION_BATCH, dialogue_metrics, question_accuracy, task_accuracy
+from scratchgpt.evaluation.measures import (
+    EVALUATION_BATCH,
+    dialogue_metrics,
+    question_accuracy,
+    task_accuracy,
+    verifiable_tasks,
+)
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
@@ -60,8 +66,10 @@ class SFTTrainer(Trainer):
         self.model, self.tokenizer, self.settings, self.seed = model, tokenizer, sft_config, seed
         self.tasks = tasks[:: max(1, len(tasks) // PROGRESS_TASKS)]
         self.batches = DialogueBatches(dialogues, tokenizer, config.context_size, sft_config.batch_size, seed)
-        self.heldout = DialogueBatches(heldout, tokenizer, config.context_size, EVALUATION_BATCH, seed)
-        self.prompt = heldout[0]["messages"][0]["content"]
+        self.heldout = DialogueBatches(
+            heldout, tokenizer, config.context_size, EVALUATION_BATCH, seed, "held-out dialogues"
+        )
+        self.prompt = self.heldout.records[0]["messages"][0]["content"]
         self.total_steps = total_steps(sft_config.epochs, self.batches.steps_per_epoch)
         self.evaluate_every = sft_config.evaluate_every
         self.optimizer = AdamW(model.named_parameters(), sft_config.lr, weight_decay=sft_config.weight_decay)
@@ -94,15 +102,17 @@ def _build(context: Context) -> Setup:
     (dialogues, heldout), (_, tasks) = context.data.dialogues(), context.data.tasks()
     model, tokenizer = context.model, context.tokenizer
     trainer = SFTTrainer(model, tokenizer, model.config, context.settings, dialogues, heldout, tasks, context.seed)
-    if trainer.batches.too_long:
-        context.say(f"sft: {trainer.batches.too_long} dialogues exceed the context and are left out")
+    for kind, batches in (("dialogues", trainer.batches), ("held-out dialogues", trainer.heldout)):
+        if batches.too_long:
+            context.say(f"sft: {batches.too_long} {kind} exceed the context and are left out")
+    measured = trainer.heldout.records
     context.say(f"sft: {len(trainer.batches.sequences):,} dialogues, {len(trainer.batches.shown):,} shown an epoch")
-    prompts = list(dict.fromkeys(record["messages"][0]["content"] for record in heldout))[:SAMPLES]
+    prompts = list(dict.fromkeys(record["messages"][0]["content"] for record in measured))[:SAMPLES]
 
     def measure() -> Measures:
         return {
-            "dialogue loss": (trainer.heldout_metrics()["loss"], len(heldout)),
-            **accuracies("right answers to questions", question_accuracy(model, tokenizer, heldout)),
+            "dialogue loss": (trainer.heldout_metrics()["loss"], len(measured)),
+            **accuracies("right answers to questions", question_accuracy(model, tokenizer, measured)),
             **accuracies("verified accuracy on tasks", task_accuracy(model, tokenizer, tasks)),
         }
 
@@ -115,7 +125,7 @@ SFT = Stage(
     title_en="Supervised fine-tuning",
     directory="sft",
     config=SFTConfig,
-    reads=(DataSources.dialogues, DataSources.tasks),
+    reads=(DataSources.dialogues, verifiable_tasks),
     build=_build,
     follows=("pretrain",),
     from_nothing=True,

@@ -86,8 +86,8 @@ class Stage:
         title_zh, title_en: its name for people.
         directory: of its finished checkpoint, in the run's folder.
         config: the class of its settings; its defaults hold where a preset names no others.
-        reads: what it reads of the data, as methods of DataSources: read before the first stage begins, so that
-            whatever is wrong with a file is said before hours are spent.
+        reads: what it reads of the data, methods of DataSources or functions of it: read before the first stage
+            begins, so that whatever is wrong with a file is said before hours are spent.
         build: from where it starts to a stage that is ready to run.
         follows: the stages whose checkpoint it can start from, the best first.
         from_nothing: whether it can start from a fresh model and tokenizer where there is no such checkpoint.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
 _DIGITS = {character: value for value, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
@@ -21,8 +22,11 @@ _NUMBER = re.compile(
     rf"|(?:(?P<whole>{_ONE})又)?(?P<under>{_ONE})分之(?P<over>{_ONE})"
     rf"|(?:(?P<mixed>\d+)又)?(?P<numerator>\d+)/(?P<denominator>\d+)"
     rf"|(?P<arabic>{_ARABIC})(?P<scale>%|(?:(?!千[克米瓦])[百千万亿])+)?"
-    rf"|(?P<han>{_HAN})(?:点(?P<decimals>[零〇一二三四五六七八九]+))?)"
+    rf"|(?P<han>{_HAN})(?:点(?P<decimals>[零〇一二三四五六七八九]+))?)",
+    re.ASCII,
 )
+LONGEST_NUMERAL = 300
+"""Characters; what is longer is nobody's answer, and Python itself refuses to convert 4,300 digits."""
 # Characters that turn a numeral before or after them into another word: 第一, 周三, 一共, 两者.
 _NOT_BEFORE = "第周期拜初"
 _NOT_AFTER = {
@@ -34,6 +38,7 @@ _NOT_AFTER = {
     "万": "一",
 }
 _KEEP = set("，；：。！？、（）")
+_RAISED = "⁰¹²³⁴-⁹"
 
 
 class NumberMention(NamedTuple):
@@ -50,18 +55,30 @@ class NumberMention(NamedTuple):
     value: Fraction
 
 
+@cache
+def _plain_spelling(character: str) -> str:
+    """A character as it is most plainly written: half-width, and a digit of any script as that of ASCII."""
+    plain = unicodedata.normalize("NFKC", character)
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in plain)
+
+
 def normalise(text: str) -> str:
     """Text with one spelling for each sign: half-width digits and operators, full-width Chinese punctuation.
 
-    Mark-up (bold, LaTeX, quotation marks) goes, and spaces except those between two letters or digits.
+    Digits of every script become those of ASCII (٤٢ is 42), 3½ becomes 3又1/2. An exponent is no digit of the number
+    before it: 4² becomes 4^2, and m² becomes m. Mark-up (bold, LaTeX, quotation marks) goes, and spaces except those
+    between two letters or digits.
     """
     text = re.sub(r"(?<=[０-９])，(?=[０-９]{3}(?![０-９]))", ",", text)
-    text = "".join(c if c in _KEEP else unicodedata.normalize("NFKC", c) for c in text)
+    text = re.sub(rf"(?<=\d)(?=[{_RAISED}])", "^", text)
+    text = re.sub(rf"(?<![\^{_RAISED}])[{_RAISED}]+|[₀-₉]+", "", text)
+    text = re.sub(r"(?<=\d)(?=[¼-¾⅐-⅞↉])", "又", text)
+    text = "".join(c if c in _KEEP else _plain_spelling(c) for c in text)
     text = re.sub(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}", r"\1/\2", text)
     text = re.sub(r"\\boxed\{([^{}]*)\}", r"答案是\1。", text)
     text = text.replace("\\times", "×").replace("\\div", "÷").replace("【答案】", "答案：")
     text = re.sub(r"\*\*|[$`\"'“”‘’「」『』《》【】\[\]]", "", text)
-    text = text.translate(str.maketrans("−–—﹣✕*⁄", "----××/")).replace("==", "=")
+    text = text.translate(str.maketrans("−–—﹣✕*⁄٫٬", "----××/.,")).replace("==", "=")
     text = re.sub(r"(?<=\d),(?!\d{3}(?!\d))|(?<!\d),|,(?!\d)", "，", text)
     text = text.translate(str.maketrans(";?!()", "；？！（）"))
     text = re.sub(r"(?<![\d+×÷=-])([0-2]?\d)：(?=[0-5]\d(?!\d))", r"\1:", text)
@@ -141,7 +158,10 @@ def _value(match: re.Match[str]) -> Fraction | None:
 
 
 def numbers_in(text: str) -> list[NumberMention]:
-    """Every number in a normalised text, in order; numerals that are part of another word (一共, 第三) are left out."""
+    """Every number in a normalised text, in order.
+
+    Numerals that are part of another word (一共, 第三) are left out, and those longer than :data:`LONGEST_NUMERAL`.
+    """
     found = []
     for match in _NUMBER.finditer(text):
         before, after = text[: match.start()][-1:], text[match.end() :][:1]
@@ -150,7 +170,7 @@ def numbers_in(text: str) -> list[NumberMention]:
             continue
         if (match["arabic"] and before == "第") or text[match.end() :].startswith("个数"):
             continue
-        value = _value(match)
+        value = _value(match) if len(match[0]) <= LONGEST_NUMERAL else None
         if value is not None:
             found.append(NumberMention(match.start(), match.end(), value))
     return found

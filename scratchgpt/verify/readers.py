@@ -35,7 +35,7 @@ _ANNOUNCING = re.compile(
     r"(?:是|为|得|得到|剩|剩下|有|共|成|要|余|只|填|到|选|叫|就是|等于|=|多|少|花|用|分|装|差|付|给|需|=>|→|答|大|小|长|重|高|宽)$"
 )
 _FILLER = (
-    r"(?:嗯|好的|那么|那|就|应该|应当|我(?:觉得|认为|想|算出|选|的答案)|是|等于|=|得到?|为|一?共|即|选|或者?|也?可能|还是|还有|要么|也|和|跟"
+    r"(?:嗯|好的|那么|那|就|应该|应当|我(?:觉得|认为|想|算出|选|的答案)|是|等于|=|得到?|为|一?共|即|选|或者?|可能|还是|还有|要么|也|和|跟"
     r"|以及|→|[A-Da-d][.、]?|当然|肯定|一定)*"
 )
 _STEP = re.compile(
@@ -153,13 +153,20 @@ def choice_reader(
     def read(clause: str) -> Reading:
         found = find(clause)
         standing = _standing(clause, found)
-        if not standing and found and opposite:
-            return _chosen(clause, [mention._replace(value=opposite[str(mention.value)]) for mention in found])
+        if not standing and found and opposite:  # who denies both says nothing
+            denied = {str(mention.value) for mention in found}
+            return opposite[denied.pop()] if len(denied) == 1 else UNCLEAR
         return _chosen(clause, standing)
 
     def bare(clause: str) -> Reading:
-        found = _standing(clause, find(clause))
-        if len(found) != 1 or not re.fullmatch(_FILLER, clause[: found[0].start]):
+        named = find(clause)
+        found = _standing(clause, named)
+        if opposite and len(named) == 1 and not found:  # 也不是偶数 says odd as plainly as 也是奇数
+            found, head = [named[0]._replace(value=opposite[str(named[0].value)])], clause[: named[0].start]
+            head = _DENIED_BEFORE.sub("", head)
+        else:
+            head = clause[: found[0].start] if found else ""
+        if len(found) != 1 or not re.fullmatch(_FILLER, head):
             return None
         return found[0].value if re.fullmatch(r"[的了吧啊哦呀呢钟整]*", clause[found[0].end :]) else None
 
@@ -328,6 +335,29 @@ def settle_either(text: str) -> str:
 _NAME = re.compile(r"[小阿老大](?!学|时|朋|于|家|小|师|心|的|和|比|数|吗|是|不)[\u4e00-\u9fff]")
 
 
+_EITHER_OR = re.compile(r"([^，。：？！\s]{1,6})还是([^，。：？！\s]{1,6})")
+
+
+def _shared_ending(expected: str, left: str, right: str) -> str:
+    """What both sides of an 还是 end with and the expected answer leaves out: 色 where 蓝 is it of 红色还是蓝色."""
+    size = 0
+    while size < min(len(left), len(right)) - 1 and left[-size - 1] == right[-size - 1]:
+        size += 1
+    ending = right[len(right) - size :]
+    stems = left[: len(left) - size], right[: len(right) - size]
+    return ending if any(stem.endswith(expected) for stem in stems) else ""
+
+
+def endings_of(expected: str, prompt: str) -> set[str]:
+    """What may stand behind an answer without changing it, because all sides of the question's 还是 end with it.
+
+    Args:
+        expected: the right answer, normalised.
+        prompt: the question, normalised.
+    """
+    return {_shared_ending(expected, pair[1], pair[2]) for pair in _EITHER_OR.finditer(prompt)} - {""}
+
+
 def options_of(expected: str, prompt: str) -> set[str]:
     """The answers that compete with the expected one: the other names in the question, or the sides of an 还是.
 
@@ -341,6 +371,7 @@ def options_of(expected: str, prompt: str) -> set[str]:
     for series in ("甲乙丙丁戊", "ABCDE", "红黄蓝绿黑白"):
         if expected in series:
             found.update(character for character in series if character in prompt)
-    for pair in re.finditer(r"([^，。：？！\s]{1,6})还是([^，。：？！\s]{1,6})", prompt):
-        found.update((pair[1][-len(expected) :], pair[2][: len(expected)]))
+    for pair in _EITHER_OR.finditer(prompt):
+        left = pair[1].removesuffix(_shared_ending(expected, pair[1], pair[2]))
+        found.update((left[-len(expected) :], pair[2][: len(expected)]))
     return {normalise(option) for option in found} - {expected}

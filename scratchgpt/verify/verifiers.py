@@ -18,6 +18,7 @@ from scratchgpt.verify.readers import (
     PARITY_OPPOSITES,
     choice_reader,
     closed_reader,
+    endings_of,
     find_parities,
     find_times,
     find_weekdays,
@@ -111,8 +112,9 @@ class LogicVerifier:
             return number_reader(prompt), number
         right = {expected, *keywords}
         candidates = sorted(right | options_of(expected, prompt), key=len, reverse=True)
-        pattern = re.compile("|".join(map(re.escape, candidates)))
-        find_words = pattern_finder(pattern, lambda match: expected if match[0] in right else match[0])
+        endings = "|".join(map(re.escape, endings_of(expected, prompt)))
+        pattern = re.compile(f"({'|'.join(map(re.escape, candidates))})(?:{endings})?")
+        find_words = pattern_finder(pattern, lambda match: expected if match[1] in right else match[1])
         return choice_reader(find_words, prompt), expected
 
 
@@ -132,6 +134,20 @@ def verifier_for(task: Mapping[str, Any]) -> Verifier:
     if kind not in _VERIFIERS:
         raise UserError(f"unknown task type {kind!r}; known types: {', '.join(_VERIFIERS)}")
     return _VERIFIERS[str(kind)]()
+
+
+def complaint_about(task: Mapping[str, Any]) -> str | None:
+    """What makes a task unanswerable, or None: its own expected answer must be right in the eyes of its verifier."""
+    expected = task.get("expected_answer")
+    try:
+        if verifier_for(task).verify(task, str(expected)):
+            return None
+    except UserError as error:
+        return str(error)
+    return (
+        f"no answer can be right: the verifier does not recognise expected_answer {expected!r} as an answer; "
+        "write it as one number, word or time, and list other wordings in 'keywords'"
+    )
 
 
 def family_of(task: Mapping[str, Any]) -> str:

@@ -161,3 +161,12 @@ def test_a_pretrained_model_continues(out, capsys):
 def test_an_unknown_stage_is_a_mistake(out):
     with pytest.raises(UserError, match="no stage 'reward'"):
         Conversation(out, "reward", GREEDY)
+
+
+# -- the terminal ---------------------------------------------------------------------------------------------
+def test_control_characters_of_a_model_are_shown_and_not_obeyed(conversation, dialogue, capsys, monkeypatch):
+    monkeypatch.setattr(TextGenerator, "stream_chat", lambda self, messages, **settings: iter(["\x1b[2J", "好\x9b"]))
+    assert "AI> ␛[2J好⟨U+009B⟩" in dialogue("你好")
+    answer_once(conversation, "你好")
+    assert capsys.readouterr().out == "␛[2J好⟨U+009B⟩\n"
+    assert conversation.messages[-1]["content"] == "\x1b[2J好\x9b"  # the model is shown what it said

@@ -90,7 +90,7 @@ def test_bad_dialogues_are_refused(tmp_path: Path, messages: list, message: str)
         read_dialogues(path)
 
 
-@pytest.mark.parametrize("weight", [0, -1, 1.5, "2"])
+@pytest.mark.parametrize("weight", [0, -1, 1.5, "2", True, None, [1], 10**9, 1001])
 def test_a_weight_is_a_positive_integer(tmp_path: Path, weight: object) -> None:
     path = tmp_path / "sft.jsonl"
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
@@ -130,3 +130,62 @@ def test_the_choice_of_what_is_held_out_goes_by_the_seed() -> None:
     items = [str(number) for number in range(100)]
     choices = {tuple(split_heldout(items, str, 0.05, seed)[1]) for seed in range(5)}
     assert len(choices) == 5
+
+
+TASK = {"type": "math", "prompt": "a", "expected_answer": "1"}
+PAIR = {"prompt": "a", "chosen": "b", "rejected": "c"}
+DIALOGUE = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+@pytest.mark.parametrize(
+    ("read", "record", "message"),
+    [
+        (read_tasks, TASK | {"keywords": "甲"}, "'keywords' must be a list of texts, not '甲'"),
+        (read_tasks, TASK | {"keywords": 5}, "'keywords' must be a list of texts, not 5"),
+        (read_tasks, TASK | {"keywords": ["a", 5]}, "'keywords' must be a list of texts"),
+        (read_tasks, TASK | {"keywords": {"a": 1}}, "'keywords' must be a list of texts"),
+        (read_tasks, TASK | {"family": ["a"]}, "'family' must be text, not .'a'"),
+        (read_tasks, TASK | {"type": ["math"]}, "'type' must be of type str"),
+        (read_tasks, TASK | {"expected_answer": 1}, "'expected_answer' must be of type str"),
+        (read_pairs, PAIR | {"kind": {}}, "'kind' must be text, not {}"),
+        (read_pairs, PAIR | {"rubric": "a"}, "'rubric' must be an object"),
+        (read_pairs, PAIR | {"rubric": {"must": ["a"]}}, "'must' of a rubric must be a list of lists of texts"),
+        (read_pairs, PAIR | {"rubric": {"must_not": "a"}}, "'must_not' of a rubric must be a list of texts"),
+        (read_dialogues, DIALOGUE | {"category": 3}, "'category' must be text, not 3"),
+        (read_dialogues, {"messages": [{"role": ["user"], "content": "a"}]}, "role .'user'. is none of"),
+        (read_dialogues, {"messages": ["a"]}, "every message needs"),
+        (read_tasks, TASK | {"prompt": "a\ud800"}, r"the lone surrogate .ud800 is half a character"),
+        (read_dialogues, {"messages": [{"role": "user", "content": "\udfff"}]}, "the lone surrogate .udfff"),
+    ],
+)
+def test_wrong_kinds_are_refused_in_one_line_with_file_and_line(
+    tmp_path: Path, read, record: dict, message: str, ending: str
+) -> None:
+    good = {read_tasks: TASK, read_pairs: PAIR, read_dialogues: DIALOGUE}[read]
+    path, lines = tmp_path / f"data.{ending}", [json.dumps(good), json.dumps(record)]
+    path.write_text("\n".join(lines) if ending == "jsonl" else f"[{lines[0]},\n{lines[1]}]", encoding="utf-8")
+    with pytest.raises(UserError, match=f"line 2: .*{message}") as caught:
+        read(path)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("9" * 5000, "a number has too many digits"), ("[" * 100_000, "it is nested too deeply")],
+)
+def test_json_that_python_gives_up_on_is_refused(tmp_path: Path, value: str, message: str, ending: str) -> None:
+    path, record = tmp_path / f"data.{ending}", f'{{"prompt": {value}'
+    path.write_text(f"{GOOD}\n{record}}}" if ending == "jsonl" else f"[{GOOD},\n{record}}}]", encoding="utf-8")
+    with pytest.raises(UserError, match=f"line 2: malformed JSON .{message}"):
+        read_pairs(path)
+
+
+def test_a_pair_of_surrogates_is_a_character(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(r'{"text": "\ud83d\ude00"}', encoding="utf-8")
+    assert read_corpus(path) == ["\U0001f600"]
+    path.write_text(r'{"text": "\ud83d"}', encoding="utf-8")
+    with pytest.raises(UserError, match=r"line 1: malformed JSON .the lone surrogate"):
+        read_corpus(path)

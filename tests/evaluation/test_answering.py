@@ -8,9 +8,10 @@ import pytest
 
 from scratchgpt.config import GPTConfig
 from scratchgpt.evaluation import answering
-from scratchgpt.evaluation.answering import Answer, answer_prompts
+from scratchgpt.evaluation.answering import Answer, answer_prompts, written_text
+from scratchgpt.evaluation.rollouts import Rollouts
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.tokenizer import EOS_ID, IM_END_ID, IM_START_ID, CharTokenizer
+from scratchgpt.tokenizer import EOS_ID, IM_END_ID, IM_START_ID, BPETokenizer, CharTokenizer
 
 
 @pytest.mark.parametrize("end", [EOS_ID, IM_START_ID, IM_END_ID])
@@ -32,3 +33,12 @@ def test_an_answer_that_never_ends_is_not_finished(tiny_config: GPTConfig, char_
     indifferent.transformer.ln_f.weight.data[:] = 0  # every token equally likely: all logits are 0
     answers = answer_prompts(indifferent, char_tokenizer, ["你好", "猫"], max_new_tokens=5)
     assert [a.finished for a in answers] == [False, False]
+
+
+def test_half_a_surrogate_pair_that_a_model_writes_can_be_printed_and_logged() -> None:
+    tokenizer = BPETokenizer(300)
+    tokenizer.fit(["你好"])
+    ids = tokenizer.encode("好\ud83d")
+    for text in (written_text(tokenizer, ids), Rollouts([[9]], [ids]).text(tokenizer, 0)):
+        assert text.encode() and text.strip("\ufffd") == "好"
+    assert written_text(tokenizer, tokenizer.encode("你好\U0001f600")) == "你好\U0001f600"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scratchgpt.config import GPTConfig
 from scratchgpt.datasets.batches import DialogueBatches
+from scratchgpt.datasets.sources import DataSources
+from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import Answer
 from scratchgpt.evaluation.measures import (
     dialogue_metrics,
@@ -16,6 +20,7 @@ from scratchgpt.evaluation.measures import (
     question_accuracy,
     task_accuracy,
     text_metrics,
+    verifiable_tasks,
     win_rate,
 )
 from scratchgpt.models.gpt2 import GPT
@@ -76,3 +81,20 @@ def test_an_answer_that_never_ends_is_not_right_in_any_measure(
 def test_wins() -> None:
     assert win_rate([3, 2, 1], [1, 2, 3]) == 0.5 and win_rate([2.0], [1]) == 1
     assert np.isclose(win_rate([1, 1], [0, 1]), 0.75)
+
+
+@pytest.mark.parametrize("expected", ["3月5日", "3:2", "1e3", "x=3", "1 1/2"])
+@pytest.mark.parametrize("which", ["rlvf_data", "rlvf_heldout"])
+def test_a_task_that_cannot_be_judged_is_refused_with_file_and_line(tmp_path: Path, which: str, expected: str) -> None:
+    good, bad = ({"type": "math", "prompt": answer, "expected_answer": answer} for answer in ("42", expected))
+    paths = {name: tmp_path / f"{name}.jsonl" for name in ("rlvf_data", "rlvf_heldout")}
+    for name, path in paths.items():
+        path.write_text("\n".join(map(json.dumps, [good, bad if name == which else good])), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        verifiable_tasks(DataSources(**paths))
+    assert str(caught.value).startswith(f"{paths[which]}, line 2: expected_answer") and expected in str(caught.value)
+
+
+def test_the_projects_own_tasks_can_be_judged() -> None:
+    training, heldout = verifiable_tasks(DataSources())
+    assert len(training) > 8000 and len(heldout) > 1000

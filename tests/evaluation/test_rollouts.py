@@ -15,6 +15,7 @@ from scratchgpt.evaluation.rollouts import (
     token_logprobs,
     without_dropout,
 )
+from scratchgpt.inference.generate import generate_batch
 from scratchgpt.tokenizer import END_IDS, EOS_ID, IM_END_ID, IM_START_ID
 from tests.rl_helpers import digit_tokenizer, random_rollouts, tiny_policy
 
@@ -65,6 +66,20 @@ def test_sampling_stays_in_the_context_and_depends_on_the_seed_alone():
     assert max(len(p) + len(r) for p, r in zip(first.prompts, first.responses, strict=True)) <= 48
     ended = [r for r, done in zip(first.responses, first.finished, strict=True) if done]
     assert all(r[-1] in END_IDS for r in ended)
+
+
+def test_a_long_prompt_cuts_no_other_answer_short():
+    """The room of an answer is what its own prompt leaves of the context, whatever stands beside it."""
+    tokenizer = digit_tokenizer()
+    model = tiny_policy(tokenizer)
+    short = [encode_prompt(tokenizer, text, 48) for text in ("1", "22", "333")]
+    long = encode_prompt(tokenizer, "1" * 28, 48)
+    assert len(long) == 47
+    alone = sample_responses(model, short, 30, 1.0, seed=3)
+    assert max(alone.lengths) > 1
+    beside = sample_responses(model, [*short, long], 30, 1.0, seed=3)
+    assert beside.responses[:3] == alone.responses and len(beside.responses[3]) == 1
+    assert alone.responses == generate_batch(model, short, 30, stop_ids=END_IDS, seed=3)  # row i is that of (seed, i)
 
 
 def test_prompt_that_leaves_no_room_is_the_users_mistake():

@@ -48,3 +48,18 @@ def test_a_pair_beyond_the_context_is_refused(
     pairs[0]["chosen"] = "天空" * 40
     with pytest.raises(UserError, match="longer than the context of 64"):
         RewardModelTrainer(RewardModel(tiny_config), char_tokenizer, tiny_config, RewardConfig(), pairs, pairs)
+
+
+def test_a_pair_of_equal_sides_counts_half(
+    tiny_config: GPTConfig, char_tokenizer: CharTokenizer, pairs: list
+) -> None:
+    """Nothing can be said of it, so it must not pull the accuracy below a half."""
+    same = [{**pair, "rejected": pair["chosen"]} for pair in pairs]
+    settings = RewardConfig(batch_size=4)
+    trainer = RewardModelTrainer(RewardModel(tiny_config), char_tokenizer, tiny_config, settings, same, same)
+    metrics = trainer.evaluate()
+    assert {value for name, value in metrics.items() if name.startswith("accuracy")} == {0.5}
+    assert metrics["items"] == len(pairs)
+    trainer.model.eval()
+    trainer.model.train = lambda: None  # without dropout, which differs from row to row
+    assert trainer.step(0)["accuracy"] == 0.5

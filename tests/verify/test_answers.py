@@ -6,8 +6,19 @@ import re
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from scratchgpt.verify.answers import UNCLEAR, AnswerReader, Reading, clauses, final_answer, sentences
+from scratchgpt.verify.answers import (
+    LONGEST_CLAUSE,
+    UNCLEAR,
+    AnswerReader,
+    Reading,
+    clauses,
+    final_answer,
+    sentences,
+)
+from tests.verify.plain_answers import plain_final_answer
 
 
 def read(clause: str) -> Reading:
@@ -89,3 +100,40 @@ def test_where_a_denial_can_be_the_answer_it_takes_nothing_back() -> None:
     denial = replace(LETTERS, denial=True, stated=read)
     assert final_answer("A，不对，B", denial) is UNCLEAR
     assert final_answer("答案是A。不对，答案是B。", denial) == "B"
+
+
+# -- held to the plain reader, and fast -----------------------------------------------------------------------
+PIECES = ["答案是", "所以", "结果是", "不对", "算错了", "可能", "我不确定", "最后", "因为", "答：", "不", "等等", "谁"]
+MARKS = ["，", "。", "？", "！", "；", "：", "\n", "（", "）", " "]
+
+
+@given(st.lists(st.sampled_from([*PIECES, *MARKS, *MARKS, "A", "B", "是A", "是B"]), max_size=25).map("".join))
+@settings(max_examples=1500, deadline=None, derandomize=True)
+@pytest.mark.parametrize("denial", [False, True])
+def test_what_is_read_fast_is_what_the_plain_reader_reads(denial: bool, text: str) -> None:
+    reader = replace(LETTERS, denial=denial, guesses=not denial)
+    assert final_answer(text, reader) == plain_final_answer(text, reader)
+
+
+@pytest.mark.parametrize("mark", ["", "，", "。", "？", "\n"])
+@pytest.mark.parametrize("piece", [*PIECES, "A", "所以A", "答案是A", "A，不对", "算错了A"])
+def test_the_work_grows_with_the_length_and_not_with_its_square(piece: str, mark: str) -> None:
+    def work(count: int) -> int:
+        read_characters = 0
+
+        def counted(clause: str) -> Reading:
+            nonlocal read_characters
+            read_characters += len(clause)
+            return read(clause)
+
+        # numbered with equal lengths, so that no two clauses are the same
+        text = "".join(f"{piece}{number:04}{mark}" for number in range(count))
+        final_answer(text, AnswerReader(counted, counted, counted))
+        return read_characters
+
+    assert work(2000) <= 2.1 * work(1000) + 50 * LONGEST_CLAUSE
+
+
+def test_a_clause_that_never_ends_is_cut() -> None:
+    assert final_answer("答案是" + "好" * LONGEST_CLAUSE + "B。所以A", LETTERS) == UNCLEAR
+    assert final_answer("好" * 3 * LONGEST_CLAUSE + "，答案是A。", LETTERS) == "A"

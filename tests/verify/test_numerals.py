@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from fractions import Fraction
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from scratchgpt.verify.numerals import han_integer, normalise, numbers_in, parse_number
+from scratchgpt.verify.numerals import LONGEST_NUMERAL, han_integer, normalise, numbers_in, parse_number
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,12 @@ from scratchgpt.verify.numerals import han_integer, normalise, numbers_in, parse
         ("12：30", "12:30"),
         ("a,b!", "a，b！"),
         ("(3)", "（3）"),
+        ("٤٢", "42"),
+        ("१२.५", "12.5"),
+        ("٤٫٥", "4.5"),
+        ("4²", "4^2"),
+        ("5m²，H₂O", "5m，HO"),
+        ("3½", "3又1/2"),
         ("hello  world", "hello world"),
         ("  你 好\n再见 ", "你好\n再见"),
     ],
@@ -76,6 +86,10 @@ def test_chinese_integers(text: str, value: int | None) -> None:
         ("15+27", None),
         ("周三", None),
         ("42、43", None),
+        ("3½", Fraction(7, 2)),
+        ("4²", None),
+        ("9" * 300, 10**300 - 1),
+        ("9" * 5000, None),
     ],
 )
 def test_parse_number(text: str, value: Fraction | int | None) -> None:
@@ -120,3 +134,32 @@ def spelled(number: int) -> str:
             written += ("零" if zero and written else "") + "零一二三四五六七八九"[digit] + name
         zero = not digit
     return written
+
+
+DECIMAL_DIGITS = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isdecimal()]
+
+
+def test_the_digits_of_every_script_are_read() -> None:
+    assert len(DECIMAL_DIGITS) > 600
+    for digit in DECIMAL_DIGITS:
+        assert parse_number(f"4{digit}") == 40 + unicodedata.decimal(digit), hex(ord(digit))
+
+
+@given(st.text(st.sampled_from(DECIMAL_DIGITS), min_size=1, max_size=LONGEST_NUMERAL))
+@settings(deadline=None, derandomize=True)
+def test_a_numeral_in_any_mixture_of_scripts_is_what_its_digits_say(text: str) -> None:
+    plain = 0
+    for digit in text:
+        plain = 10 * plain + unicodedata.decimal(digit)
+    assert parse_number(text) == plain
+
+
+@given(st.text())
+@settings(max_examples=500, deadline=None, derandomize=True)
+def test_no_text_breaks_the_reading_of_numbers(text: str) -> None:
+    for mention in numbers_in(text) + numbers_in(normalise(text)):
+        assert isinstance(mention.value, Fraction)
+
+
+def test_digits_of_other_scripts_are_left_alone_where_nobody_has_normalised_them() -> None:
+    assert numbers_in("٤٢") == []

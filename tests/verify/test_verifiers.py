@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scratchgpt.errors import UserError
-from scratchgpt.verify.verifiers import LogicVerifier, MathVerifier, family_of, verifier_for
+from scratchgpt.verify.verifiers import LogicVerifier, MathVerifier, complaint_about, family_of, verifier_for
 
 GROUPS = json.loads(Path(__file__).with_name("verifier_cases.json").read_text(encoding="utf-8"))
 CASES = [
@@ -104,6 +106,36 @@ def test_bad_tasks_are_named():
         LogicVerifier().verify({"type": "logic", "prompt": "?"}, "42")
 
 
+@pytest.mark.parametrize("expected", ["3月5日", "3:2", "1e3", "x=3", "1 1/2", "84/2"])
+def test_a_task_that_no_answer_can_be_right_to_is_complained_about(expected):
+    complaint = complaint_about(MATH | {"expected_answer": expected})
+    assert complaint is not None and repr(expected) in complaint and "\n" not in complaint
+    assert complaint_about(DAY | {"expected_answer": "可能", "keywords": []}) is not None
+    assert complaint_about({"type": "poem"}) is not None
+
+
+def test_every_task_of_the_cases_can_be_answered():
+    assert not [group["task"] for group in GROUPS if complaint_about(group["task"]) is not None]
+
+
 def test_family_of():
     assert family_of({"type": "math", "family": "addition"}) == "addition"
     assert family_of({"type": "math"}) == "math"
+
+
+@given(st.text() | st.lists(st.sampled_from("1一十两百٤४²½/.,:：=+×-是不周三点半或也可能小梅奇偶数。，？\n"), max_size=60).map("".join))
+@settings(max_examples=400, deadline=None, derandomize=True)
+@pytest.mark.parametrize("task", [MATH, DAY, CLOSED, NAMES])
+def test_every_response_gets_a_verdict(task, response):
+    assert verifier_for(task).verify(task, response) in (True, False)
+
+
+@pytest.mark.parametrize("response", ["٤٢", "४२", "答案是٤٢。", "४२个", "𝟒𝟐"])
+def test_digits_of_other_scripts_are_numbers_too(response):
+    assert verifier_for(MATH).verify(MATH, response)
+    assert not verifier_for(MATH).verify(MATH | {"expected_answer": "43"}, response)
+
+
+def test_a_filler_said_often_does_not_take_the_power_of_two():
+    """也可能 could once be read in two ways, and forty of them in 2**40."""
+    assert not verifier_for(MATH).verify(MATH, "也可能" * 40 + "啦42")

@@ -33,6 +33,7 @@ from scratchgpt.evaluation.measures import (
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.stages.checkpoint_choice import load_chosen
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.verify.verifiers import complaint_about
 
 Item = TypeVar("Item")
 HeldOut = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
@@ -104,7 +105,7 @@ def run(arguments: Arguments) -> None:
     data = HeldOutData(
         spread(read_corpus(arguments.corpus_heldout or DATA / "pretrain_heldout.txt"), arguments.items),
         spread(read_dialogues(arguments.sft_heldout or DATA / "sft_heldout.json"), arguments.items),
-        spread(read_tasks(arguments.rlvf_heldout or DATA / "rlvf_heldout.json"), arguments.items),
+        spread(read_tasks(arguments.rlvf_heldout or DATA / "rlvf_heldout.json", complaint_about), arguments.items),
     )
     model, tokenizer, place = load_chosen(arguments.checkpoint, arguments.stage)
     measures: list[Callable[[LanguageModel, Tokenizer, HeldOutData], list[Row]]] = [text_rows, dialogue_rows]
@@ -146,7 +147,9 @@ def text_rows(model: LanguageModel, tokenizer: Tokenizer, data: HeldOutData) -> 
 
 def dialogue_rows(model: LanguageModel, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
     """Loss, perplexity and token accuracy of the held-out answers, and how many questions are answered rightly."""
-    batches = DialogueBatches(data.dialogues, tokenizer, model.config.context_size, EVALUATION_BATCH, seed=0)
+    batches = DialogueBatches(
+        data.dialogues, tokenizer, model.config.context_size, EVALUATION_BATCH, seed=0, kind="held-out dialogues"
+    )
     metrics = dialogue_metrics(model, batches.all_batches())
     items = f"{len(batches.sequences):,} dialogues"
     rows = [
@@ -154,7 +157,7 @@ def dialogue_rows(model: LanguageModel, tokenizer: Tokenizer, data: HeldOutData)
         Row("dialogues: perplexity ↓", f"{metrics['perplexity']:,.2f}", items),
         Row("dialogues: likeliest token right ↑", f"{metrics['token_accuracy']:.1%}", items),
     ]
-    answered = question_accuracy(model, tokenizer, data.dialogues)
+    answered = question_accuracy(model, tokenizer, batches.records)
     if answered["items"]:
         rows += _accuracy_rows("questions: right by rule", answered, "questions")
     return rows

@@ -15,6 +15,7 @@ from scratchgpt.cli.machine_flags import StageFlag
 from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
 from scratchgpt.stages.checkpoint_choice import load_chosen
+from scratchgpt.terminal import visible
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ def run(arguments: Arguments) -> None:
     pieces = _pieces(TextGenerator(model, tokenizer), arguments)
     # Two of them before anything is shown: what is wrong with the prompt is said instead of it, and that kernels
     # are being compiled is said before it, not in the middle of a line.
-    print(*list(islice(pieces, 2)), sep="", end="", flush=True)
+    print(*map(visible, list(islice(pieces, 2))), sep="", end="", flush=True)
     for piece in pieces:
-        print(piece, end="", flush=True)
+        print(visible(piece), end="", flush=True)
     print()
 
 

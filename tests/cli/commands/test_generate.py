@@ -122,3 +122,10 @@ def test_a_diverged_model_is_one_line(tmp_path: Path) -> None:
     model.save_pretrained(directory)
     with pytest.raises(UserError, match="logits are not finite"):
         run(dataclasses.replace(SAMPLED, checkpoint=tmp_path))
+
+
+def test_control_characters_are_shown_and_not_obeyed(
+    out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TextGenerator, "stream", lambda self, *_, **settings: iter(["\x1b[2J", "\x07", "猫\r"]))
+    assert written(dataclasses.replace(SAMPLED, checkpoint=out, prompt="\x1b"), capsys) == "␛␛[2J␇猫␍"

@@ -1,0 +1,28 @@
+"""What a terminal would obey is shown to it instead."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratchgpt.terminal import visible
+
+
+def test_control_characters_become_pictures_or_names() -> None:
+    assert visible("\x1b[2J\x07猫\x7f\r\x00") == "␛[2J␇猫␡␍␀"
+    assert visible("\x9b2J\u202e\u2028\ud800") == "⟨U+009B⟩2J⟨U+202E⟩⟨U+2028⟩\ufffd"
+
+
+def test_ordinary_text_stays() -> None:
+    text = "猫 cat\n\tΩ é 👩‍👧 \u3000"
+    assert visible(text) is not None and visible(text) == text
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_nothing_is_left_to_obey(text: str) -> None:
+    shown = visible(text)
+    assert not {unicodedata.category(c) for c in shown.replace("\n", "").replace("\t", "")} & {"Cc", "Cs", "Zl", "Zp"}
+    shown.encode()
+    assert visible(shown) == shown
