@@ -5,9 +5,34 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from llvmlite.binding import Linkage
 from numba.core.caching import FunctionCache
+from numba.core.codegen import JITCodeLibrary
+from numba.core.registry import cpu_target
 
 _kept = True
+
+
+class _SelfContained(JITCodeLibrary):
+    """A compiled function that calls its own copies of the functions it calls.
+
+    Numba puts such copies into it, optimised once more for their caller, but lets a linker choose between them and the
+    originals: the originals where these were compiled in the same process, its own where it came from a file. Both
+    round differently, so the very first run would end in other weights than all later ones."""
+
+    def _finalize_final_module(self) -> None:
+        if self._shared_module is None:  # it is compiled, not loaded
+            self._shared_module = self._final_module.clone()  # what callers get to copy, as Numba makes it
+            for function in self._shared_module.functions:
+                if not function.is_declaration and function.linkage == Linkage.external:
+                    function.linkage = Linkage.linkonce_odr
+            for function in self._final_module.functions:
+                if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                    function.linkage = Linkage.internal
+        super()._finalize_final_module()
+
+
+cpu_target.target_context.codegen()._library_class = _SelfContained
 
 
 class _Files(FunctionCache):
