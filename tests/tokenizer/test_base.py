@@ -121,6 +121,10 @@ def broken(contents: dict, how: str) -> str:
         model["vocab"]["!"] = 7
     if how == "ids are text":
         model["vocab"] = {key: str(value) for key, value in model["vocab"].items()}
+    if how == "id is true":
+        model["vocab"]["<UNK>"] = True
+    if how == "id is 1.0":
+        model["vocab"]["<UNK>"] = 1.0
     if how == "special missing":
         contents["added_tokens"].pop()
     if how == "special renamed":
@@ -139,6 +143,8 @@ def broken(contents: dict, how: str) -> str:
         ("no vocab", "no entry 'vocab'"),
         ("id twice", "ids of its vocab"),
         ("ids are text", "ids of its vocab"),
+        ("id is true", "ids of its vocab are not all whole numbers"),
+        ("id is 1.0", "ids of its vocab are not all whole numbers"),
         ("special missing", "special tokens are not <PAD>"),
         ("special renamed", "special tokens are not <PAD>"),
     ],
