@@ -19,6 +19,7 @@ from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import cosine_schedule, total_steps
 from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage
+from scratchgpt.stages.warning_signs import supervised_signs
 from scratchgpt.tokenizer import END_IDS, Tokenizer
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
@@ -75,6 +76,10 @@ class Pretrainer(Trainer):
     def evaluate(self) -> Metrics:
         """Loss, perplexity and bits per character of the held-out text."""
         return text_metrics(self.model, self.tokenizer, self.heldout)
+
+    def warning_signs(self, history: History) -> dict[str, str]:
+        """That the held-out loss has turned, and at the end that nothing was learned."""
+        return supervised_signs(history.evaluations, self.total_steps)
 
     def sample(self) -> str:
         """The beginning of a text, as the model would write it."""

@@ -25,8 +25,9 @@ from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
 from scratchgpt.stages.stage import SAMPLES, Context, Setup, Stage, accuracies
+from scratchgpt.stages.warning_signs import WINDOW, nothing_learned
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.training.history import Metrics
+from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
 from scratchgpt.training.update import Loss, update
 
@@ -120,6 +121,15 @@ class RewardModelTrainer(Trainer):
         rejected = score_sequences(self.model, [r for _, r in self.heldout])
         metrics = accuracy_by_group(wins(chosen, rejected).tolist(), self.heldout_kinds)
         return {**metrics, "rewards/margins": float((chosen - rejected).mean())}
+
+    def warning_signs(self, history: History) -> dict[str, str]:
+        """At the end, that nothing was learned: the loss of the last batches is no lower than that of the first."""
+        losses = [float(step["loss"]) for step in history.steps]
+        if len(losses) < max(2 * WINDOW, self.total_steps):  # in fewer batches the noise decides
+            return {}
+        first, last = sum(losses[:WINDOW]) / WINDOW, sum(losses[-WINDOW:]) / WINDOW
+        text = nothing_learned(first, last)
+        return {"nothing learned": text} if text else {}
 
     def sample(self) -> str:
         """A held-out pair with both scores."""

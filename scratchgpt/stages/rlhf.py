@@ -56,8 +56,10 @@ from scratchgpt.stages.policy_gradient import (
 )
 from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage
 from scratchgpt.stages.warning_signs import (
+    alike_share,
     entropy_collapse,
     kl_blow_up,
+    one_answer_to_all,
     reward_against_measure,
     reward_far_from_reference,
 )
@@ -297,6 +299,7 @@ class PPOTrainer(Trainer):
             "objective/kl": kl,
             "objective/rlhf_reward": reward - settings.kl_coef * kl,
             "objective/entropy": float(-experience.logprobs.mean()),
+            "answers/alike": alike_share(rollouts.prompts, rollouts.responses),
             **update_metrics(updates),
             "loss/value": float(value_loss),
             "val/clipfrac": float(value_clip_fraction),
@@ -367,13 +370,14 @@ class PPOTrainer(Trainer):
         return f"{prompt} -> {answer.text}"
 
     def warning_signs(self, history: History) -> dict[str, str]:
-        """Entropy collapse, KL blow-up and reward hacking, as far as the run shows them."""
+        """Entropy collapse, KL blow-up, reward hacking and one answer to all, as far as the run shows them."""
         steps, evaluations = history.steps, history.evaluations
         signs = {
             "entropy collapse": entropy_collapse(steps),
             "KL blow-up": kl_blow_up(steps),
             "reward hacking": reward_against_measure(steps, evaluations, "facts_right")
             or reward_far_from_reference(steps),
+            "one answer to all": one_answer_to_all(steps),
         }
         return {sign: text for sign, text in signs.items() if text}
 

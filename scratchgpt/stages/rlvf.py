@@ -45,7 +45,7 @@ from scratchgpt.stages.policy_gradient import (
 )
 from scratchgpt.stages.rlhf import heldout_prompts, training_prompts
 from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies
-from scratchgpt.stages.warning_signs import entropy_collapse, kl_blow_up, reward_against_measure
+from scratchgpt.stages.warning_signs import entropy_collapse, kl_blow_up, no_learning_signal, reward_against_measure
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.checkpoints import load_checkpoint, load_reward_model
 from scratchgpt.training.history import History, Metrics
@@ -328,11 +328,12 @@ class RLVFTrainer(Trainer):
         return f"{task['prompt']} -> {answer.text} [{'right' if is_right(task, answer) else 'wrong'}]"
 
     def warning_signs(self, history: History) -> dict[str, str]:
-        """Entropy collapse, KL blow-up and reward hacking, as far as the run shows them."""
+        """Entropy collapse, KL blow-up, reward hacking and no learning signal, as far as the run shows them."""
         signs = {
             "entropy collapse": entropy_collapse(history.steps),
             "KL blow-up": kl_blow_up(history.steps),
             "reward hacking": reward_against_measure(history.steps, history.evaluations, "accuracy"),
+            "no learning signal": no_learning_signal(history.steps),
         }
         return {sign: text for sign, text in signs.items() if text}
 

@@ -26,8 +26,9 @@ from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
 from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies
+from scratchgpt.stages.warning_signs import supervised_signs
 from scratchgpt.tokenizer import Tokenizer
-from scratchgpt.training.history import Metrics
+from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
 from scratchgpt.training.update import language_model_step
 
@@ -92,6 +93,10 @@ class SFTTrainer(Trainer):
     def heldout_metrics(self) -> Metrics:
         """Loss, perplexity and token accuracy of the held-out answers."""
         return dialogue_metrics(self.model, self.heldout.all_batches())
+
+    def warning_signs(self, history: History) -> dict[str, str]:
+        """That the held-out loss has turned, and at the end that nothing was learned."""
+        return supervised_signs(history.evaluations, self.total_steps)
 
     def sample(self) -> str:
         """A question and the model's answer."""

@@ -15,11 +15,19 @@ import pytest
 from rich.console import Console
 
 from scratchgpt.stages import warning_signs
+from scratchgpt.stages.pretrain import Pretrainer
+from scratchgpt.stages.reward import RewardModelTrainer
 from scratchgpt.stages.rlhf import PPOTrainer
 from scratchgpt.stages.rlvf import RLVFTrainer
+from scratchgpt.stages.sft import SFTTrainer
 from scratchgpt.stages.warning_signs import (
+    alike_share,
     entropy_collapse,
     kl_blow_up,
+    loss_has_turned,
+    no_learning_signal,
+    nothing_learned,
+    one_answer_to_all,
     reward_against_measure,
     reward_far_from_reference,
 )
@@ -136,7 +144,87 @@ def test_reward_against_measure() -> None:
     assert reward_against_measure(HACKED_PPO, [{"reward": 1.0}], "facts_right") is None, "no rubrics, nothing to say"
 
 
-@pytest.mark.parametrize("sign", [entropy_collapse, kl_blow_up, reward_far_from_reference])
+def test_one_answer_to_all() -> None:
+    shares = [0.1, 0.1, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9]
+    rising = [{"reward": 0.3 * i, "answers/alike": share} for i, share in enumerate(shares)]
+    assert first_step(one_answer_to_all, rising) == 7
+    assert one_answer_to_all(rising) == (
+        "77% of the prompts get the same answer, 10% at first, and the reward rose by 1.50: "
+        "the reward model is fooled by it; lower lr or raise kl_coef and read some answers"
+    )
+    flat = [{**step, "reward": 0.1} for step in rising]
+    assert first_step(one_answer_to_all, flat) is None, "a policy that gains nothing fools nobody"
+    few = [{**step, "answers/alike": 1.0} for step in rising]
+    assert first_step(one_answer_to_all, few) is None, "one prompt has one answer from the beginning"
+    assert "one answer to all" in signs_of(PPOTrainer, rising, [])[-1]
+
+
+def test_alike_share() -> None:
+    assert alike_share([[1], [2], [3], [4]], [[9], [9], [9], [8]]) == 0.75
+    assert alike_share([[1], [1], [1], [2]], [[9], [9], [9], [8]]) == 0.5, "a prompt asked three times is one prompt"
+    assert alike_share([[1], [1]], [[9], [8]]) == 1.0
+
+
+def test_no_learning_signal() -> None:
+    wrong = [{"groups_used": 0.0, "accuracy": 0.0}] * 8
+    assert first_step(no_learning_signal, wrong) == 5
+    assert no_learning_signal(wrong) == (
+        "all answers to a task have been alike for 5 iterations, 0% right. Most are wrong: the tasks are too hard for "
+        "this model; give easier ones, or raise samples_per_task"
+    )
+    right = no_learning_signal([{"groups_used": 0.0, "accuracy": 1.0}] * 5)
+    assert right is not None and right.endswith("100% right. Most are right: the tasks are too easy; give harder ones")
+    one_taught = [*wrong[:4], {"groups_used": 1.0, "accuracy": 0.01}, *wrong[:4]]
+    assert first_step(no_learning_signal, one_taught) is None
+    assert "no learning signal" in signs_of(RLVFTrainer, wrong, [])[-1]
+
+
+def test_loss_has_turned() -> None:
+    losses = [{"step": 120 * i, "loss": loss} for i, loss in enumerate([9.0, 8.0, 7.66, 8.0, 9.5, 10.64])]
+    assert first_step(loss_has_turned, losses) == 5  # 8.0 is within the noise of 7.66, 9.5 is not
+    assert loss_has_turned(losses) == (
+        "7.66 nats at step 240, now 10.64: train for fewer epochs, lower lr or give more data"
+    )
+    small = [{"step": i, "loss": loss} for i, loss in enumerate([6.0, 0.01, 0.02])]
+    assert loss_has_turned(small) is None, "a dialogue known by heart has thousandths left to lose"
+    assert loss_has_turned([]) is None and loss_has_turned([{"step": 0, "accuracy": 1.0}]) is None
+
+
+def test_nothing_learned() -> None:
+    assert nothing_learned(6.1, 2.0) is None
+    text = "the loss is 7.2 nats at the end, 6.1 at the beginning; lower lr, or train for longer"
+    assert nothing_learned(6.1, 7.2) == text
+    assert nothing_learned(6.1, float("nan")) is not None and nothing_learned(6.1, 6.1) is not None
+
+
+@pytest.mark.parametrize("trainer", [Pretrainer, SFTTrainer])
+def test_supervised_stages_say_at_the_end_that_nothing_was_learned(trainer: type[Trainer]) -> None:
+    def signs(losses: list[float], total_steps: int) -> set[str]:
+        made: Trainer = trainer.__new__(trainer)
+        made.total_steps = total_steps
+        evaluations = [{"step": 10 * i, "loss": loss} for i, loss in enumerate(losses)]
+        return set(made.warning_signs(History(evaluations=evaluations)))
+
+    assert signs([6.1, 4.0, 3.9], 20) == signs([], 20) == signs([6.1], 20) == set()
+    assert signs([6.1, 6.2], 20) == set(), "there are steps to come"
+    assert signs([6.1, 6.2, 6.3], 20) == {"nothing learned"}
+    assert signs([6.1, 4.0, 5.0], 20) == {"loss has turned"}
+    assert signs([6.1, 4.0, 6.5], 20) == {"loss has turned", "nothing learned"}
+
+
+def test_the_reward_model_says_at_the_end_that_nothing_was_learned() -> None:
+    def signs(losses: list[float], total_steps: int) -> set[str]:
+        made = RewardModelTrainer.__new__(RewardModelTrainer)
+        made.total_steps = total_steps
+        return set(made.warning_signs(History(steps=[{"loss": loss} for loss in losses])))
+
+    assert signs([0.7] * 5 + [0.3] * 5, 10) == signs([0.7] * 9, 10) == signs([0.7] * 5, 5) == set()
+    assert signs([0.7] * 5 + [0.8] * 5, 10) == {"nothing learned"}
+
+
+@pytest.mark.parametrize(
+    "sign", [entropy_collapse, kl_blow_up, reward_far_from_reference, one_answer_to_all, no_learning_signal]
+)
 def test_records_without_the_quantity_say_nothing(sign) -> None:
     assert sign([]) is None
     assert sign([{"tokens": 5.0}] * 4) is None
