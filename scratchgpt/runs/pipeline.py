@@ -33,14 +33,20 @@ from scratchgpt.runs.record import (
     outdated_by,
     start_record,
 )
-from scratchgpt.runs.report import Measure, Sample, StageResult, save_result, write_report
+from scratchgpt.runs.report import Measure, Sample, StageResult, number_text, save_result, write_report
 from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.run_folder import (
+    bring_log_back,
+    drop_log_set_aside,
     is_finished,
     load_model,
     log_file,
     new_checkpoint,
+    new_ruined_checkpoint,
     partial_file,
+    recover_log,
+    ruined_directory,
+    set_log_aside,
     stage_directory,
 )
 from scratchgpt.stages.stage import Context, Setup, Stage
@@ -85,6 +91,7 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
         origin = origin_of(plan, stage, data)
         resume = plan.resume and _up_to_date(stage, plan, origin, console)
         if resume and is_finished(plan.out, stage.name) and not partial_file(plan.out, stage.name).is_file():
+            recover_log(plan.out, stage.name)  # of a training anew that was killed before it left anything else
             console.print(f"[bold]{stage.name}[/] is finished already")
             continue
         result = _run_stage(stage, plan, origin, console, resume)
@@ -150,6 +157,7 @@ def _run_stage(stage: Stage, plan: Plan, origin: Origin, console: Console, resum
     partial = partial_file(plan.out, stage.name)
     if not resume:
         partial.unlink(missing_ok=True)  # first: the record speaks of the state that lies there
+        set_log_aside(plan.out, stage.name)
     begin(plan.out, stage.name, origin)
     history = run_trainer(setup.trainer, log_file(plan.out, stage.name), partial, console, resume=resume)
     after = setup.measure()
@@ -165,12 +173,29 @@ def _run_stage(stage: Stage, plan: Plan, origin: Origin, console: Console, resum
         settings={**dataclasses.asdict(settings), **machine},
         origin=dataclasses.asdict(origin),
     )
-    with new_checkpoint(plan.out, stage.name) as directory:
+    ruined = next((measure for measure in result.measures[:1] if measure.ruined), None)
+    new_directory = new_checkpoint if ruined is None else new_ruined_checkpoint
+    with new_directory(plan.out, stage.name) as directory:
         setup.model.save_pretrained(directory)
         setup.tokenizer.save_pretrained(directory)
         save_result(directory, result)
+    if ruined is not None:
+        partial.unlink(missing_ok=True)
+        bring_log_back(plan.out, stage.name)
+        raise UserError(_what_ruined(ruined, plan))
+    drop_log_set_aside(plan.out, stage.name)
     partial.unlink(missing_ok=True)  # last: whoever is killed before resumes from it, after it everything is there
     return result
+
+
+def _what_ruined(measure: Measure, plan: Plan) -> str:
+    older = stage_directory(plan.out, measure.stage)
+    kept = f"the older {older} is kept" if is_finished(plan.out, measure.stage) else f"there is no {older}"
+    return (
+        f"{measure.stage} has ruined the model: {measure.measure} {number_text(measure.before)} -> "
+        f"{number_text(measure.after)}; {kept}, and this one is in {ruined_directory(plan.out, measure.stage)}; "
+        "train the stage again with a smaller --lr"
+    )
 
 
 # -- where a stage starts -------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ LOWER_IS_BETTER = {"loss", "perplexity", "bits"}
 """A measure whose name holds one of these words should fall; any other should rise."""
 WATCHED = {"kl", "length"}
 """A measure whose name holds one of these words has no better direction: it says at what cost the others moved."""
+SHARES = {"accuracy", "rate", "right"}
+"""A measure whose name holds one of these words is a share of its items."""
 LIBRARIES = ("scratchgpt", "numpy", "numba", "llvmlite", "safetensors", "matplotlib")
 """The packages whose versions the report names."""
 
@@ -60,6 +62,25 @@ class Measure:
         """The direction that is better: ↓ or ↑; empty where neither is."""
         words = set(re.findall("[a-z]+", self.measure.lower()))
         return "" if words & WATCHED else "↓" if words & LOWER_IS_BETTER else "↑"
+
+    @property
+    def ruined(self) -> bool:
+        """Whether it ended so far from where it began, in the wrong direction, that the model is broken.
+
+        A loss that rose by half and 0.5 more; a share that lost more than half of itself and more than three standard
+        errors of its items; a score that fell by half and 1 more (a reward counts in standard deviations); whatever was
+        finite and is no more.
+        """
+        if not self.arrow or not self.items or self.before is None or not math.isfinite(self.before):
+            return False
+        if self.after is None or not math.isfinite(self.after):
+            return True
+        fall = self.before - self.after
+        if self.arrow == "↓":
+            return -fall > 0.5 * abs(self.before) + 0.5
+        if SHARES & set(re.findall("[a-z]+", self.measure.lower())):
+            return fall > 0.5 * self.before and fall > 3 * math.sqrt(0.25 / self.items)
+        return fall > 0.5 * abs(self.before) + 1
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,11 @@
 
     <out>/pretrain/ sft/ reward_model/ rlhf/ rlvf/    finished stages: model and tokenizer, Hugging Face layout, and
                                                       the stage's result: all of it appears in one rename
+    <out>/<stage>.ruined/                             what a stage that broke the model left instead, for looking into
     <out>/<stage>.partial.safetensors                 an unfinished stage: weights, optimizer moments, step
-    <out>/logs/<stage>.jsonl                          one line a step
+    <out>/logs/<stage>.jsonl                          one line a step; <stage>.ruined.jsonl: of the ruined one;
+                                                      <stage>.previous.jsonl: of the finished one, while it is
+                                                      trained anew
     <out>/run.json                                    whose run it is (scratchgpt.runs.record)
     <out>/run.lock                                    while a run writes there (scratchgpt.runs.lock)
 
@@ -44,6 +47,52 @@ def new_checkpoint(out: Path, stage: str) -> AbstractContextManager[Path]:
         UserError: if the disk is full or may not be written; the old checkpoint is unchanged then.
     """
     return replacing(stage_directory(out, stage))
+
+
+def new_ruined_checkpoint(out: Path, stage: str) -> AbstractContextManager[Path]:
+    """An empty directory beside the stage's checkpoint, to save a model in that must not take its place.
+
+    Raises:
+        UserError: if the disk is full or may not be written.
+    """
+    return replacing(ruined_directory(out, stage))
+
+
+def ruined_directory(out: Path, stage: str) -> Path:
+    """Where the model lies (or would lie) that the stage broke."""
+    return out / f"{stage_named(stage).directory}.ruined"
+
+
+def set_log_aside(out: Path, stage: str) -> None:
+    """Keep the log of the finished stage until what is trained anew has taken its place, or has not."""
+    log, kept = log_file(out, stage), _kept_log(out, stage)
+    if not is_finished(out, stage):
+        kept.unlink(missing_ok=True)
+    elif log.is_file() and not kept.is_file():  # one that is kept is the finished stage's: the other was broken off
+        log.replace(kept)
+
+
+def drop_log_set_aside(out: Path, stage: str) -> None:
+    """The stage that was trained anew has taken the older one's place."""
+    _kept_log(out, stage).unlink(missing_ok=True)
+
+
+def bring_log_back(out: Path, stage: str) -> None:
+    """The stage that was trained anew is ruined: its log goes aside, and that of the older one, if any, is back."""
+    log = log_file(out, stage)
+    log.replace(log.with_name(f"{stage}.ruined.jsonl"))
+    recover_log(out, stage)
+
+
+def recover_log(out: Path, stage: str) -> None:
+    """Put the log that was set aside, if any, back in its place: the older checkpoint is the one that counts."""
+    kept = _kept_log(out, stage)
+    if kept.is_file():
+        kept.replace(log_file(out, stage))
+
+
+def _kept_log(out: Path, stage: str) -> Path:
+    return out / "logs" / f"{stage}.previous.jsonl"
 
 
 def is_finished(out: Path, stage: str) -> bool:

@@ -228,6 +228,48 @@ def test_a_second_run_at_one_place_is_refused_while_the_first_one_lasts(
     assert steps == sorted(steps)  # of one run
 
 
+def test_a_stage_that_ruins_its_model_keeps_the_older_one(plan: Plan) -> None:
+    stages = ("pretrain", "sft")
+    run(dataclasses.replace(plan, stages=stages), quiet())
+    before = {path: path.read_bytes() for path in [*(plan.out / "sft").iterdir(), plan.out / "logs" / "sft.jsonl"]}
+    broken = dataclasses.replace(
+        PRESET, settings={**PRESET.settings, "sft": SFTConfig(epochs=2, batch_size=4, lr=50, warmup_steps=0)}
+    )
+    with pytest.raises(UserError) as caught:
+        run(dataclasses.replace(plan, stages=("sft",), preset=broken), quiet())
+    line = str(caught.value)
+    assert "sft has ruined the model: dialogue loss " in line and f"the older {plan.out / 'sft'} is kept" in line
+    assert f"in {plan.out / 'sft.ruined'}" in line and "--lr" in line and "\n" not in line
+    assert {path: path.read_bytes() for path in before} == before
+    names = {path.name for path in (plan.out / "sft.ruined").iterdir()}
+    assert names == {path.name for path in before if path.parent.name == "sft"}
+    assert {path.name for path in (plan.out / "logs").glob("sft*")} == {"sft.jsonl", "sft.ruined.jsonl"}
+    assert not list(plan.out.glob("*.partial*"))
+    run(dataclasses.replace(plan, stages=stages, resume=True), quiet())  # what is there is as good as it was
+    with pytest.raises(UserError, match=r"there is no .*sft, and this one is in"):
+        run(dataclasses.replace(plan, stages=stages, preset=broken, out=plan.out / "anew"), quiet())
+    assert not (plan.out / "anew" / "sft").exists() and load_model(plan.out / "anew", "pretrain")
+
+
+def test_a_training_anew_that_was_killed_at_once_leaves_the_older_log(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = dataclasses.replace(plan, stages=("pretrain",))
+    run(plan, quiet())
+    log = plan.out / "logs" / "pretrain.jsonl"
+    before = log.read_bytes()
+
+    def killed(self: Pretrainer, index: int) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Pretrainer, "step", killed)
+        run(plan, quiet())
+    assert log.read_bytes() != before
+    run(dataclasses.replace(plan, resume=True), quiet())
+    assert log.read_bytes() == before and [path.name for path in log.parent.iterdir()] == [log.name]
+
+
 def test_the_report_names_precision_and_threads(plan: Plan) -> None:
     console = quiet()
     run(dataclasses.replace(plan, stages=("pretrain",)), console)

@@ -143,6 +143,30 @@ def test_arrows_say_what_is_better(measure, arrow):
     assert Measure("sft", measure, 0.0, 0.0, 1).arrow == arrow
 
 
+@pytest.mark.parametrize(
+    ("measure", "before", "after", "items", "ruined"),
+    [
+        ("dialogue loss", 6.1, 359411.0, 40, True),
+        ("dialogue loss", 2.0, 3.4, 40, False),
+        ("dialogue loss", 2.0, 3.6, 40, True),
+        ("dialogue loss", 0.01, 0.4, 40, False),
+        ("bits per character", 9.0, 2.0, 40, False),
+        ("dialogue loss", 2.0, float("nan"), 40, True),
+        ("dialogue loss", float("inf"), 5.0, 40, False),
+        ("dialogue loss", 2.0, 90.0, 0, False),
+        ("pair accuracy", 0.9, 0.3, 100, True),
+        ("pair accuracy", 0.9, 0.5, 100, False),
+        ("pair accuracy", 0.5, 0.0, 4, False),  # two answers of four: chance
+        ("mean reward (SFT deviations)", 0.1, -2.5, 60, True),
+        ("mean reward (SFT deviations)", 0.1, -0.8, 60, False),
+        ("mean reward (SFT deviations)", -4.0, -1.0, 60, False),
+        ("KL per response (nats)", 0.1, 500.0, 60, False),
+    ],
+)
+def test_a_measure_knows_when_the_model_is_ruined(measure, before, after, items, ruined):
+    assert Measure("sft", measure, before, after, items).ruined == ruined
+
+
 def test_a_damaged_log_is_named(tmp_path):
     save_result(tmp_path / "sft", SFT)
     (tmp_path / "logs").mkdir()

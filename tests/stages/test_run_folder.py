@@ -12,13 +12,18 @@ from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.stages import ALL
 from scratchgpt.stages.run_folder import (
+    bring_log_back,
+    drop_log_set_aside,
     finished_writers,
     is_finished,
     load_model,
     log_file,
     most_advanced_stage,
     new_checkpoint,
+    new_ruined_checkpoint,
     partial_file,
+    ruined_directory,
+    set_log_aside,
     stage_directory,
 )
 from tests.tiny import files_in, save_checkpoint, tiny_tokenizer
@@ -93,3 +98,46 @@ def test_a_new_checkpoint_takes_the_old_ones_place_only_when_it_is_whole(tmp_pat
     with new_checkpoint(tmp_path, "sft") as directory:
         (directory / "model.safetensors").write_bytes(b"new")
     assert files_in(old) == {"model.safetensors": b"new"}
+
+
+def test_a_ruined_model_lies_beside_the_checkpoint(tmp_path: Path) -> None:
+    old = save_checkpoint(tmp_path, "reward_model")
+    before = files_in(old)
+    with new_ruined_checkpoint(tmp_path, "reward") as directory:
+        (directory / "model.safetensors").write_bytes(b"new")
+    assert ruined_directory(tmp_path, "reward") == tmp_path / "reward_model.ruined"
+    assert files_in(ruined_directory(tmp_path, "reward")) == {"model.safetensors": b"new"}
+    assert files_in(old) == before
+
+
+def test_the_log_of_a_finished_stage_is_kept_until_another_has_taken_its_place(tmp_path: Path) -> None:
+    log = log_file(tmp_path, "sft")
+    log.parent.mkdir()
+
+    def trained(text: str) -> None:
+        set_log_aside(tmp_path, "sft")
+        assert not log.is_file() or log.read_text() == "broken off"
+        log.write_text(text)
+
+    save_checkpoint(tmp_path, "sft")
+    log.write_text("first")
+    trained("broken off")
+    trained("ruined")  # what is kept is still the finished one's
+    bring_log_back(tmp_path, "sft")
+    assert {path.name: path.read_text() for path in log.parent.iterdir()} == {
+        "sft.jsonl": "first", "sft.ruined.jsonl": "ruined"
+    }  # fmt: skip
+    trained("second")
+    drop_log_set_aside(tmp_path, "sft")
+    assert {path.name for path in log.parent.iterdir()} == {"sft.jsonl", "sft.ruined.jsonl"}
+    assert log.read_text() == "second"
+
+
+def test_a_stage_that_was_never_finished_has_no_log_to_keep(tmp_path: Path) -> None:
+    log = log_file(tmp_path, "sft")
+    log.parent.mkdir()
+    log.write_text("ruined")
+    set_log_aside(tmp_path, "sft")
+    assert log.read_text() == "ruined"
+    bring_log_back(tmp_path, "sft")
+    assert [path.name for path in log.parent.iterdir()] == ["sft.ruined.jsonl"]
