@@ -20,6 +20,8 @@ class _SelfContained(JITCodeLibrary):
     originals: the originals where these were compiled in the same process, its own where it came from a file. Both
     round differently, so the very first run would end in other weights than all later ones."""
 
+    _shared_module: Any
+
     def _finalize_final_module(self) -> None:
         if self._shared_module is None:  # it is compiled, not loaded
             self._shared_module = self._final_module.clone()  # what callers get to copy, as Numba makes it
