@@ -16,6 +16,7 @@ from typing import Any
 
 from scratchgpt import signals
 from scratchgpt.errors import ContextWindowWarning, Interrupted, UserError
+from scratchgpt.terminal import visible
 
 MISTAKE, ENDED_BY_SIGNAL = 2, 128
 
@@ -76,5 +77,5 @@ def _plain_notes() -> Iterator[None]:
 
 
 def _fail(message: str, code: int = MISTAKE, kind: str = "error") -> int:
-    print(f"{kind}: {' '.join(message.splitlines())}", file=sys.stderr)
+    print(f"{kind}: {visible(' '.join(message.splitlines()))}", file=sys.stderr)
     return code

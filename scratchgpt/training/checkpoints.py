@@ -20,6 +20,7 @@ from scratchgpt.models.architectures import load_language_model
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.huggingface import WEIGHTS_FILE
 from scratchgpt.models.reward import RewardModel
+from scratchgpt.models.weights import save_arrays
 from scratchgpt.tokenizer import Tokenizer, load_tokenizer
 
 
@@ -74,7 +75,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: dict[st
         UserError: if the disk is full or may not be written; the file is unchanged then.
     """
     with full_disk_is_a_user_error(path), replacing_file(path) as fresh:
-        safetensors.numpy.save_file({n: np.asarray(a, order="C") for n, a in arrays.items()}, fresh, metadata)
+        save_arrays(fresh, arrays, metadata)
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

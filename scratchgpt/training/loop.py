@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from scratchgpt import signals
 from scratchgpt.errors import Interrupted, UserError
+from scratchgpt.terminal import visible
 from scratchgpt.training.history import History, Log
 from scratchgpt.training.state import load_state, save_state
 from scratchgpt.training.trainer import Trainer
@@ -151,7 +152,7 @@ class _Run:
         self.say(f"warning: {self.trainer.name} step {done}: {sign}: {text}")
 
     def say(self, line: str) -> None:
-        self.console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        self.console.print(visible(line), style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _measure(trainer: Trainer, step: int, log: Log, console: Console) -> None:
@@ -165,7 +166,7 @@ def _measure(trainer: Trainer, step: int, log: Log, console: Console) -> None:
     shown = {name: value for name, value in measured.items() if "/" not in name and name != "items"}
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
     console.print(f"[bold]{trainer.name}[/] step {step}/{trainer.total_steps}  held out: {numbers}", highlight=False)
-    console.print(f"    {text}", style="dim", markup=False, highlight=False)
+    console.print(f"    {visible(text)}", style="dim", markup=False, highlight=False)
 
 
 def _status(history: History) -> str:

@@ -403,3 +403,13 @@ def test_a_warning_sign_is_said_and_logged_once(
     assert history.warnings == [{"kind": "warning", "step": 3, "sign": "too many steps", "text": "stop [here]"}]
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert said.count("warning: pretrain step 3: too many steps: stop [here]") == 1
+
+
+def test_what_a_model_writes_is_shown_and_not_obeyed(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pretrainer, "sample", lambda self: "a\x1b[2Jb")
+    console = Console(file=io.StringIO(), width=100)
+    run_trainer(make(tiny_config, char_tokenizer, epochs=0.1), *files(tmp_path), console)
+    printed = console.file.getvalue()
+    assert "a␛[2Jb" in printed and "\x1b[2J" not in printed
