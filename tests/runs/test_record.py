@@ -24,6 +24,7 @@ from scratchgpt.runs.report_page import page
 from scratchgpt.stages.presets import Preset
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.stages.sft import SFTTrainer
+from scratchgpt.training.checkpoints import read_arrays
 from tests.tiny import files_in, save_checkpoint, write_data
 
 PRESET = Preset(
@@ -247,5 +248,8 @@ def test_what_was_left_of_another_run_is_gone_before_a_new_one_begins(
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
         patch.setattr(Pretrainer, "step", killed)
         said(plan, data=reseeded)
-    assert not list(plan.out.glob("*.partial*")) and begun_from(plan.out)["pretrain"].seed == 1
+    (left,) = plan.out.glob("*.partial*")
+    _, metadata = read_arrays(left)
+    assert metadata["step"] == "0" and metadata["fingerprint"].startswith("seed=1 ")
+    assert begun_from(plan.out)["pretrain"].seed == 1
     said(plan, data=reseeded, stages=("pretrain",), resume=True)
