@@ -27,7 +27,7 @@ from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.measures import EVALUATION_BATCH
 from scratchgpt.kernels.runtime.precision import PRECISIONS
 from scratchgpt.models.gpt2 import GPT
-from scratchgpt.models.huggingface import save_weights
+from scratchgpt.models.weights import save_weights
 from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.runs.pipeline import MAX_TOKEN_LENGTH
 from scratchgpt.stages.presets import get_preset

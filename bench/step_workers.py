@@ -171,7 +171,7 @@ class OurWorker(Worker):
 
     def exchange_weights(self, path: str) -> None:
         """Write the weights."""
-        from scratchgpt.models.huggingface import save_weights
+        from scratchgpt.models.weights import save_weights
 
         save_weights(Path(path), self.model.state_dict())
 

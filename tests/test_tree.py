@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import configparser
+import importlib
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,17 @@ def test_the_import_contract_covers_every_room() -> None:
     }
     folders = {path.parent for path in MODULES}
     assert covered == {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+
+
+SCRIPTS = sorted([*(ROOT / "bench").glob("*.py"), *(ROOT / "docs" / "pictures").glob("*.py"), *ROOT.glob("*.py")])
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_scripts_beside_the_package_import_what_is_there(script: Path) -> None:
+    """Nothing else runs them all: a name that has moved would be noticed by whoever needs the script."""
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "scratchgpt":
+            module = importlib.import_module(str(node.module))
+            for name in node.names:
+                there = hasattr(module, name.name) or importlib.util.find_spec(f"{node.module}.{name.name}")
+                assert there, f"{node.module} has no {name.name}"
