@@ -123,7 +123,7 @@ def test_ppo_with_a_kl_penalty_reaches_the_best_policy_of_all() -> None:
     found = np.exp(bandit.answers.logprobs(bandit.trainer.policy))
     assert 0.5 * np.abs(found - best).sum() < 0.1  # total variation; it also tries the second best arm, as it should
     assert (
-        0.8 < best[bandit.rewards == bandit.rewards.max()].sum() < 0.99
+        0.98 < best[bandit.rewards == bandit.rewards.max()].sum() < 0.99
     )  # the penalty keeps it from the best arm alone
 
 
