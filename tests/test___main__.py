@@ -26,7 +26,15 @@ def test_every_command_has_arguments_and_a_run(name: str) -> None:
 def test_without_a_command_all_are_listed(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(argv) == 0
     out = capsys.readouterr().out
-    assert all(f"  {name}  " in out.replace("    ", "  ") or f"  {name} " in out for name in commands.COMMANDS)
+    assert all(f"  {name}  " in out.replace("    ", "  ") or f"  {name} " in out for name in [*commands.PROGRAMS, *commands.COMMANDS])
+
+
+@pytest.mark.parametrize("name", commands.PROGRAMS)
+def test_a_program_gets_its_flags(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main([name, "--help"]) == 0
+    assert f"usage: python {name}.py" in capsys.readouterr().out
+    assert commands.main([name, "--nothing"]) == 2
+    assert "--nothing" in capsys.readouterr().err
 
 
 def test_flags_become_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,12 +50,12 @@ def test_flags_become_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["nothing"], "there is no command 'nothing'; choose one of walkthrough, "),
+        (["nothing"], "there is no command 'nothing'; choose one of train, chat, walkthrough, "),
         (["walkthrough", "--nothing"], "--nothing"),
         (["walkthrough", "--layer", "two"], "Error parsing --layer"),
         (["walkthrough", "--lang", "fr"], "--lang"),
         (["walkthrough", "--stage", "dpo"], "--stage dpo: there is no such stage"),
-        (["walkthrough", ""], "the sentence is empty"),
+        (["walkthrough", "", "--fresh"], "the sentence is empty"),
         (["walkthrough", "--checkpoint", "nowhere"], "nowhere: no checkpoint yet"),
     ],
 )
@@ -68,7 +76,7 @@ def test_as_a_process(tmp_path) -> None:
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "scratchgpt", "walkthrough", "我 爱", "--steps"],
+        [sys.executable, "-m", "scratchgpt", "walkthrough", "我 爱", "--fresh", "--steps"],
         input="\n\nq\n", capture_output=True, text=True, encoding="utf-8", env=environment, cwd=tmp_path, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0 and done.stderr == ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -14,7 +13,9 @@ from scratchgpt.cli.conversation import Conversation, answer_once, talk
 from scratchgpt.cli.flags import parse_flags
 from scratchgpt.cli.guarded import guarded
 from scratchgpt.cli.machine_flags import Kernels, StageFlag, Threads, set_kernels
+from scratchgpt.cli.which_run import RunFlag, chosen_run
 from scratchgpt.inference.sampling import SamplingConfig
+from scratchgpt.installation import typed
 
 OptionalText = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
 
@@ -24,7 +25,7 @@ class ChatFlags:
     """Talk with the model that train.py made.
 
     Attributes:
-        out: where train.py wrote its checkpoints.
+        out: the folder of a run. By default checkpoints, or the model that comes with scratchgpt.
         stage: which stage's model; by default the most advanced there is.
         prompt: print one answer to this and leave.
         temperature: 0 always takes the most likely token; higher is more varied.
@@ -37,7 +38,7 @@ class ChatFlags:
         threads: threads of the kernels and of BLAS. By default one a physical core.
     """
 
-    out: Path = Path("checkpoints")
+    out: RunFlag = None
     stage: StageFlag = None
     prompt: OptionalText = None
     temperature: float = 0.3
@@ -51,7 +52,7 @@ class ChatFlags:
 
 
 def chat(argv: Sequence[str] | None = None) -> int:
-    """The command ``python chat.py``: a dialogue in the terminal, or one answer with ``--prompt``.
+    """The command ``chat``: a dialogue in the terminal, or one answer with ``--prompt``.
 
     Args:
         argv: the flags; None means those of the process.
@@ -64,11 +65,11 @@ def chat(argv: Sequence[str] | None = None) -> int:
 
 
 def _chat(argv: Sequence[str]) -> None:
-    flags = parse_flags(ChatFlags, argv, "chat.py")
+    flags = parse_flags(ChatFlags, argv, typed("chat"))
     set_kernels(flags.kernels, flags.threads)
 
     sampling = SamplingConfig(flags.temperature, flags.top_k, flags.top_p, flags.repetition_penalty)
-    conversation = Conversation(flags.out, flags.stage, sampling, flags.max_length, flags.seed)
+    conversation = Conversation(chosen_run(flags.out), flags.stage, sampling, flags.max_length, flags.seed)
     if flags.prompt is None:
         talk(conversation)
     else:

@@ -46,7 +46,7 @@ def parse_flags(flags_type: type[Flags], argv: Sequence[str], program: str) -> F
     except SystemExit as leaving:
         printed.seek(0)
         if leaving.code:
-            raise UserError(f"{_one_line(printed.read())}; see python {program} --help") from None
+            raise UserError(f"{_one_line(printed.read())}; see {program} --help") from None
         print(printed.read(), end="")
         raise
 

@@ -19,12 +19,13 @@ from scratchgpt.cli.guarded import guarded
 from scratchgpt.cli.machine_flags import Kernels, Threads, set_kernels
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
+from scratchgpt.installation import typed
 from scratchgpt.models.architectures import read_config
 from scratchgpt.runs import pipeline
 from scratchgpt.runs.plan import Plan
 from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.presets import get_preset
-from scratchgpt.stages.run_folder import is_finished, stage_directory
+from scratchgpt.stages.run_folder import DEFAULT_RUN, is_finished, stage_directory
 
 DATA_PATHS = (
     "corpus",
@@ -68,7 +69,7 @@ class RunFlags:
     """
 
     preset: Literal["tiny", "mini", "base", "shakespeare"] = "mini"
-    out: Path = Path("checkpoints")
+    out: Path = DEFAULT_RUN
     base: OptionalPath = None
     seed: int = 0
     resume: bool = False
@@ -117,7 +118,7 @@ def stages_asked_for(flags: Any) -> tuple[str, ...]:
 
 
 def train(argv: Sequence[str] | None = None) -> int:
-    """The command ``python train.py``: run stages as the flags say.
+    """The command ``train``: run stages as the flags say.
 
     Args:
         argv: the flags; None means those of the process.
@@ -127,7 +128,7 @@ def train(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     resuming = argv if "--resume" in argv else [*argv, "--resume"]
-    return guarded(lambda: _train(argv), f"go on with: python train.py {shlex.join(resuming)}")
+    return guarded(lambda: _train(argv), f"go on with: {typed('train')} {shlex.join(resuming)}")
 
 
 def _train(argv: Sequence[str]) -> None:
@@ -136,7 +137,7 @@ def _train(argv: Sequence[str]) -> None:
     # The description shown by --help is the docstring of the class that is parsed.
     description = f"Train a chat model: {', '.join(stage.name for stage in ALL)}."
     flags_type: Any = dataclasses.make_dataclass("TrainFlags", fields, namespace={"__doc__": description})
-    flags = parse_flags(flags_type, argv, "train.py")
+    flags = parse_flags(flags_type, argv, typed("train"))
     run_flags: RunFlags = flags.run
     stages = stages_asked_for(flags)
     preset = with_hyperparameters(get_preset(run_flags.preset), flags, stages)

@@ -9,9 +9,8 @@ from typing import Any
 
 from scratchgpt.datasets.records import Record, read_corpus, read_dialogues, read_pairs, read_tasks, split_heldout
 from scratchgpt.errors import UserError
+from scratchgpt.installation import data_file
 
-DATA = Path(__file__).resolve().parent.parent.parent / "data"
-"""The project's own data."""
 HELDOUT_SHARE = 0.05
 """Of a user's own data, where no held-out file is given."""
 RUNNING_TEXT_SHARE = 0.9
@@ -133,7 +132,7 @@ class DataSources:
         key: Callable[[Any], str],
     ) -> tuple[list[Any], list[Any]]:
         if own is None:
-            return read(DATA / default), read(own_heldout or DATA / default_heldout)
+            return read(data_file(default)), read(own_heldout or data_file(default_heldout))
         if own_heldout is not None:
             return read(own), read(own_heldout)
         records = read(own)  # its errors name the file, that of the split does not

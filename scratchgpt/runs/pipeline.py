@@ -19,6 +19,7 @@ from scratchgpt import kernels
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import UserError
 from scratchgpt.inside.profiler import STEPS, WARM_UP, profile_steps, profile_table
+from scratchgpt.installation import typed
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.runs.lock import only_run_at
@@ -80,7 +81,7 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
     for stage in stages:
         for need in stage.needs:
             if need not in plan.stages and not is_finished(plan.out, need):
-                command = f"python train.py --stage {need} --out {plan.out}"
+                command = f"{typed('train')} --stage {need} --out {plan.out}"
                 raise UserError(f"{stage_directory(plan.out, need)}: {stage.name} needs it; make it with: {command}")
     if plan.resume:
         for stage in stages:
@@ -244,7 +245,7 @@ def _start(stage: Stage, plan: Plan, console: Console) -> tuple[LanguageModel, T
         wanted = " or ".join(str(stage_directory(base, predecessor)) for predecessor in stage.follows)
         raise UserError(f"--base {base}: there is no checkpoint to start from, no {wanted}; name the folder of a run")
     if not stage.from_nothing:
-        command = f"python train.py --stage {_first_step_to(stage)} --out {plan.out}"
+        command = f"{typed('train')} --stage {_first_step_to(stage)} --out {plan.out}"
         raise UserError(f"{stage.name}: there is no checkpoint in {plan.out} to start from; run: {command}")
     if stage.follows:
         console.print(f"{stage.name}: no pretrained checkpoint, starts from random weights")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from scratchgpt.errors import UserError
+from scratchgpt.installation import typed
 from scratchgpt.models.huggingface import WEIGHTS_FILE
 from scratchgpt.runs.plan import Plan
 from scratchgpt.runs.report import load_result, write_whole
@@ -210,7 +211,7 @@ def check_resumable(plan: Plan, stage: Stage, here: Origin) -> None:
         if changed:
             raise UserError(
                 f"{stage_directory(plan.out, name)}: was made from another {changed} than the one now in {plan.out}, "
-                f"and {stage.name} goes on from it; make it anew with: python train.py --stage {name} --out {plan.out}"
+                f"and {stage.name} goes on from it; make it anew with: {typed('train')} --stage {name} --out {plan.out}"
             )
 
 

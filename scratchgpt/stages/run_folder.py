@@ -19,10 +19,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from scratchgpt.errors import UserError
+from scratchgpt.installation import SHIPPED_RUN, typed
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.stages import stage_named, writing_stages
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.checkpoints import finished, load_checkpoint, recovered, replacing
+
+DEFAULT_RUN = Path("checkpoints")
+"""Where training writes unless told otherwise: a folder of the current directory."""
 
 
 def stage_directory(out: Path, stage: str) -> Path:
@@ -109,7 +113,7 @@ def finished_directory(out: Path, stage: str) -> Path:
     directory = stage_directory(out, stage)
     if not is_finished(out, stage):
         raise UserError(
-            f"{directory}: no checkpoint here yet; make one with: python train.py --stage {stage} --out {out}"
+            f"{directory}: no checkpoint here yet; make one with: {typed('train')} --stage {stage} --out {out}"
         )
     return directory
 
@@ -129,6 +133,21 @@ def finished_writers(out: Path) -> list[str]:
     return [stage.name for stage in writing_stages() if is_finished(out, stage.name)]
 
 
+def run_to_read(named: Path | None) -> Path:
+    """The folder of the run that a command reads from.
+
+    Args:
+        named: by the user, or None.
+
+    Returns:
+        What was named; else the folder that training writes to by default, as soon as a model that writes is finished
+        there; until then the run that travels with the package.
+    """
+    if named is not None:
+        return named
+    return DEFAULT_RUN if finished_writers(DEFAULT_RUN) or not finished_writers(SHIPPED_RUN) else SHIPPED_RUN
+
+
 def most_advanced_stage(out: Path) -> str:
     """The name of the last finished stage whose model writes.
 
@@ -137,4 +156,4 @@ def most_advanced_stage(out: Path) -> str:
     """
     for stage in finished_writers(out):
         return stage
-    raise UserError(f"{out}: no checkpoint yet; train one with: python train.py --stage all --out {out}")
+    raise UserError(f"{out}: no checkpoint yet; train one with: {typed('train')} --stage all --out {out}")

@@ -16,6 +16,7 @@ import safetensors.numpy
 
 from scratchgpt.errors import UserError
 from scratchgpt.files import previous, replacing_directory, replacing_file
+from scratchgpt.installation import typed
 from scratchgpt.models.architectures import load_language_model
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.huggingface import WEIGHTS_FILE
@@ -119,7 +120,7 @@ def load_reward_model(directory: Path, tokenizer: Tokenizer) -> RewardModel:
     if own.contents() != tokenizer.contents():
         raise OtherTokenizerError(
             f"{directory}: the reward model has another tokenizer than the policy; "
-            f"train it again with: python train.py --stage reward --out {directory.parent}"
+            f"train it again with: {typed('train')} --stage reward --out {directory.parent}"
         )
     return model
 
@@ -138,5 +139,5 @@ def check_vocabulary(vocab_size: int, tokenizer: Tokenizer, where: Path) -> None
     if tokenizer.vocab_size > vocab_size:
         raise UserError(
             f"{where}: the tokenizer has {tokenizer.vocab_size} entries and the model {vocab_size}; "
-            "they are not of one run, train both again with: python train.py --stage all"
+            f"they are not of one run, train both again with: {typed('train')} --stage all"
         )

@@ -45,9 +45,9 @@ def test_help_prints_and_leaves(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--number", "many"], "--number: 'many' is not of type INT; see python some.py --help"),
-        (["--numbr", "3"], "(perhaps you meant --number); see python some.py --help"),
-        (["stray"], "Unrecognized options: stray; see python some.py --help"),
+        (["--number", "many"], "--number: 'many' is not of type INT; see some.py --help"),
+        (["--numbr", "3"], "(perhaps you meant --number); see some.py --help"),
+        (["stray"], "Unrecognized options: stray; see some.py --help"),
     ],
 )
 def test_a_mistake_is_one_line_of_what_is_wrong(argv, message, capsys):

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from scratchgpt.datasets import sources
+from scratchgpt import installation
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
+from scratchgpt.installation import data_file
 from tests.tiny import dialogue
 
 Make = Callable[[str], Any]
@@ -53,7 +54,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[
     """Data in place of the project's; returns what each kind trains on and holds out."""
     folder = tmp_path / "project"
     folder.mkdir()
-    monkeypatch.setattr(sources, "DATA", folder)
+    monkeypatch.setattr(installation, "DATA", folder)
     written = {}
     for kind, (_, training, heldout, make) in KINDS.items():
         written[kind] = [make("甲"), make("乙")], [make("丙")]
@@ -64,7 +65,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[
 
 def test_the_projects_own_data_is_where_it_is_said_to_be() -> None:
     for _, training, heldout, _ in KINDS.values():
-        assert (sources.DATA / training).is_file() and (sources.DATA / heldout).is_file()
+        assert data_file(training).is_file() and data_file(heldout).is_file()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,12 +24,12 @@ from scratchgpt.cli.commands.terminal_plot import plot
 from scratchgpt.cli.commands.tokenize import coloured
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.datasets.records import read_corpus
-from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
 from scratchgpt.inside.bilingual import Language, Text
 from scratchgpt.inside.recorder import Recording, record
 from scratchgpt.inside.token_display import readable, tokens_of, whole_text_ids
+from scratchgpt.installation import data_file, typed
 from scratchgpt.models.gpt2 import GPT, block_number, block_path, path_in_body
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.tokenizer import BPETokenizer
@@ -81,7 +81,7 @@ class Demo:
 
     def __init__(self, arguments: Arguments, console: Console) -> None:
         self.arguments, self.console = arguments, console
-        documents = _beginning(read_corpus(arguments.corpus or DATA / "pretrain_data.txt"), CHARACTERS)
+        documents = _beginning(read_corpus(arguments.corpus or data_file("pretrain_data.txt")), CHARACTERS)
         if len(documents) < 2:
             raise UserError(f"{arguments.corpus}: holds one document only; separate at least two by a blank line")
         held_out = min(HELD_OUT, len(documents) // 2)
@@ -249,8 +249,8 @@ def run(arguments: Arguments) -> None:
         f"Perplexity of unseen text {before:,.0f} → {after:,.0f}: like a guess among {after:,.0f} tokens each time.",
     )
     demo.say(
-        f"共 {time.monotonic() - started:.0f} 秒。接着：python train.py --preset tiny（几分钟，五个阶段）",
-        f"{time.monotonic() - started:.0f} s in all. Next: python train.py --preset tiny (five stages in minutes)",
+        f"共 {time.monotonic() - started:.0f} 秒。接着：{typed('train')} --preset tiny（几分钟，五个阶段）",
+        f"{time.monotonic() - started:.0f} s in all. Next: {typed('train')} --preset tiny (five stages in minutes)",
     )
 
 

@@ -17,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from scratchgpt.cli.machine_flags import StageFlag
+from scratchgpt.cli.which_run import RunFlag, chosen_run
 from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.datasets.records import Record, read_corpus, read_dialogues, read_tasks
-from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation import bleu
 from scratchgpt.evaluation.answering import answer_prompts
@@ -30,6 +30,7 @@ from scratchgpt.evaluation.measures import (
     task_accuracy,
     text_metrics,
 )
+from scratchgpt.installation import data_file
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.stages.checkpoint_choice import load_chosen
 from scratchgpt.tokenizer import Tokenizer
@@ -44,7 +45,8 @@ class Arguments:
     """Measure a model on held-out data: perplexity, bits per character, BLEU, right answers.
 
     Attributes:
-        checkpoint: the folder of one model, or the one that train.py wrote to.
+        checkpoint: the folder of one model, or of a run. By default checkpoints, or the
+            model that comes with scratchgpt.
         stage: of the latter, whose model; by default the most advanced there is.
         items: look at so many documents, dialogues and tasks, evenly spread. By default at all.
         skip_bleu: leave BLEU out; so is it where the package sacrebleu is not installed.
@@ -53,7 +55,7 @@ class Arguments:
         rlvf_heldout: tasks, as train.py reads them.
     """
 
-    checkpoint: Path = Path("checkpoints")
+    checkpoint: RunFlag = None
     stage: StageFlag = None
     items: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     skip_bleu: bool = False
@@ -103,11 +105,11 @@ def run(arguments: Arguments) -> None:
     if arguments.items is not None and arguments.items < 1:
         raise UserError(f"--items must be at least 1, not {arguments.items}")
     data = HeldOutData(
-        spread(read_corpus(arguments.corpus_heldout or DATA / "pretrain_heldout.txt"), arguments.items),
-        spread(read_dialogues(arguments.sft_heldout or DATA / "sft_heldout.json"), arguments.items),
-        spread(read_tasks(arguments.rlvf_heldout or DATA / "rlvf_heldout.json", complaint_about), arguments.items),
+        spread(read_corpus(arguments.corpus_heldout or data_file("pretrain_heldout.txt")), arguments.items),
+        spread(read_dialogues(arguments.sft_heldout or data_file("sft_heldout.json")), arguments.items),
+        spread(read_tasks(arguments.rlvf_heldout or data_file("rlvf_heldout.json"), complaint_about), arguments.items),
     )
-    model, tokenizer, place = load_chosen(arguments.checkpoint, arguments.stage)
+    model, tokenizer, place = load_chosen(chosen_run(arguments.checkpoint), arguments.stage)
     measures: list[Callable[[LanguageModel, Tokenizer, HeldOutData], list[Row]]] = [text_rows, dialogue_rows]
     measures += [bleu_rows] if bleu.available() and not arguments.skip_bleu else []
     measures += [task_rows]

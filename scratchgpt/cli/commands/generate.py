@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from scratchgpt.cli.machine_flags import StageFlag
+from scratchgpt.cli.which_run import RunFlag, chosen_run
 from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
 from scratchgpt.stages.checkpoint_choice import load_chosen
@@ -31,7 +31,8 @@ class Arguments:
         repetition_penalty: above 1 makes words that were said already less likely.
         num_beams: above 1, search for the most likely text with so many beams; nothing is left to chance then.
         seed: the same seed gives the same text.
-        checkpoint: the folder of one model, or the one that train.py wrote to.
+        checkpoint: the folder of one model, or of a run. By default checkpoints, or the
+            model that comes with scratchgpt.
         stage: of the latter, whose model; by default the pretrained one, which has learned to go on with text.
     """
 
@@ -43,7 +44,7 @@ class Arguments:
     repetition_penalty: float = 1.0
     num_beams: int = 1
     seed: int = 0
-    checkpoint: Path = Path("checkpoints")
+    checkpoint: RunFlag = None
     stage: StageFlag = None
 
 
@@ -58,7 +59,7 @@ def run(arguments: Arguments) -> None:
             raise UserError(f"--{name} must be at least {lowest}, not {getattr(arguments, name)}")
     if not arguments.prompt:
         raise UserError("--prompt is empty; give it some text to go on from")
-    model, tokenizer, _ = load_chosen(arguments.checkpoint, arguments.stage, plain_text=True)
+    model, tokenizer, _ = load_chosen(chosen_run(arguments.checkpoint), arguments.stage, plain_text=True)
     pieces = _pieces(TextGenerator(model, tokenizer), arguments)
     # Two of them before anything is shown: what is wrong with the prompt is said instead of it, and that kernels
     # are being compiled is said before it, not in the middle of a line.

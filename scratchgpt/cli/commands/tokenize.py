@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text as Styled
 
-from scratchgpt.datasets.records import read_corpus
-from scratchgpt.datasets.sources import DATA
+from scratchgpt.cli.which_run import RunFlag, chosen_run
 from scratchgpt.errors import UserError
 from scratchgpt.inside.bilingual import Language, Text
 from scratchgpt.inside.token_display import (
@@ -29,11 +27,8 @@ from scratchgpt.inside.token_display import (
     tokens_of,
 )
 from scratchgpt.stages.run_folder import finished_writers, stage_directory
-from scratchgpt.tokenizer import BPETokenizer, Tokenizer, load_tokenizer
+from scratchgpt.tokenizer import Tokenizer, load_tokenizer
 
-CHECKPOINTS = Path("checkpoints")
-"""Where train.py writes by default."""
-FRESH_VOCABULARY = 6400
 TOKEN_WIDTH = 14
 """Columns of a token in the list of the vocabulary; a longer one takes what it needs."""
 COLOURS = ("#bfe3ff", "#ffd9b8", "#cdeec0", "#f5cdea", "#fff0a8", "#d9d2ff")
@@ -47,14 +42,14 @@ class Arguments:
     Attributes:
         text: what to tokenize; with --vocab, list only the tokens that hold it.
         vocab: list the vocabulary instead.
-        checkpoint: a tokenizer.json, its folder, or the folder that train.py wrote to. By default checkpoints, or a
-            tokenizer made on the spot if there is none.
+        checkpoint: a tokenizer.json, its folder, or the folder of a run. By default checkpoints, or that of
+            the model that comes with scratchgpt.
         lang: the language of the explanations.
     """
 
     text: tyro.conf.Positional[Annotated[str | None, tyro.conf.arg(metavar="[TEXT]", help_behavior_hint="")]] = None
     vocab: bool = False
-    checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")] = None
+    checkpoint: RunFlag = None
     lang: Language = "zh"
 
 
@@ -66,7 +61,7 @@ def run(arguments: Arguments) -> None:
     """
     if not arguments.vocab and not arguments.text:
         raise UserError('there is no text to tokenize; give one, as in: tokenize "我爱你", or list --vocab')
-    tokenizer = _tokenizer(arguments.checkpoint, arguments.lang)
+    tokenizer = _tokenizer(chosen_run(arguments.checkpoint))
     if arguments.vocab:
         _print_vocabulary(tokenizer, arguments.text or "", arguments.lang)
     else:
@@ -74,22 +69,12 @@ def run(arguments: Arguments) -> None:
 
 
 # -- which tokenizer ----------------------------------------------------------------------------------------
-def _tokenizer(checkpoint: Path | None, language: Language) -> Tokenizer:
-    place = checkpoint or CHECKPOINTS
+def _tokenizer(place: Path) -> Tokenizer:
     if place.suffix == ".json" or (place / "tokenizer.json").is_file():
         return load_tokenizer(place)
     for stage in finished_writers(place):
         return load_tokenizer(stage_directory(place, stage))
-    if checkpoint is not None:
-        raise UserError(f"{checkpoint}: no tokenizer here; name a tokenizer.json, its folder, or what train.py wrote")
-    told = Text(
-        f"{place} 里还没有模型，现在用 {DATA.name}/ 的文字训练一个分词器。",
-        f"There is no model in {place} yet: a tokenizer is made now from the text in {DATA.name}/.",
-    )
-    print(told(language), file=sys.stderr)
-    tokenizer = BPETokenizer(FRESH_VOCABULARY, max_token_length=12)
-    tokenizer.fit(read_corpus(DATA / "pretrain_data.txt"))
-    return tokenizer
+    raise UserError(f"{place}: no tokenizer here; name a tokenizer.json, its folder, or what train.py wrote")
 
 
 # -- a text -------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from scratchgpt.cli.which_run import RunFlag
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inside.bilingual import Language
@@ -23,6 +24,7 @@ from scratchgpt.inside.walkthrough.sentence import walk_sentence
 from scratchgpt.inside.walkthrough.sft_pages import sft_pages
 from scratchgpt.inside.walkthrough.subject import load_subject
 from scratchgpt.inside.walkthrough.texts import Speech
+from scratchgpt.stages.run_folder import run_to_read
 
 SENTENCE = "我 爱"
 STAGE_PAGES = {"sft": sft_pages, "reward": reward_pages, "ppo": ppo_pages, "rlhf": ppo_pages, "rlvf": rlvf_pages}
@@ -36,7 +38,8 @@ class Arguments:
         sentence: the text to follow; by default "我 爱".
         stage: show a training example of this stage instead of a sentence (or rlhf, which is ppo).
         checkpoint: the folder of a run, whose pretrained model reads the sentence, or of one model, as
-            checkpoints/rlvf. By default checkpoints, or a small fresh model if there is none.
+            checkpoints/rlvf. By default checkpoints, or the model that comes with scratchgpt.
+        fresh: follow a small untrained model instead, whose numbers are few.
         layer: which layer to see closely, from 0.
         head: which attention head to see closely, from 0.
         target: what ought to come after the sentence; by default the token that is drawn.
@@ -52,7 +55,8 @@ class Arguments:
         str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[SENTENCE]", help_behavior_hint="")
     ] = None
     stage: Annotated[str | None, tyro.conf.arg(metavar="{sft,reward,ppo,rlvf}", help_behavior_hint="")] = None
-    checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")] = None
+    checkpoint: RunFlag = None
+    fresh: bool = False
     layer: int = 0
     head: int = 0
     target: Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")] = None
@@ -84,10 +88,13 @@ def pages_of(arguments: Arguments) -> list[Page]:
     """
     if arguments.seed < 0:
         raise UserError(f"--seed must not be negative, not {arguments.seed}")
-    return _sentence_pages(arguments) if arguments.stage is None else _stage_pages(arguments, arguments.stage)
+    if arguments.fresh and arguments.checkpoint is not None:
+        raise UserError("--fresh makes an untrained model, --checkpoint names a trained one; leave one of them out")
+    run = None if arguments.fresh else run_to_read(arguments.checkpoint)
+    return _sentence_pages(arguments, run) if arguments.stage is None else _stage_pages(arguments, arguments.stage, run)
 
 
-def _stage_pages(arguments: Arguments, stage: str) -> list[Page]:
+def _stage_pages(arguments: Arguments, stage: str, run: Path | None) -> list[Page]:
     if stage == "pretrain":
         raise UserError("--stage pretrain: the walk through a sentence shows its loss and its step; leave --stage out")
     if stage not in STAGE_PAGES:
@@ -95,15 +102,15 @@ def _stage_pages(arguments: Arguments, stage: str) -> list[Page]:
     for name in ("sentence", "target", "layer", "head"):
         if getattr(arguments, name) != getattr(Arguments, name):
             raise UserError(f"--stage {stage} shows an example of the training data as a whole; leave the {name} out")
-    return STAGE_PAGES[stage](arguments.checkpoint, arguments.example, arguments.seed, Speech(arguments.lang))
+    return STAGE_PAGES[stage](run, arguments.example, arguments.seed, Speech(arguments.lang))
 
 
-def _sentence_pages(arguments: Arguments) -> list[Page]:
+def _sentence_pages(arguments: Arguments, run: Path | None) -> list[Page]:
     if arguments.example:
         raise UserError("--example chooses a training example of a stage; say which with --stage")
     sentence = SENTENCE if arguments.sentence is None else arguments.sentence
     walk = walk_sentence(
-        load_subject(arguments.checkpoint, [sentence, arguments.target or ""], arguments.seed),
+        load_subject(run, [sentence, arguments.target or ""], arguments.seed),
         sentence,
         Speech(arguments.lang),
         arguments.layer,

@@ -75,7 +75,8 @@ def _models(
         fresh = fresh_subject(prompts, seed, context_size=256)
         reward_model = RewardModel(fresh.model.config, seed + 1)
         return fresh.model, frozen_copy(fresh.model), reward_model, fresh.tokenizer, speech.word("fresh")
-    policy = load_stage(run, "rlhf")
+    # Before its first iteration the policy is the SFT model.
+    policy = load_first(run, ["rlhf"]) or load_stage(run, "sft")
     reward_model = load_reward_model(finished_directory(run, "reward"), policy.tokenizer)
     start = load_first(run, RLHF.follows)
     reference = frozen_copy(policy.model) if start is None else start.model.eval()

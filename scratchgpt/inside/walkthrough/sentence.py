@@ -15,6 +15,7 @@ from scratchgpt.inside.recorder import Recording, record
 from scratchgpt.inside.walkthrough.labels import token_label, token_labels
 from scratchgpt.inside.walkthrough.subject import Subject
 from scratchgpt.inside.walkthrough.texts import Speech
+from scratchgpt.installation import typed
 from scratchgpt.models.gpt2 import block_path
 from scratchgpt.nn.optimizers import AdamW
 
@@ -182,7 +183,7 @@ def _check_place(subject: Subject, layer: int, head: int) -> None:
 
 def _encode(subject: Subject, sentence: str) -> np.ndarray:
     if not sentence.strip():
-        raise UserError('the sentence is empty; give some text, as in: python -m scratchgpt walkthrough "我 爱"')
+        raise UserError(f'the sentence is empty; give some text, as in: {typed("walkthrough")} "我 爱"')
     ids = subject.tokenizer.encode(sentence)
     most = subject.model.config.context_size
     if len(ids) > most:

@@ -1,4 +1,4 @@
-"""What is walked through: a checkpoint that training left, or a small fresh model where there is none."""
+"""What is walked through: a checkpoint that training left, or a small fresh model."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scratchgpt.config import GPTConfig
-from scratchgpt.datasets.sources import DATA
+from scratchgpt.datasets.records import read_corpus
 from scratchgpt.errors import UserError
+from scratchgpt.installation import data_file
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.huggingface import CONFIG_FILE
 from scratchgpt.stages.checkpoint_choice import load_chosen
-from scratchgpt.stages.run_folder import finished_writers, is_finished, load_model, stage_directory
+from scratchgpt.stages.run_folder import is_finished, load_model, stage_directory
 from scratchgpt.tokenizer import CharTokenizer, Tokenizer
 
-DEFAULT_RUN = Path("checkpoints")
 FRESH_TEXT = 20_000
 """Characters of the project's own text that give a fresh model its vocabulary."""
 FRESH_STEP, TRAINED_STEP = 1e-3, 1e-5
@@ -42,35 +42,29 @@ def load_subject(checkpoint: Path | None, texts: Iterable[str], seed: int) -> Su
     """The pretrained model of a run, one model's own, or a fresh one.
 
     Args:
-        checkpoint: the folder of a run, or of one model; None means ``checkpoints``, or a fresh model if no
-            finished one is there.
+        checkpoint: the folder of a run, or of one model; None means a fresh model.
         texts: what a fresh model's vocabulary must know.
         seed: of a fresh model's weights.
 
     Raises:
         UserError: if a checkpoint was named and there is none, or it is not a language model.
     """
-    run = _run_folder(checkpoint)
-    return fresh_subject(texts, seed) if run is None else Subject(*load_chosen(run, plain_text=True))
-
-
-def _run_folder(checkpoint: Path | None) -> Path | None:
-    """The folder that was named, or the default one if it holds a model; None means that a fresh one is due."""
-    if checkpoint is not None:
-        return checkpoint
-    return DEFAULT_RUN if finished_writers(DEFAULT_RUN) else None
+    if checkpoint is None:
+        return fresh_subject(texts, seed)
+    return Subject(*load_chosen(checkpoint, plain_text=True))
 
 
 def stage_folder(checkpoint: Path | None) -> Path | None:
-    """The folder of the run whose stage is walked through; None means that a fresh model is due.
+    """The folder of the run whose stage is walked through; None, as it came, means that a fresh model is due.
 
     Raises:
         UserError: if one model's own folder was named.
     """
-    run = _run_folder(checkpoint)
-    if run is not None and (run / CONFIG_FILE).is_file():
-        raise UserError(f"{run}: is one model; --stage needs the folder of a run, which holds sft, reward_model, …")
-    return run
+    if checkpoint is not None and (checkpoint / CONFIG_FILE).is_file():
+        raise UserError(
+            f"{checkpoint}: is one model; --stage needs the folder of a run, which holds sft, reward_model, …"
+        )
+    return checkpoint
 
 
 def load_stage(run: Path, stage: str) -> Subject:
@@ -98,8 +92,4 @@ def fresh_subject(texts: Iterable[str], seed: int, context_size: int = 64) -> Su
 
 
 def _own_text() -> str:
-    path = DATA / "pretrain_data.txt"
-    if not path.is_file():  # installed without the data: the texts alone must do
-        return ""
-    with path.open(encoding="utf-8") as file:
-        return file.read(FRESH_TEXT)
+    return "\n".join(read_corpus(data_file("pretrain_data.txt")))[:FRESH_TEXT]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scratchgpt import installation
 from scratchgpt.cli.commands import demo
 from scratchgpt.cli.commands.demo import Arguments, run
 from scratchgpt.config import GPTConfig, PretrainConfig
@@ -83,7 +84,7 @@ def test_without_a_corpus_the_projects_own_is_read(
     corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     corpus.rename(corpus.with_name("pretrain_data.txt"))
-    monkeypatch.setattr(demo, "DATA", corpus.parent)
+    monkeypatch.setattr(installation, "DATA", corpus.parent)
     assert "│，│" in shown(Arguments(steps=1), capsys)  # of the sentence that is taken apart by default
 
 

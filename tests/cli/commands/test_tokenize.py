@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from scratchgpt.cli.commands import tokenize
 from scratchgpt.cli.commands.tokenize import Arguments, coloured, run
 from scratchgpt.errors import UserError
 from scratchgpt.inside.token_display import tokens_of
+from scratchgpt.stages import run_folder
 from scratchgpt.tokenizer import BPETokenizer
 from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID
 from tests.tiny import save_checkpoint
@@ -88,16 +88,17 @@ def test_the_vocabulary_that_holds_a_text(bpe: Path, capsys: pytest.CaptureFixtu
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["小", "tokens"]
 
 
-def test_without_a_checkpoint_a_tokenizer_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_without_a_checkpoint_the_default_run_or_the_one_that_travels_is_read(
+    bpe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "pretrain_data.txt").write_text("唱歌，唱歌。\n\n唱歌！", encoding="utf-8")
-    monkeypatch.setattr(tokenize, "DATA", tmp_path)
-    monkeypatch.setattr(tokenize, "CHECKPOINTS", tmp_path / "none")
-    run(Arguments("唱歌", lang="en"))
-    said = capsys.readouterr()
-    assert said.out.startswith("唱歌\n")
-    assert "a tokenizer is made now" in said.err and len(said.err.splitlines()) == 1
+    monkeypatch.chdir(tmp_path)
+    save_checkpoint(tmp_path / "travels", "rlvf")
+    monkeypatch.setattr(run_folder, "SHIPPED_RUN", tmp_path / "travels")
+    run(Arguments("小猫", lang="en"))
+    assert "the model that comes with scratchgpt" in capsys.readouterr().err
+    save_checkpoint(run_folder.DEFAULT_RUN, "sft")
+    run(Arguments("小猫", lang="en"))
+    assert "the model in checkpoints" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -107,11 +108,10 @@ def test_without_a_checkpoint_a_tokenizer_is_made(
         (Arguments(""), "no text to tokenize"),
         (Arguments("蟹", checkpoint=Path("nowhere")), "nowhere: no tokenizer here"),
         (Arguments("蟹", checkpoint=Path("nowhere.json")), "cannot read the tokenizer nowhere.json"),
-        (Arguments("螃蟹", vocab=True), "no token of the 264 in the vocabulary holds '螃蟹'"),
+        (Arguments("螃蟹", vocab=True, checkpoint=Path("tokenizer.json")), "no token of the 264 in the vocabulary holds '螃蟹'"),
     ],
 )
 def test_mistakes(arguments: Arguments, message: str, bpe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(bpe.parent)
-    monkeypatch.setattr(tokenize, "CHECKPOINTS", bpe.parent)
     with pytest.raises(UserError, match=message):
         run(arguments)

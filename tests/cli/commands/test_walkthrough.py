@@ -19,6 +19,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inside.walkthrough.page import Page
 from scratchgpt.inside.walkthrough.texts import Speech
+from scratchgpt.stages import run_folder
 from tests.inside.walkthrough.printing import SENTENCE, printed
 from tests.tiny import files_in, save_checkpoint
 
@@ -55,9 +56,21 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def test_without_flags_the_example_sentence_is_walked(asked: SimpleNamespace) -> None:
-    assert pages_of(Arguments()) == list(PARTS)
+    assert pages_of(Arguments(fresh=True)) == list(PARTS)
     assert asked.subject == (None, [walkthrough.SENTENCE, ""], 0)
     assert asked.walk == ("a subject", "我 爱", Speech("zh"), 0, 0, None, SamplingConfig(1.0, 10), 0)
+
+
+def test_without_a_checkpoint_the_default_run_is_walked_or_the_one_that_travels(
+    asked: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path / "travels", "rlvf")
+    monkeypatch.setattr(run_folder, "SHIPPED_RUN", tmp_path / "travels")
+    pages_of(Arguments())
+    assert asked.subject[0] == tmp_path / "travels"
+    save_checkpoint(run_folder.DEFAULT_RUN, "sft")
+    pages_of(Arguments())
+    assert asked.subject[0] == run_folder.DEFAULT_RUN
 
 
 def test_the_flags_of_a_sentence_reach_the_walk(asked: SimpleNamespace) -> None:
@@ -98,6 +111,7 @@ def test_pages_are_shown_one_by_one_if_asked(
     [
         ({"seed": -1}, "--seed must not be negative, not -1"),
         ({"example": 2}, "--example chooses a training example of a stage; say which with --stage"),
+        ({"fresh": True, "checkpoint": Path("here")}, "leave one of them out"),
         ({"stage": "pretrain"}, "the walk through a sentence shows its loss and its step; leave --stage out"),
         ({"stage": "dpo"}, "--stage dpo: there is no such stage to walk through; choose sft, reward, ppo or rlvf"),
         ({"stage": "sft", "sentence": "我"}, "leave the sentence out"),
@@ -125,7 +139,7 @@ def no_compilation_and_no_checkpoint_of_mine(tmp_path: Path, monkeypatch: pytest
 
 
 def pages(**flags: object) -> list[Page]:
-    return pages_of(Arguments(**flags))
+    return pages_of(Arguments(fresh="checkpoint" not in flags, **flags))
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -158,10 +172,10 @@ def test_a_trained_checkpoint_is_shown_and_left_alone(tmp_path: Path) -> None:
 
 def test_run_prints_the_pages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "90")
-    run(Arguments(lang="en"))
+    run(Arguments(fresh=True, lang="en"))
     assert "34/34  All operations at a glance" in capsys.readouterr().out
     monkeypatch.setattr("builtins.input", lambda prompt: "q")
-    run(Arguments(lang="en", steps=True))
+    run(Arguments(fresh=True, lang="en", steps=True))
     out = capsys.readouterr().out
     assert "1/34" in out and "2/34" not in out
 

@@ -10,5 +10,5 @@ STAGES = {"sft": 4, "reward": 6, "ppo": 6, "rlvf": 4}
 
 
 def pages(stage: str, **flags: object) -> list[Page]:
-    """The pages of a stage, with these flags of the command."""
-    return pages_of(Arguments(stage=stage, **flags))
+    """The pages of a stage, with these flags of the command; of a fresh model, unless they name a checkpoint."""
+    return pages_of(Arguments(stage=stage, fresh="checkpoint" not in flags, **flags))
