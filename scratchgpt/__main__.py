@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "scratchgpt.cli.commands.walkthrough",
         "一句话怎样走过模型，每个数都是真的 · one sentence through the model, every number real",
     ),
+    "trace": ("scratchgpt.cli.commands.trace", "一步运算的公式和真实数字 · one operation, its equation and numbers"),
+    "steps": ("scratchgpt.cli.commands.steps", "trace 能看的每一步 · every operation that trace shows"),
     "demo": ("scratchgpt.cli.commands.demo", "一分钟看完所有部件 · every component in a minute"),
     "tokenize": ("scratchgpt.cli.commands.tokenize", "文字怎样切成词元 · how text is cut into tokens"),
     "generate": ("scratchgpt.cli.commands.generate", "续写一段文字 · continue a text"),

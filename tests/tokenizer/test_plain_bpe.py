@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from scratchgpt.tokenizer import SPECIAL_TOKENS, BPETokenizer
 from scratchgpt.tokenizer.byte_level import BYTE_IDS
-from scratchgpt.tokenizer.plain_bpe import encode, merge_chunk, replace_pair
+from scratchgpt.tokenizer.plain_bpe import (
+    encode,
+    ids_of_bytes,
+    ids_of_merges,
+    merge_chunk,
+    merge_steps,
+    replace_pair,
+)
 from tests.tokenizer.texts import HARD_CHARACTERS, SEEDED, corpus
 
 DATA = Path(__file__).parent.parent.parent / "data"
@@ -32,6 +39,16 @@ def test_the_pair_learned_first_is_joined_first_wherever_it_stands() -> None:
     assert encode("abc", [(B, C), (A, B)]) == [A, 262]
     assert encode("abcabc", [(A, B), (262, C), (263, 263)]) == [264]
     assert encode("aaaaa", [(A, A), (262, 262)]) == [263, A]
+
+
+def test_the_steps_begin_with_the_bytes_and_end_with_the_tokens() -> None:
+    merged_ids = ids_of_merges([(A, B), (262, C)])
+    assert list(merge_steps(ids_of_bytes("abcab"), merged_ids)) == [
+        [A, B, C, A, B],
+        [262, C, 262],
+        [263, 262],
+    ]
+    assert list(merge_steps([], merged_ids)) == [[]]
 
 
 def test_no_pair_is_joined_across_chunks() -> None:

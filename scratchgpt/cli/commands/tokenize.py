@@ -18,6 +18,7 @@ from scratchgpt.cli.which_run import RunFlag, chosen_run
 from scratchgpt.errors import UserError
 from scratchgpt.inside.bilingual import Language, Text
 from scratchgpt.inside.token_display import (
+    VISIBLE,
     ShownToken,
     cut_ends,
     hexadecimal,
@@ -27,7 +28,10 @@ from scratchgpt.inside.token_display import (
     tokens_of,
 )
 from scratchgpt.stages.run_folder import finished_writers, stage_directory
-from scratchgpt.tokenizer import Tokenizer, load_tokenizer
+from scratchgpt.tokenizer import BPETokenizer, Tokenizer, load_tokenizer
+from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID
+from scratchgpt.tokenizer.plain_bpe import ids_of_bytes, ids_of_merges, merge_steps
+from scratchgpt.tokenizer.split_pattern import compile_splitter
 
 TOKEN_WIDTH = 14
 """Columns of a token in the list of the vocabulary; a longer one takes what it needs."""
@@ -41,6 +45,7 @@ class Arguments:
 
     Attributes:
         text: what to tokenize; with --vocab, list only the tokens that hold it.
+        merges: show every merge on the way from the bytes to the tokens.
         vocab: list the vocabulary instead.
         checkpoint: a tokenizer.json, its folder, or the folder of a run. By default checkpoints, or that of
             the model that comes with scratchgpt.
@@ -48,6 +53,7 @@ class Arguments:
     """
 
     text: tyro.conf.Positional[Annotated[str | None, tyro.conf.arg(metavar="[TEXT]", help_behavior_hint="")]] = None
+    merges: bool = False
     vocab: bool = False
     checkpoint: RunFlag = None
     lang: Language = "zh"
@@ -61,8 +67,12 @@ def run(arguments: Arguments) -> None:
     """
     if not arguments.vocab and not arguments.text:
         raise UserError('there is no text to tokenize; give one, as in: tokenize "我爱你", or list --vocab')
+    if arguments.vocab and arguments.merges:
+        raise UserError("--merges shows how a text is cut, --vocab lists the vocabulary; leave one of them out")
     tokenizer = _tokenizer(chosen_run(arguments.checkpoint))
-    if arguments.vocab:
+    if arguments.merges:
+        print(*merge_lines(tokenizer, arguments.text or "", arguments.lang), sep="\n")
+    elif arguments.vocab:
         _print_vocabulary(tokenizer, arguments.text or "", arguments.lang)
     else:
         _print_tokens(tokens_of(tokenizer, arguments.text or ""), arguments.text or "", arguments.lang)
@@ -133,6 +143,36 @@ def _print_tokens(tokens: Sequence[ShownToken], text: str, language: Language) -
         row = hexadecimal(token.data), Styled(said(language) if said else "", style="dim")
         table.add_row(str(place), str(token.id), cell, *row)
     console.print(table)
+
+
+# -- from bytes to tokens ----------------------------------------------------------------------------------
+def merge_lines(tokenizer: Tokenizer, text: str, language: Language) -> Iterator[str]:
+    """A text's way from bytes to tokens, chunk by chunk: a line for the bytes, and one for the state after each merge.
+
+    Args:
+        tokenizer: one that merges.
+        text: what to cut.
+        language: of the explanations.
+
+    Raises:
+        UserError: if the tokenizer merges nothing.
+    """
+    if not isinstance(tokenizer, BPETokenizer):
+        raise UserError("--merges: this tokenizer gives every character an id of its own and merges nothing")
+    merged_ids = ids_of_merges(tokenizer.merges)
+    for chunk in compile_splitter()(text):
+        before: list[int] = []
+        yield Text(f"片段 “{chunk}”", f"chunk “{chunk}”")(language).replace("\n", VISIBLE["\n"])
+        for ids in merge_steps(ids_of_bytes(chunk), merged_ids):
+            pieces = " | ".join(readable(tokenizer.token_bytes(token_id)) for token_id in ids)
+            made = next((token_id for token_id in ids if token_id not in before), None) if before else None
+            if made is None:
+                yield f"  {Text('字节', 'bytes')(language)}: {pieces}"
+            else:
+                rank = made - FIRST_MERGE_ID
+                left, right = (readable(tokenizer.token_bytes(part)) for part in tokenizer.merges[rank])
+                yield f"  {Text('合并', 'merge')(language)} {rank}: {left} + {right} -> {made}: {pieces}"
+            before = ids
 
 
 # -- the vocabulary -----------------------------------------------------------------------------------------

@@ -88,6 +88,29 @@ def test_the_vocabulary_that_holds_a_text(bpe: Path, capsys: pytest.CaptureFixtu
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["小", "tokens"]
 
 
+def test_merges_lead_from_the_bytes_to_the_tokens(bpe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(Arguments("小蟹\n小", merges=True, checkpoint=bpe, lang="en"))
+    assert capsys.readouterr().out.splitlines() == [
+        "chunk “小蟹”",
+        "  bytes: ⟨E5⟩ | ⟨B0⟩ | ⟨8F⟩ | ⟨E8⟩ | ⟨9F⟩ | ⟨B9⟩",
+        "  merge 0: ⟨B0⟩ + ⟨8F⟩ -> 262: ⟨E5⟩ | ⟨B0⟩⟨8F⟩ | ⟨E8⟩ | ⟨9F⟩ | ⟨B9⟩",
+        "  merge 1: ⟨E5⟩ + ⟨B0⟩⟨8F⟩ -> 263: 小 | ⟨E8⟩ | ⟨9F⟩ | ⟨B9⟩",
+        "chunk “↵”",
+        "  bytes: ↵",
+        "chunk “小”",
+        "  bytes: ⟨E5⟩ | ⟨B0⟩ | ⟨8F⟩",
+        "  merge 0: ⟨B0⟩ + ⟨8F⟩ -> 262: ⟨E5⟩ | ⟨B0⟩⟨8F⟩",
+        "  merge 1: ⟨E5⟩ + ⟨B0⟩⟨8F⟩ -> 263: 小",
+    ]
+
+
+def test_a_tokenizer_of_characters_has_no_merges(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="merges nothing"):
+        run(Arguments("小", merges=True, checkpoint=save_checkpoint(tmp_path, "sft")))
+    with pytest.raises(UserError, match="leave one of them out"):
+        run(Arguments("小", merges=True, vocab=True))
+
+
 def test_without_a_checkpoint_the_default_run_or_the_one_that_travels_is_read(
     bpe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
