@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
+from pathlib import Path
 from typing import Any
 
 from llvmlite.binding import Linkage
@@ -37,8 +40,25 @@ class _SelfContained(JITCodeLibrary):
 cpu_target.target_context.codegen()._library_class = _SelfContained
 
 
+@functools.cache
+def _sources_of(folder: Path) -> str:
+    """A hash of the sources in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 class _Files(FunctionCache):
-    """Numba's files of one function, which may be damaged or full: then the function is compiled anew."""
+    """Numba's files of one function, which may be damaged or full: then the function is compiled anew.
+
+    So it is once any source beside the function's own has changed: Numba watches only the file of the function, and
+    the machine code of those that it calls is part of its own."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        beside = _sources_of(Path(function.__code__.co_filename).parent)
+        self._cache_file._source_stamp = (self._cache_file._source_stamp, beside)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:

@@ -43,6 +43,21 @@ def test_what_was_compiled_is_loaded(folder):
     assert cache.is_kept()
 
 
+def test_a_change_beside_a_function_makes_it_compile_anew(folder, monkeypatch):
+    started()
+    monkeypatch.setattr(cache, "_sources_of", lambda beside: "others now")
+    assert (started(), started()) == (0, 1)
+
+
+def test_every_source_beside_it_counts(tmp_path):
+    (tmp_path / "one.py").write_text("x = 1")
+    (tmp_path / "two.py").write_text("x = 1")
+    before = cache._sources_of.__wrapped__(tmp_path)
+    assert cache._sources_of.__wrapped__(tmp_path) == before
+    (tmp_path / "two.py").write_text("x = 2")
+    assert cache._sources_of.__wrapped__(tmp_path) != before
+
+
 def test_a_function_that_cannot_be_kept_is_compiled_all_the_same_and_that_is_known(folder, monkeypatch):
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
     assert (started(), started()) == (0, 0)
