@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.segment import Segment
+
 _PICTURES = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: 0x2421}
 _NAMED = [*range(0x80, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 _SHOWN: dict[int, int | str] = {
@@ -19,3 +25,12 @@ def visible(text: str) -> str:
     stay.
     """
     return text.translate(_SHOWN)
+
+
+class VisibleConsole(Console):
+    """A console of Rich's that shows all text as :func:`visible` does; its own styles and cursor are obeyed as ever."""
+
+    def render(self, *arguments: Any, **options: Any) -> Iterable[Segment]:
+        """What Rich makes of a renderable; the arguments are those of Rich's."""
+        for segment in super().render(*arguments, **options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.table import Table
+from rich.text import Text
 
-from scratchgpt.terminal import visible
+from scratchgpt.terminal import VisibleConsole, visible
 
 
 def test_control_characters_become_pictures_or_names() -> None:
@@ -26,3 +29,16 @@ def test_nothing_is_left_to_obey(text: str) -> None:
     assert not {unicodedata.category(c) for c in shown.replace("\n", "").replace("\t", "")} & {"Cc", "Cs", "Zl", "Zp"}
     shown.encode()
     assert visible(shown) == shown
+
+
+def test_a_console_obeys_itself_and_no_text() -> None:
+    file = io.StringIO()
+    console = VisibleConsole(file=file, force_terminal=True, color_system="truecolor", width=60, highlight=False)
+    table = Table("\x1b]0;title\x07 " + " wide" * 4)
+    table.add_row(Text("\x9b2J", style="bold"))
+    console.print("plain\x1b[2J", style="bold", markup=False)
+    console.print(table)
+    written = file.getvalue()
+    assert "plain␛[2J" in written and "␛]0;title" in written and "⟨U+009B⟩2J" in written
+    assert "\x1b[1m" in written  # Rich's own
+    assert "\x1b[2J" not in written and "\x1b]" not in written and "\x9b" not in written

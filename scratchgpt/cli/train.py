@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
 
 from scratchgpt import kernels
 from scratchgpt.cli.flags import given, hyperparameter_fields, parse_flags, with_hyperparameters
@@ -26,6 +25,7 @@ from scratchgpt.runs.plan import Plan
 from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.presets import get_preset
 from scratchgpt.stages.run_folder import DEFAULT_RUN, is_finished, stage_directory
+from scratchgpt.terminal import VisibleConsole
 
 DATA_PATHS = (
     "corpus",
@@ -158,7 +158,7 @@ def _train(argv: Sequence[str]) -> None:
         data=data,
     )
     action = pipeline.profile if run_flags.profile else pipeline.run
-    action(plan, Console())
+    action(plan, VisibleConsole())
 
 
 def _check(flags: RunFlags) -> None:

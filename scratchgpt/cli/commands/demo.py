@@ -32,6 +32,7 @@ from scratchgpt.inside.token_display import readable, tokens_of, whole_text_ids
 from scratchgpt.installation import data_file, typed
 from scratchgpt.models.gpt2 import GPT, block_number, block_path, path_in_body
 from scratchgpt.stages.pretrain import Pretrainer
+from scratchgpt.terminal import VisibleConsole
 from scratchgpt.tokenizer import BPETokenizer
 from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID
 
@@ -234,7 +235,7 @@ def run(arguments: Arguments) -> None:
     if arguments.seed < 0:
         raise UserError(f"--seed must not be negative, not {arguments.seed}")
     started = time.monotonic()
-    demo = Demo(arguments, Console(highlight=False))
+    demo = Demo(arguments, VisibleConsole(highlight=False))
     tokenizer = demo.train_tokenizer()
     model = GPT(_sized(tokenizer), arguments.seed)
     demo.show_components(model, tokenizer)

@@ -12,7 +12,6 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -33,6 +32,7 @@ from scratchgpt.evaluation.measures import (
 from scratchgpt.installation import data_file
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.stages.checkpoint_choice import load_chosen
+from scratchgpt.terminal import VisibleConsole
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.verify.verifiers import complaint_about
 
@@ -114,7 +114,7 @@ def run(arguments: Arguments) -> None:
     measures += [bleu_rows] if bleu.available() and not arguments.skip_bleu else []
     measures += [task_rows]
     notes = [] if bleu.available() or arguments.skip_bleu else [f"note: {bleu.MISSING}"]
-    console = Console(highlight=False)
+    console = VisibleConsole(highlight=False)
     table = Table(title=Text(str(place)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, side in (("measure", "left"), ("value", "right"), ("items", "right")):
         table.add_column(name, justify=side)  # type: ignore[arg-type]

@@ -10,7 +10,6 @@ from typing import Annotated
 import tyro
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text as Styled
 
@@ -28,6 +27,7 @@ from scratchgpt.inside.token_display import (
     tokens_of,
 )
 from scratchgpt.stages.run_folder import finished_writers, stage_directory
+from scratchgpt.terminal import VisibleConsole
 from scratchgpt.tokenizer import BPETokenizer, Tokenizer, load_tokenizer
 from scratchgpt.tokenizer.byte_level import FIRST_MERGE_ID
 from scratchgpt.tokenizer.plain_bpe import ids_of_bytes, ids_of_merges, merge_steps
@@ -123,7 +123,7 @@ def note(token: ShownToken) -> Text | None:
 
 
 def _print_tokens(tokens: Sequence[ShownToken], text: str, language: Language) -> None:
-    console = Console(highlight=False)
+    console = VisibleConsole(highlight=False)
     console.print(coloured(tokens, console.width))
     size = sum(len(token.data) for token in tokens)
     share = len(text) / len(tokens)

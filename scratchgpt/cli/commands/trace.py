@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.text import Text as Styled
 
 from scratchgpt.cli.which_run import RunFlag
@@ -22,6 +22,7 @@ from scratchgpt.inside.walkthrough.sentence import Walk, walk_sentence
 from scratchgpt.inside.walkthrough.subject import load_subject
 from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.stages.run_folder import run_to_read
+from scratchgpt.terminal import VisibleConsole
 
 MOST_ROWS = 24
 
@@ -60,7 +61,7 @@ def run(arguments: Arguments) -> None:
     """
     walk = walked(arguments)
     step = find_step(traced_steps(walk.recording, arguments.layer), arguments.step)
-    console = Console(highlight=False)
+    console = VisibleConsole(highlight=False)
     console.print(facts(step, arguments.lang))
     console.print()
     console.print(numbers(step, walk, arguments.lang))

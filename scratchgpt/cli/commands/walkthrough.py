@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from scratchgpt.cli.which_run import RunFlag
 from scratchgpt.errors import UserError
@@ -25,6 +24,7 @@ from scratchgpt.inside.walkthrough.sft_pages import sft_pages
 from scratchgpt.inside.walkthrough.subject import load_subject
 from scratchgpt.inside.walkthrough.texts import Speech
 from scratchgpt.stages.run_folder import run_to_read
+from scratchgpt.terminal import VisibleConsole
 
 SENTENCE = "我 爱"
 STAGE_PAGES = {"sft": sft_pages, "reward": reward_pages, "ppo": ppo_pages, "rlhf": ppo_pages, "rlvf": rlvf_pages}
@@ -75,9 +75,9 @@ def run(arguments: Arguments) -> None:
         UserError: for whatever the user can mend.
     """
     speech = Speech(arguments.lang)
-    with Console(stderr=True).status(speech.word("computing")):
+    with VisibleConsole(stderr=True).status(speech.word("computing")):
         pages = pages_of(arguments)
-    show_pages(Console(highlight=False), pages, speech, input if arguments.steps else None)
+    show_pages(VisibleConsole(highlight=False), pages, speech, input if arguments.steps else None)
 
 
 def pages_of(arguments: Arguments) -> list[Page]:
