@@ -27,6 +27,7 @@ from scratchgpt.nn.schedules import linear_schedule, total_steps
 from scratchgpt.stages.stage import SAMPLES, Context, Setup, Stage, accuracies
 from scratchgpt.stages.warning_signs import WINDOW, nothing_learned
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.best import Goal
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
 from scratchgpt.training.update import Loss, update
@@ -55,6 +56,7 @@ class RewardModelTrainer(Trainer):
 
     name = "reward"
     stage_number = 3
+    goal = Goal("accuracy", higher=True)
 
     def __init__(
         self,

@@ -64,6 +64,7 @@ from scratchgpt.stages.warning_signs import (
     reward_far_from_reference,
 )
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.best import Goal
 from scratchgpt.training.checkpoints import load_reward_model
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
@@ -183,6 +184,7 @@ class PPOTrainer(Trainer):
 
     name = "rlhf"
     stage_number = 4
+    goal = Goal("objective/rlhf_reward", higher=True)
 
     def __init__(
         self,
@@ -348,8 +350,9 @@ class PPOTrainer(Trainer):
 
     # -- measuring ------------------------------------------------------------------------------------------
     def evaluate(self) -> Metrics:
-        """:meth:`evaluate_on` some of the held-out prompts."""
-        return self.evaluate_on(self.heldout[:: max(1, len(self.heldout) // PROGRESS_PROMPTS)])
+        """:meth:`evaluate_on` some of the held-out prompts, and what PPO maximises: the reward less the KL penalty."""
+        measured = self.evaluate_on(self.heldout[:: max(1, len(self.heldout) // PROGRESS_PROMPTS)])
+        return {**measured, "objective/rlhf_reward": measured["reward"] - self.settings.kl_coef * measured["kl"]}
 
     def evaluate_on(self, prompts: Sequence[str | Record]) -> Metrics:
         """What the judge measures of the policy's answers to ``prompts`` (:meth:`AnswerJudge.evaluate`).

@@ -248,7 +248,7 @@ def test_a_profile_of_reinforcement_learning_is_refused(mistake, tmp_path, stage
 
 # -- the whole ----------------------------------------------------------------------------------------------
 def test_two_stages_then_an_answer(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path: path.touch())  # slow, and tested elsewhere
+    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path, best_step: path.touch())  # slow, and tested elsewhere
     out, data = tmp_path / "out", write_data(tmp_path / "data")
     short = ["--out", str(out), *QUICK, "--batch-size", "4", "--epochs", "0.05", *data, "--tokenizer", "char"]
     assert train([*short, "--skip-reward", "--skip-rlhf", "--skip-rlvf"]) == 0, capsys.readouterr().err

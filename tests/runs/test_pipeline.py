@@ -181,7 +181,7 @@ def killed_before(change: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list
 def test_killed_at_any_step_of_its_end_a_stage_is_in_the_report(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
-    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path: path.touch())
+    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path, best_step: path.touch())
     monkeypatch.setattr(page, "write_html_report", lambda out: None)
     short = dataclasses.replace(PRESET, settings={"pretrain": PretrainConfig(steps=2, batch_size=4)})
     plan = dataclasses.replace(plan, stages=("pretrain",), preset=short, tokenizer="char")

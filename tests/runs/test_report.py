@@ -34,7 +34,7 @@ PRETRAIN = StageResult("pretrain", [Measure("pretrain", "perplexity", float("inf
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path: path.write_bytes(b"png"))
+    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path, best_step: path.write_bytes(b"png"))
 
 
 # -- results on disk ----------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def test_markdown_shows_the_steps_that_were_skipped(tmp_path, no_pictures):
             log.write("\n" + json.dumps({"kind": "skipped", "step": step, "text": "the loss is nan"}))
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "\n- **Skipped**, loss or gradient not finite: step 5, 6\n" in text and "Note" not in text
+    assert "\n- **Skipped**: loss or gradient not finite: step 5, 6\n" in text and "Note" not in text
 
 
 def test_the_report_says_what_the_log_lacks(tmp_path, no_pictures):
