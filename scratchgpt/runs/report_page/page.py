@@ -371,6 +371,6 @@ def _configuration(results: Sequence[StageResult], model: LanguageModel | None =
         heads = [Text("设置", "setting"), *(Text(stage, stage) for stage in stages)]
         content.append(_table(heads, rows, numbers=range(1, len(heads))))
     content.append(f"<p>{_both('机器：', 'Machine: ')}{_escaped(machine())}</p>")
-    content.append(_soft("线程数不同，求和的次序就不同，权重的最后几位也就不同。", OTHER_THREADS))
+    content.append(_soft("换成另一个线程数，求和的次序不同，权重的最后几位也就不同。", OTHER_THREADS))
     content.append(f"<p>{_both('版本：', 'Versions: ')}{_escaped(', '.join(versions()))}</p>")
     return _card("configuration", Text("配置与版本", "Configuration and versions"), *content)
