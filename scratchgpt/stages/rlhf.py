@@ -60,6 +60,7 @@ from scratchgpt.stages.warning_signs import (
     entropy_collapse,
     kl_blow_up,
     one_answer_to_all,
+    one_likeliest_answer_to_all,
     reward_against_measure,
     reward_far_from_reference,
 )
@@ -350,9 +351,19 @@ class PPOTrainer(Trainer):
 
     # -- measuring ------------------------------------------------------------------------------------------
     def evaluate(self) -> Metrics:
-        """:meth:`evaluate_on` some of the held-out prompts, and what PPO maximises: the reward less the KL penalty."""
-        measured = self.evaluate_on(self.heldout[:: max(1, len(self.heldout) // PROGRESS_PROMPTS)])
-        return {**measured, "objective/rlhf_reward": measured["reward"] - self.settings.kl_coef * measured["kl"]}
+        """:meth:`evaluate_on` some of the held-out prompts.
+
+        Further "objective/rlhf_reward", what PPO maximises, and "answers/alike", the share of the prompts that have the
+        same likeliest answer.
+        """
+        records = self.heldout[:: max(1, len(self.heldout) // PROGRESS_PROMPTS)]
+        measured, prompts = self.evaluate_on(records), [record["prompt"] for record in records]
+        answers = answer_prompts(self.policy, self.tokenizer, prompts, self.settings.max_new_tokens)
+        return {
+            **measured,
+            "objective/rlhf_reward": measured["reward"] - self.settings.kl_coef * measured["kl"],
+            "answers/alike": alike_share(prompts, [answer.text for answer in answers]),
+        }
 
     def evaluate_on(self, prompts: Sequence[str | Record]) -> Metrics:
         """What the judge measures of the policy's answers to ``prompts`` (:meth:`AnswerJudge.evaluate`).
@@ -380,7 +391,7 @@ class PPOTrainer(Trainer):
             "KL blow-up": kl_blow_up(steps),
             "reward hacking": reward_against_measure(steps, evaluations, "facts_right")
             or reward_far_from_reference(steps),
-            "one answer to all": one_answer_to_all(steps),
+            "one answer to all": one_answer_to_all(steps) or one_likeliest_answer_to_all(steps, evaluations),
         }
         return {sign: text for sign, text in signs.items() if text}
 
