@@ -53,6 +53,11 @@ class RunFlags:
         base: folder of another run, with whose model the first stage starts. By default --out.
         seed: of everything that is random.
         resume: go on where an interrupted run stopped, with the same flags otherwise.
+        keep: which model becomes a stage's checkpoint, that of its last step or that of its best measurement on
+            held-out data (there is one every --evaluate-every steps). Where they differ the other one is kept too, in
+            <stage>/best or <stage>/last.
+        early_stop: end a stage after so many measurements in a row without a better one. By default it makes all its
+            steps.
         tokenizer: byte-level BPE, or one id a character.
         kernels: compiled, or the plain NumPy references. By default what SCRATCHGPT_KERNELS says, or numba.
         threads: threads of the kernels and of BLAS. By default one a physical core.
@@ -73,6 +78,8 @@ class RunFlags:
     base: OptionalPath = None
     seed: int = 0
     resume: bool = False
+    keep: Literal["best", "last"] = "last"
+    early_stop: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     tokenizer: Literal["bpe", "char"] = "bpe"
     kernels: Kernels = None
     threads: Threads = None
@@ -155,6 +162,8 @@ def _train(argv: Sequence[str]) -> None:
         out=run_flags.out,
         base=run_flags.base,
         resume=run_flags.resume,
+        keep=run_flags.keep,
+        early_stop=run_flags.early_stop,
         data=data,
     )
     action = pipeline.profile if run_flags.profile else pipeline.run

@@ -64,7 +64,7 @@ def parts_of_the_data(history: History) -> list[Series]:
     return [Series(s.name.removeprefix(PART), s.training, s.held_out) for s in sorted(found, key=lambda s: s.name)]
 
 
-def draw_curves(history: History, stage: str, path: Path) -> None:
+def draw_curves(history: History, stage: str, path: Path, best_step: int | None = None) -> None:
     """Draw all :func:`quantities` of the history into a PNG file.
 
     The training steps are a line (faint: every step; strong: their running mean), the measurements on
@@ -74,6 +74,7 @@ def draw_curves(history: History, stage: str, path: Path) -> None:
         history: what the stage's log says; without a measurement the picture is empty.
         stage: the stage's name, the title.
         path: the file, which is replaced.
+        best_step: where the stage was better than in the end, if it was; it is marked in every panel.
     """
     shown = quantities(history)
     columns = min(COLUMNS, max(1, len(shown)))
@@ -83,6 +84,7 @@ def draw_curves(history: History, stage: str, path: Path) -> None:
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, series in zip(panels, shown, strict=False):
         draw_series(panel, series)
+        mark_best(panel, best_step)
         panel.set_title(series.name.replace("_", " "), fontsize=9, loc="left")
         panel.set_xlabel("step", fontsize=8)
         panel.legend(fontsize=7, frameon=False)
@@ -110,6 +112,12 @@ def draw_series(panel: Axes, series: Series) -> None:
     panel.tick_params(labelsize=8)
     panel.grid(alpha=0.25, linewidth=0.6)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def mark_best(panel: Axes, best_step: int | None) -> None:
+    """Mark the step at which a stage was better than in the end, if it was."""
+    if best_step is not None:
+        panel.axvline(best_step, color=HELD_OUT, linestyle="--", linewidth=1.0, label="best")
 
 
 def _ignore_outliers(panel: Axes, values: np.ndarray, others: np.ndarray | None) -> None:

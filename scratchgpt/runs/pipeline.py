@@ -8,11 +8,15 @@ after, so that the report compares like with like. What a stage is, it declares 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 from rich.console import Console
 
 from scratchgpt import kernels
@@ -34,7 +38,7 @@ from scratchgpt.runs.record import (
     outdated_by,
     start_record,
 )
-from scratchgpt.runs.report import Measure, Sample, StageResult, number_text, save_result, write_report
+from scratchgpt.runs.report import Measure, Sample, StageResult, Turn, number_text, save_result, write_report
 from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.run_folder import (
     bring_log_back,
@@ -52,7 +56,9 @@ from scratchgpt.stages.run_folder import (
 )
 from scratchgpt.stages.stage import Context, Setup, Stage
 from scratchgpt.tokenizer import BPETokenizer, CharTokenizer, Tokenizer, render_chat
+from scratchgpt.training.history import History
 from scratchgpt.training.loop import run_trainer
+from scratchgpt.training.trainer import Trainer
 
 MAX_TOKEN_LENGTH = 12
 """Bytes of the longest token: four Han characters, as long as nearly all Chinese words and idioms are."""
@@ -88,27 +94,41 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
             check_resumable(plan, stage, origin_of(plan, stage, data))
     if start_record(plan.out):
         console.print(f"{plan.out}: of an earlier version, which kept no record of its run; from now on there is one")
-    for stage in stages:
-        origin = origin_of(plan, stage, data)
-        resume = plan.resume and _up_to_date(stage, plan, origin, console)
-        if resume and is_finished(plan.out, stage.name) and not partial_file(plan.out, stage.name).is_file():
-            recover_log(plan.out, stage.name)  # of a training anew that was killed before it left anything else
-            console.print(f"[bold]{stage.name}[/] is finished already")
-            continue
-        result = _run_stage(stage, plan, origin, console, resume)
-        for measure in result.measures:
-            console.print(
-                f"    {measure.measure}: {measure.before:.4g} -> {measure.after:.4g}  ({measure.items} items)",
-                highlight=False,
-            )
+    try:
+        for stage in stages:
+            _finish(stage, plan, origin_of(plan, stage, data), console)
+    except UserError:
+        if any(is_finished(plan.out, stage.name) for stage in ALL):
+            with contextlib.suppress(UserError):  # the first mistake is the one to tell
+                _write_reports(plan.out, console)
+        raise
+    _write_reports(plan.out, console)
+
+
+def _finish(stage: Stage, plan: Plan, origin: Origin, console: Console) -> None:
+    """Run the stage, or what is left of it, if it is not finished already."""
+    resume = plan.resume and _up_to_date(stage, plan, origin, console)
+    if resume and is_finished(plan.out, stage.name) and not partial_file(plan.out, stage.name).is_file():
+        recover_log(plan.out, stage.name)  # of a training anew that was killed before it left anything else
+        console.print(f"[bold]{stage.name}[/] is finished already")
+        return
+    result = _run_stage(stage, plan, origin, console, resume)
+    for measure in result.measures:
+        console.print(
+            f"    {measure.measure}: {measure.before:.4g} -> {measure.after:.4g}  ({measure.items} items)",
+            highlight=False,
+        )
+
+
+def _write_reports(out: Path, console: Console) -> None:
     from scratchgpt.runs.report_page.page import write_html_report  # here: Matplotlib takes a second to load
 
-    write_report(plan.out)
-    write_html_report(plan.out)
+    write_report(out)
+    write_html_report(out)
     for stage in ALL:
-        if changed := outdated_by(plan.out, stage.name):
-            console.print(f"outdated: {stage.name} was made from another {changed} than the one now in {plan.out}")
-    console.print(f"report: {plan.out / 'report.md'}, {plan.out / 'report.html'}", soft_wrap=True)
+        if changed := outdated_by(out, stage.name):
+            console.print(f"outdated: {stage.name} was made from another {changed} than the one now in {out}")
+    console.print(f"report: {out / 'report.md'}, {out / 'report.html'}", soft_wrap=True)
 
 
 def profile(plan: Plan, console: Console) -> None:
@@ -160,19 +180,25 @@ def _run_stage(stage: Stage, plan: Plan, origin: Origin, console: Console, resum
         partial.unlink(missing_ok=True)  # first: the record speaks of the state that lies there
         set_log_aside(plan.out, stage.name)
     begin(plan.out, stage.name, origin)
-    history = run_trainer(setup.trainer, log_file(plan.out, stage.name), partial, console, resume=resume)
+    _say_if_seldom_measured(setup.trainer, plan, console)
+    history = run_trainer(
+        setup.trainer, log_file(plan.out, stage.name), partial, console, resume=resume, early_stop=plan.early_stop
+    )
+    turn, beside = _choose(setup, history, plan.keep)
     after = setup.measure()
     if closing := setup.closing(history):
         console.print(f"{stage.name}: {closing}", highlight=False)
     machine = {"precision": kernels.precision(), "threads": kernels.num_threads(), "seed": plan.seed}
+    kept = {"keep": plan.keep, "early_stop": plan.early_stop}
     result = StageResult(
         stage=stage.name,
         measures=[Measure(stage.name, name, before[name][0], *measured) for name, measured in after.items()],
         samples=[Sample(*row, text) for row, (_, text) in zip(samples_before, setup.samples(), strict=True)],
         seconds=time.monotonic() - began,
         tokens_per_second=history.tokens_per_second,
-        settings={**dataclasses.asdict(settings), **machine},
+        settings={**dataclasses.asdict(settings), **kept, **machine},
         origin=dataclasses.asdict(origin),
+        turn=turn,
     )
     ruined = next((measure for measure in result.measures[:1] if measure.ruined), None)
     new_directory = new_checkpoint if ruined is None else new_ruined_checkpoint
@@ -180,6 +206,14 @@ def _run_stage(stage: Stage, plan: Plan, origin: Origin, console: Console, resum
         setup.model.save_pretrained(directory)
         setup.tokenizer.save_pretrained(directory)
         save_result(directory, result)
+        if turn is not None:
+            setup.model.load_state_dict(beside)
+            setup.model.save_pretrained(directory / turn.beside)
+            setup.tokenizer.save_pretrained(directory / turn.beside)
+    if turn is not None:
+        where = (stage_directory if ruined is None else ruined_directory)(plan.out, stage.name)
+        line = f"{stage.name}: {turn}; the checkpoint is the {turn.keep}, the {turn.beside} is in {where / turn.beside}"
+        console.print(line, highlight=False, soft_wrap=True)
     if ruined is not None:
         partial.unlink(missing_ok=True)
         bring_log_back(plan.out, stage.name)
@@ -187,6 +221,37 @@ def _run_stage(stage: Stage, plan: Plan, origin: Origin, console: Console, resum
     drop_log_set_aside(plan.out, stage.name)
     partial.unlink(missing_ok=True)  # last: whoever is killed before resumes from it, after it everything is there
     return result
+
+
+def _choose(setup: Setup, history: History, keep: Literal["best", "last"]) -> tuple[Turn | None, dict[str, np.ndarray]]:
+    """Put the model of the best measurement in its place if it is to be kept and is not the last one.
+
+    Returns:
+        Where the stage was better than in the end, if it was, and then the weights of the model that is not kept.
+    """
+    trainer, last = setup.trainer, history.evaluations[-1]
+    best, value = trainer.best, float(last.get(trainer.goal.name, math.nan))
+    if best is None or not trainer.goal.better(best.value, value):
+        return None, {}
+    last_value = value if math.isfinite(value) else None
+    turn = Turn(trainer.goal.name, best.step, best.value, last["step"], last_value, keep)
+    if keep == "last":
+        return turn, best.weights
+    weights = trainer.product()
+    setup.model.load_state_dict(best.weights)
+    return turn, weights
+
+
+def _say_if_seldom_measured(trainer: Trainer, plan: Plan, console: Console) -> None:
+    every, total = trainer.evaluate_every, trainer.total_steps
+    without_use = []
+    if plan.early_stop is not None and every * plan.early_stop >= total:
+        without_use.append(f"--early-stop {plan.early_stop} to end it")
+    if plan.keep == "best" and every >= total:
+        without_use.append("--keep best to find a better one on the way")
+    for what in without_use:
+        line = f"{trainer.name}: measured every {every} steps of {total}, too seldom for {what}; lower --evaluate-every"
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _what_ruined(measure: Measure, plan: Plan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
@@ -24,6 +25,9 @@ class Plan:
         base: the folder of another run, with whose model the first stage starts; None means ``out``.
         tokenizer: "bpe" or "char".
         resume: pass over finished stages, and go on with one that was interrupted.
+        keep: which model of a stage becomes its checkpoint where they differ, that of the last step or that of the
+            best measurement; the other one is kept beside it.
+        early_stop: end a stage after so many measurements in a row without a better one; None: make all its steps.
         data: what the stages read.
 
     Raises:
@@ -36,9 +40,13 @@ class Plan:
     base: Path | None = None
     tokenizer: str = "bpe"
     resume: bool = False
+    keep: Literal["best", "last"] = "last"
+    early_stop: int | None = None
     data: DataSources = field(default_factory=DataSources)
 
     def __post_init__(self) -> None:
+        if self.early_stop is not None and self.early_stop < 1:
+            raise UserError(f"--early-stop must be at least 1 measurement, not {self.early_stop}")
         if self.base is not None and not stage_named(self.stages[0]).follows:
             raise UserError("pretraining starts from nothing; leave out --base, or add --skip-pretrain")
         if self.preset.running_text and (self.stages != ("pretrain",) or self.data.corpus is None):

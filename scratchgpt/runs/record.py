@@ -40,7 +40,7 @@ class Origin:
     Attributes:
         seed: of everything that is random.
         data: of each kind of records the stage reads, the SHA-256 of what was read, held-out records included.
-        settings: the stage's own, by name.
+        settings: the stage's own, by name, and those of all stages: which model is kept, and when it stops early.
         new_model: kind of tokenizer and sizes of the model that are asked for where it is made from nothing.
         base: the SHA-256 of the weights that it starts from and of those that it needs; the key is the name of a stage
             of this folder, or the directory of another run's.
@@ -84,6 +84,7 @@ def origin_of(plan: Plan, stage: Stage, data: Mapping[str, str]) -> Origin:
         data: the digest of every kind of records of the run, by the name of the method that reads it.
     """
     start = plan.start_of(stage)
+    settings = {**dataclasses.asdict(plan.preset.of(stage.name)), "keep": plan.keep, "early_stop": plan.early_stop}
     base = {need: _weights_digest(plan.out, need) for need in stage.needs if is_finished(plan.out, need)}
     if start is not None:
         source, name = start
@@ -92,7 +93,7 @@ def origin_of(plan: Plan, stage: Stage, data: Mapping[str, str]) -> Origin:
         Origin(
             seed=plan.seed,
             data={read.__name__: data[read.__name__] for read in stage.reads},
-            settings=dataclasses.asdict(plan.preset.of(stage.name)),
+            settings=settings,
             new_model={} if start else {"tokenizer": plan.tokenizer, **dataclasses.asdict(plan.preset.model)},
             base=base,
         )

@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scratchgpt import kernels
 from scratchgpt.errors import UserError
@@ -36,6 +36,9 @@ WATCHED = {"kl", "length"}
 """A measure whose name holds one of these words has no better direction: it says at what cost the others moved."""
 SHARES = {"accuracy", "rate", "right"}
 """A measure whose name holds one of these words is a share of its items."""
+KINDS = {"warning": "Warning", "skipped": "Skipped", "stopped": "Stopped early", "turn": "Best step", "note": "Note"}
+"""What the kinds of remarks are called."""
+OTHER_THREADS = "Another number of threads adds in another order: the weights then differ in the last bits."
 LIBRARIES = ("scratchgpt", "numpy", "numba", "llvmlite", "safetensors", "matplotlib")
 """The packages whose versions the report names."""
 
@@ -98,6 +101,35 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """Where a stage that had a better model on its way than in the end was best.
+
+    Attributes:
+        quantity: what was measured on held-out data, by its name in the log.
+        step, value: of the best measurement.
+        last_step, last_value: of the last one; the value is None where it is not finite.
+        keep: which of the two models is the stage's checkpoint, "best" or "last".
+    """
+
+    quantity: str
+    step: int
+    value: float
+    last_step: int
+    last_value: float | None
+    keep: str
+
+    @property
+    def beside(self) -> str:
+        """Which of the two models is kept beside the checkpoint, in a directory of this name inside of it."""
+        return "last" if self.keep == "best" else "best"
+
+    def __str__(self) -> str:
+        """What happened, in one line."""
+        last = f"{number_text(self.last_value)} at step {self.last_step}, the last"
+        return f"{self.quantity} was best at step {self.step}, {number_text(self.value)}, and is {last}"
+
+
+@dataclass(frozen=True)
 class StageResult:
     """What a finished stage hands to the report.
 
@@ -109,6 +141,7 @@ class StageResult:
         tokens_per_second: of training alone.
         settings: the stage's hyperparameters by name.
         origin: what the stage was made from (:class:`scratchgpt.runs.record.Origin`); empty if that is not known.
+        turn: where it was better than in the end, if it was.
     """
 
     stage: str
@@ -118,6 +151,7 @@ class StageResult:
     tokens_per_second: float = 0.0
     settings: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=dict)
+    turn: Turn | None = None
 
 
 # -- on disk ------------------------------------------------------------------------------------------------
@@ -162,7 +196,8 @@ def _read_result(path: Path) -> StageResult:
         record = json.loads(path.read_text(encoding="utf-8"))
         measures = [Measure(**measure) for measure in record.pop("measures")]
         samples = [Sample(**sample) for sample in record.pop("samples")]
-        return StageResult(measures=measures, samples=samples, **record)
+        turn = Turn(**found) if (found := record.pop("turn", None)) else None
+        return StageResult(measures=measures, samples=samples, turn=turn, **record)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: damaged result of a stage ({error}); delete it or run the stage again") from None
 
@@ -214,7 +249,7 @@ def write_report(out: Path) -> None:
     sections = []
     for result in results:
         history = stage_history(out, result.stage)
-        sections.append(_section(result, _draw(out, result.stage, history), history))
+        sections.append(_section(result, _draw(out, result, history), history))
     write_whole(out / "report.md", _markdown(results, sections))
 
 
@@ -239,15 +274,43 @@ def stage_history(out: Path, stage: str) -> History:
     return read_history(out / "logs" / f"{stage}.jsonl")
 
 
-def _draw(out: Path, stage: str, history: History) -> str | None:
+class Remark(NamedTuple):
+    """What is worth knowing of how a stage went.
+
+    Attributes:
+        kind: warning, skipped, stopped, turn or note.
+        step: when; None if it is of no one step.
+        text: one line.
+    """
+
+    kind: str
+    step: int | None
+    text: str
+
+
+def remarks(result: StageResult, history: History) -> list[Remark]:
+    """All that is worth knowing of how a stage went, beside its numbers: both reports show it."""
+    found = [Remark("warning", w["step"], f"{w['sign']}: {w['text']}") for w in history.warnings]
+    if history.skipped:
+        numbers = ", ".join(str(record["step"]) for record in history.skipped)
+        found.append(Remark("skipped", None, f"loss or gradient not finite: step {numbers}"))
+    found += [Remark("stopped", record["step"], record["text"]) for record in history.stopped]
+    if result.turn is not None:
+        turn = result.turn
+        kept = f"the checkpoint is the {turn.keep} one, in whose folder {turn.beside} is the {turn.beside} one"
+        found.append(Remark("turn", turn.step, f"{turn}; {kept}"))
+    return found + [Remark("note", None, note) for note in history.notes]
+
+
+def _draw(out: Path, result: StageResult, history: History) -> str | None:
     """The path of the stage's curves, relative to ``out``; None if it left no log."""
     from scratchgpt.runs import curves  # here: Matplotlib takes a second to load, which chatting need not wait for
 
     if not history.steps and not history.evaluations:
         return None
-    path = out / "curves" / f"{stage}.png"
+    path = out / "curves" / f"{result.stage}.png"
     with full_disk_is_a_user_error(path), replacing_file(path) as fresh:
-        curves.draw_curves(history, stage, fresh)
+        curves.draw_curves(history, result.stage, fresh, result.turn.step if result.turn else None)
     return path.relative_to(out).as_posix()
 
 
@@ -286,11 +349,7 @@ def _section(result: StageResult, curves: str | None, history: History) -> list[
     lines += [f"{duration_text(result.seconds)}, {result.tokens_per_second:,.0f} tokens per second in training.", ""]
     if settings:
         lines += [f"Settings: {settings}.", ""]
-    told = [f"- **Warning**, step {w['step']}: {w['sign']}: {w['text']}" for w in history.warnings]
-    if history.skipped:
-        numbers = ", ".join(str(record["step"]) for record in history.skipped)
-        told.append(f"- **Skipped**, loss or gradient not finite: step {numbers}")
-    if told := told + [f"- **Note**: {note}" for note in history.notes]:
+    if told := [_remark(remark) for remark in remarks(result, history)]:
         lines += [*told, ""]
     if curves:
         lines += [f"![curves of {result.stage}]({curves})", ""]
@@ -298,6 +357,11 @@ def _section(result: StageResult, curves: str | None, history: History) -> list[
         rows = [(sample.prompt, sample.before, sample.after) for sample in result.samples]
         lines += _table(("prompt", "before", "after"), rows)
     return lines
+
+
+def _remark(remark: Remark) -> str:
+    place = "" if remark.step is None else f", step {remark.step}"
+    return f"- **{KINDS[remark.kind]}**{place}: {remark.text}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> list[str]:
@@ -313,7 +377,7 @@ def _cell(text: str) -> str:
 
 
 def _machine() -> list[str]:
-    return [f"Machine: {machine()}.", "", f"Versions: {', '.join(versions())}."]
+    return [f"Machine: {machine()}. {OTHER_THREADS}", "", f"Versions: {', '.join(versions())}."]
 
 
 def machine() -> str:

@@ -116,9 +116,9 @@ def _build(context: Context) -> Setup:
         return [(prompt, written_text(tokenizer, row)) for prompt, row in zip(prompts, ids, strict=True)]
 
     def closing(history: History) -> str:
-        loss = history.evaluations[-1]["loss"]
+        last = history.evaluations[-1]
         return (
-            f"validation loss {loss:.4f} nats a token after {trainer.total_steps:,} steps, "
+            f"validation loss {last['loss']:.4f} nats a token after {last['step']:,} steps, "
             f"{history.seconds:.0f} seconds of training"
         )
 

@@ -8,6 +8,7 @@ It is the SFT model with the token head replaced by one number, read at the answ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,9 +28,13 @@ from scratchgpt.nn.schedules import linear_schedule, total_steps
 from scratchgpt.stages.stage import SAMPLES, Context, Setup, Stage, accuracies
 from scratchgpt.stages.warning_signs import WINDOW, nothing_learned
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.best import Goal
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
 from scratchgpt.training.update import Loss, update
+
+UNDECIDED = 0.98 * math.log(2)
+"""The loss of equal scores, ln 2, less what noise can gain: with 58% of the pairs right it can be as low."""
 
 
 def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -55,6 +60,7 @@ class RewardModelTrainer(Trainer):
 
     name = "reward"
     stage_number = 3
+    goal = Goal("accuracy", higher=True)
 
     def __init__(
         self,
@@ -123,12 +129,16 @@ class RewardModelTrainer(Trainer):
         return {**metrics, "rewards/margins": float((chosen - rejected).mean())}
 
     def warning_signs(self, history: History) -> dict[str, str]:
-        """At the end, that nothing was learned: the loss of the last batches is no lower than that of the first."""
+        """At the end, that nothing was learned.
+
+        The mean loss of the last quarter of the batches is no lower than that of the first ones, or is that of a model
+        which does not know: :data:`UNDECIDED`, lower than that of the random scores it begins with.
+        """
         losses = [float(step["loss"]) for step in history.steps]
         if len(losses) < max(2 * WINDOW, self.total_steps):  # in fewer batches the noise decides
             return {}
-        first, last = sum(losses[:WINDOW]) / WINDOW, sum(losses[-WINDOW:]) / WINDOW
-        text = nothing_learned(first, last)
+        last = losses[-max(WINDOW, len(losses) // 4) :]
+        text = nothing_learned(min(sum(losses[:WINDOW]) / WINDOW, UNDECIDED), sum(last) / len(last))
         return {"nothing learned": text} if text else {}
 
     def sample(self) -> str:

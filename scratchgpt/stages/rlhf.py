@@ -60,10 +60,12 @@ from scratchgpt.stages.warning_signs import (
     entropy_collapse,
     kl_blow_up,
     one_answer_to_all,
+    one_likeliest_answer_to_all,
     reward_against_measure,
     reward_far_from_reference,
 )
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.best import Goal
 from scratchgpt.training.checkpoints import load_reward_model
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
@@ -183,6 +185,7 @@ class PPOTrainer(Trainer):
 
     name = "rlhf"
     stage_number = 4
+    goal = Goal("objective/rlhf_reward", higher=True)
 
     def __init__(
         self,
@@ -348,8 +351,19 @@ class PPOTrainer(Trainer):
 
     # -- measuring ------------------------------------------------------------------------------------------
     def evaluate(self) -> Metrics:
-        """:meth:`evaluate_on` some of the held-out prompts."""
-        return self.evaluate_on(self.heldout[:: max(1, len(self.heldout) // PROGRESS_PROMPTS)])
+        """:meth:`evaluate_on` some of the held-out prompts.
+
+        Further "objective/rlhf_reward", what PPO maximises, and "answers/alike", the share of the prompts that have the
+        same likeliest answer.
+        """
+        records = self.heldout[:: max(1, len(self.heldout) // PROGRESS_PROMPTS)]
+        measured, prompts = self.evaluate_on(records), [record["prompt"] for record in records]
+        answers = answer_prompts(self.policy, self.tokenizer, prompts, self.settings.max_new_tokens)
+        return {
+            **measured,
+            "objective/rlhf_reward": measured["reward"] - self.settings.kl_coef * measured["kl"],
+            "answers/alike": alike_share(prompts, [answer.text for answer in answers]),
+        }
 
     def evaluate_on(self, prompts: Sequence[str | Record]) -> Metrics:
         """What the judge measures of the policy's answers to ``prompts`` (:meth:`AnswerJudge.evaluate`).
@@ -377,7 +391,7 @@ class PPOTrainer(Trainer):
             "KL blow-up": kl_blow_up(steps),
             "reward hacking": reward_against_measure(steps, evaluations, "facts_right")
             or reward_far_from_reference(steps),
-            "one answer to all": one_answer_to_all(steps),
+            "one answer to all": one_answer_to_all(steps) or one_likeliest_answer_to_all(steps, evaluations),
         }
         return {sign: text for sign, text in signs.items() if text}
 

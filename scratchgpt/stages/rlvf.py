@@ -47,6 +47,7 @@ from scratchgpt.stages.rlhf import heldout_prompts, training_prompts
 from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies
 from scratchgpt.stages.warning_signs import entropy_collapse, kl_blow_up, no_learning_signal, reward_against_measure
 from scratchgpt.tokenizer import Tokenizer
+from scratchgpt.training.best import Goal
 from scratchgpt.training.checkpoints import load_checkpoint, load_reward_model
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
@@ -169,6 +170,7 @@ class RLVFTrainer(Trainer):
 
     name = "rlvf"
     stage_number = 5
+    goal = Goal("accuracy", higher=True)
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
     <out>/pretrain/ sft/ reward_model/ rlhf/ rlvf/    finished stages: model and tokenizer, Hugging Face layout, and
                                                       the stage's result: all of it appears in one rename
+    <out>/<stage>/best/ or last/                      the other model of a stage that had a better one on its way
     <out>/<stage>.ruined/                             what a stage that broke the model left instead, for looking into
     <out>/<stage>.partial.safetensors                 an unfinished stage: weights, optimizer moments, step
     <out>/logs/<stage>.jsonl                          one line a step; <stage>.ruined.jsonl: of the ruined one;

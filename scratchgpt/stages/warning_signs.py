@@ -16,7 +16,7 @@ The limits stand between runs that went well and runs that were ruined on purpos
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 Records = Sequence[Mapping[str, Any]]
@@ -41,9 +41,9 @@ ALIKE_RISE = 0.25
 SILENT_ITERATIONS = 5
 """Iterations without one group that teaches. Where 95% of the answers are right, 9% of the groups of two disagree: none
 of 24 does in one iteration of eleven, and in five one after the other once in 150,000."""
-TURN_SHARE, TURN_NATS = 0.1, 0.05
+TURN_SHARE, TURN_NATS = 0.05, 0.05
 """By how much more than its lowest a held-out loss is said to have turned: both of it, so that neither the noise of a
-large loss counts nor a small one's last thousandths."""
+large loss counts nor a small one's last thousandths. A small model that learned noise by heart rose by 9% to 15%."""
 
 MEND = "lower lr or raise kl_coef"
 
@@ -108,19 +108,33 @@ def one_answer_to_all(steps: Records) -> str | None:
 
     Reads "reward" and "answers/alike" (:func:`alike_share`).
     """
-    first, now = _first_and_now(steps, "answers/alike")
+    return _alike(steps, *_first_and_now(steps, "answers/alike"), "the same answer")
+
+
+def one_likeliest_answer_to_all(steps: Records, evaluations: Records) -> str | None:
+    """The reward rose and more than :data:`ALIKE_SHARE` of held-out prompts have the same likeliest answer.
+
+    Chance hides it from :func:`one_answer_to_all`: two samples of one long answer are seldom equal to the letter.
+
+    Reads "reward" in ``steps`` and "answers/alike" in ``evaluations``, the first of them and the last.
+    """
+    shares = [float(record["answers/alike"]) for record in evaluations if "answers/alike" in record]
+    return _alike(steps, shares[0], shares[-1], "the same likeliest answer") if shares else None
+
+
+def _alike(steps: Records, first: float, now: float, what: str) -> str | None:
     first_reward, reward = _first_and_now(steps, "reward")
     if now > ALIKE_SHARE and now - first > ALIKE_RISE and reward - first_reward > REWARD_RISE:
         return (
-            f"{now:.0%} of the prompts get the same answer, {first:.0%} at first, and the reward rose by "
+            f"{now:.0%} of the prompts get {what}, {first:.0%} at first, and the reward rose by "
             f"{reward - first_reward:.2f}: the reward model is fooled by it; {MEND} and read some answers"
         )
     return None
 
 
-def alike_share(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]) -> float:
-    """Share of the different prompts that got the answer given to most of them."""
-    asked: Counter[tuple[int, ...]] = Counter()
+def alike_share(prompts: Sequence[Sequence[Hashable]], answers: Sequence[Sequence[Hashable]]) -> float:
+    """Share of the different prompts that got the answer given to most of them; each ids or a text."""
+    asked: Counter[tuple[Hashable, ...]] = Counter()
     for _, answer in {(tuple(prompt), tuple(answer)) for prompt, answer in zip(prompts, answers, strict=True)}:
         asked[answer] += 1
     return max(asked.values()) / len({tuple(prompt) for prompt in prompts})
@@ -160,7 +174,7 @@ def nothing_learned(first: float, last: float) -> str | None:
     """The loss at the end, in nats, is no lower than at the beginning (or is no number)."""
     if last < first:
         return None
-    return f"the loss is {last:.4g} nats at the end, {first:.4g} at the beginning; lower lr, or train for longer"
+    return f"the loss is {last:.4g} nats at the end, {first:.4g} without training; lower lr, or train for longer"
 
 
 def supervised_signs(evaluations: Records, total_steps: int) -> dict[str, str]:

@@ -15,7 +15,7 @@ from scratchgpt.training.checkpoints import full_disk_is_a_user_error
 
 Metrics = dict[str, float]
 
-TEXTS = {"warning": {"sign", "text"}, "sample": {"text"}, "skipped": {"text"}}
+TEXTS = {"warning": {"sign", "text"}, "sample": {"text"}, "skipped": {"text"}, "stopped": {"text"}}
 """What is text in a record of a kind; all else is a number."""
 REQUIRED: dict[str, set[str]] = {"step": {"seconds", "tokens"}, "evaluation": set(), **TEXTS}
 """What each kind of record must hold, beside "kind" and "step"."""
@@ -30,6 +30,7 @@ class History:
         samples: (step, text) pairs.
         warnings: one record a warning sign, when it first showed, with "step", "sign" and "text".
         skipped: one record a step that was not made, with "step" and "text", why not.
+        stopped: a record if the stage ended before its last step, with "step" and "text", why.
         seconds: time of the training steps alone; tokens: what they worked on.
         notes: what the log should have told and does not, a line each.
     """
@@ -39,6 +40,7 @@ class History:
     samples: list[tuple[int, str]] = field(default_factory=list)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
+    stopped: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     tokens: float = 0.0
     notes: list[str] = field(default_factory=list, compare=False)
@@ -47,7 +49,8 @@ class History:
         """File one line of the log where it belongs.
 
         Args:
-            record: with "kind" (step, skipped, evaluation, sample or warning) and "step", and what such a line holds.
+            record: with "kind" (step, skipped, evaluation, sample, warning or stopped) and "step", and what such a line
+                holds.
         """
         if record["kind"] == "step":
             self.steps.append(record)
@@ -59,6 +62,8 @@ class History:
             self.warnings.append(record)
         elif record["kind"] == "skipped":
             self.skipped.append(record)
+        elif record["kind"] == "stopped":
+            self.stopped.append(record)
         else:
             self.samples.append((record["step"], record["text"]))
 

@@ -33,8 +33,9 @@ def run_trainer(
     console: Console,
     resume: bool = False,
     save_every_seconds: float = 60,
+    early_stop: int | None = None,
 ) -> History:
-    """Make (or go on with) all steps of a trainer.
+    """Make (or go on with) all steps of a trainer, and keep the weights of its best measurement (``trainer.best``).
 
     Args:
         trainer: whose steps.
@@ -44,6 +45,8 @@ def run_trainer(
         console: what is said goes there.
         resume: go on from the partial state, if there is one.
         save_every_seconds: seconds between two saves.
+        early_stop: end after so many measurements in a row that were no better than the best before them; None: make
+            all steps.
 
     Returns:
         What the log says, that of the steps before an interruption included.
@@ -66,13 +69,16 @@ def run_trainer(
         run.stop_if_asked(done)
         with _progress(trainer.name, console) as progress:
             bar = progress.add_task(trainer.name, total=trainer.total_steps, completed=done, status="")
-            while done < trainer.total_steps:
+            while done < trainer.total_steps and not run.is_past_its_best(done, early_stop):
                 done = run.step(done)
                 progress.update(bar, completed=done, status=_status(log.history))
                 run.save_if_due(done)
                 run.stop_if_asked(done)
                 run.look(done)
                 run.stop_if_asked(done)
+        if done < trainer.total_steps:
+            run.end_early(done)
+            run.stop_if_asked(done)
     return log.history
 
 
@@ -141,11 +147,31 @@ class _Run:
         """Measure if it is time to, and see what has gone wrong. What the log has already is not repeated."""
         if done % self.trainer.evaluate_every == 0 or done == self.trainer.total_steps:
             _measure(self.trainer, done, self.log, self.console)
+            # A resumed run finds the measurement in the log, and its weights are those that were measured.
+            for measured in self.log.history.evaluations[-1:]:
+                if measured["step"] == done:
+                    self.trainer.compare(done, measured)
         if done:
             told = {warning["sign"] for warning in self.log.history.warnings}
             for sign, text in self.trainer.warning_signs(self.log.history).items():
                 if sign not in told:
                     self.warn(done, sign, text)
+
+    def is_past_its_best(self, done: int, early_stop: int | None) -> bool:
+        """Whether the last ``early_stop`` measurements were no better than the best, however often it was resumed."""
+        best, every = self.trainer.best, self.trainer.evaluate_every
+        past = early_stop is not None and best is not None and done // every - best.step // every >= early_stop
+        return self.trainer.world.any(past)
+
+    def end_early(self, done: int) -> None:
+        """Save, since what comes now is measured for minutes, and say why the other steps are not made."""
+        self.save(done)
+        best, goal = self.trainer.best, self.trainer.goal.name
+        if best is not None and not self.log.history.stopped:
+            left = f"{self.trainer.total_steps - done} of {self.trainer.total_steps} steps are left out"
+            text = f"{goal} was {best.value:.4g} at step {best.step} and has not been better since; {left}"
+            self.log.write({"kind": "stopped", "step": done, "text": text})
+            self.say(f"{self.trainer.name} is stopped early at step {done}: {text}")
 
     def warn(self, done: int, sign: str, text: str) -> None:
         self.log.write({"kind": "warning", "step": done, "sign": sign, "text": text})

@@ -44,6 +44,12 @@ def test_general_flags_reach_the_plan(plan_for, tmp_path):
     assert {name: getattr(plan.data, name) for name in DATA_PATHS} == paths
 
 
+def test_the_last_model_is_kept_and_all_steps_are_made_unless_flags_say_otherwise(plan_for):
+    assert (plan_for().keep, plan_for().early_stop) == ("last", None)
+    plan = plan_for("--keep", "best", "--early-stop", "3")
+    assert (plan.keep, plan.early_stop) == ("best", 3)
+
+
 def test_skipping_leaves_stages_out(plan_for):
     assert plan_for("--skip-pretrain", "--skip_rlhf").stages == ("sft", "reward", "rlvf")
     assert plan_for("--stage", "reward").stages == ("reward",)
@@ -105,6 +111,9 @@ def test_bf16_on_a_cpu_without_it(mistake, monkeypatch, tmp_path, backend):
         (["--precision", "float16"], "float16"),
         (["--threads", "9999"], "threads: 9999 is out of range"),
         (["--seed", "-1"], "--seed must not be negative"),
+        (["--early-stop", "0"], "--early-stop must be at least 1 measurement, not 0"),
+        (["--early-stop", "soon"], "--early-stop: 'soon' is not of type INT"),
+        (["--keep", "first"], "invalid choice 'first' for argument '--keep'"),
         (["--rlvf-data", "no/such/file.json"], "no/such/file.json"),
     ],
 )
@@ -248,7 +257,7 @@ def test_a_profile_of_reinforcement_learning_is_refused(mistake, tmp_path, stage
 
 # -- the whole ----------------------------------------------------------------------------------------------
 def test_two_stages_then_an_answer(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path: path.touch())  # slow, and tested elsewhere
+    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path, best_step: path.touch())  # slow, and tested elsewhere
     out, data = tmp_path / "out", write_data(tmp_path / "data")
     short = ["--out", str(out), *QUICK, "--batch-size", "4", "--epochs", "0.05", *data, "--tokenizer", "char"]
     assert train([*short, "--skip-reward", "--skip-rlhf", "--skip-rlvf"]) == 0, capsys.readouterr().err

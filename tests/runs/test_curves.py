@@ -77,3 +77,12 @@ def test_the_first_steps_extremes_do_not_flatten_the_rest():
 def test_a_log_without_a_measurement_is_an_empty_picture(tmp_path):
     curves.draw_curves(History(), "sft", tmp_path / "x.png")
     assert (tmp_path / "x.png").stat().st_size > 1000
+
+
+def test_the_best_step_is_a_line_across_the_panel():
+    panel = Figure().subplots()
+    curves.mark_best(panel, None)
+    assert not panel.get_lines()
+    curves.mark_best(panel, 40)
+    (line,) = panel.get_lines()
+    assert list(line.get_xdata()) == [40, 40] and line.get_label() == "best" and line.get_linestyle() == "--"

@@ -41,7 +41,10 @@ from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.presets import Preset
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.stages.run_folder import load_model
+from scratchgpt.training.checkpoints import load_checkpoint
+from scratchgpt.training.history import read_history
 from scratchgpt.training.loop import run_trainer
+from tests.tiny import files_in
 
 STAGES = tuple(stage.name for stage in ALL)
 PRESET = Preset(
@@ -181,7 +184,7 @@ def killed_before(change: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list
 def test_killed_at_any_step_of_its_end_a_stage_is_in_the_report(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
-    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path: path.touch())
+    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path, best_step: path.touch())
     monkeypatch.setattr(page, "write_html_report", lambda out: None)
     short = dataclasses.replace(PRESET, settings={"pretrain": PretrainConfig(steps=2, batch_size=4)})
     plan = dataclasses.replace(plan, stages=("pretrain",), preset=short, tokenizer="char")
@@ -242,13 +245,129 @@ def test_a_stage_that_ruins_its_model_keeps_the_older_one(plan: Plan) -> None:
     assert f"in {plan.out / 'sft.ruined'}" in line and "--lr" in line and "\n" not in line
     assert {path: path.read_bytes() for path in before} == before
     names = {path.name for path in (plan.out / "sft.ruined").iterdir()}
-    assert names == {path.name for path in before if path.parent.name == "sft"}
+    assert names == {path.name for path in before if path.parent.name == "sft"} | {"best"}  # that of its beginning
     assert {path.name for path in (plan.out / "logs").glob("sft*")} == {"sft.jsonl", "sft.ruined.jsonl"}
     assert not list(plan.out.glob("*.partial*"))
     run(dataclasses.replace(plan, stages=stages, resume=True), quiet())  # what is there is as good as it was
     with pytest.raises(UserError, match=r"there is no .*sft, and this one is in"):
         run(dataclasses.replace(plan, stages=stages, preset=broken, out=plan.out / "anew"), quiet())
     assert not (plan.out / "anew" / "sft").exists() and load_model(plan.out / "anew", "pretrain")
+    for name in ("report.md", "report.html"):  # of the stage that went well
+        told = (plan.out / "anew" / name).read_text("utf-8")
+        assert "bits per character" in told and "dialogue loss" not in told
+
+
+# -- the best model and the last ------------------------------------------------------------------------------
+@pytest.fixture
+def turning(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """Pretraining of six steps that is at its best on the way: what is called its loss is how far it is from 3.3."""
+    evaluate = Pretrainer.evaluate
+
+    def distance(self: Pretrainer) -> Any:
+        measured = evaluate(self)
+        return {**measured, "loss": abs(measured["loss"] - 3.3)}
+
+    monkeypatch.setattr(Pretrainer, "evaluate", distance)
+    settings = PretrainConfig(steps=6, batch_size=4, lr=0.03, warmup_steps=0, evaluate_every=1)
+    preset = dataclasses.replace(PRESET, settings={"pretrain": settings})
+    return dataclasses.replace(plan, stages=("pretrain",), preset=preset, tokenizer="char")
+
+
+def measured_at(out: Path, quantity: str = "loss") -> dict[int, float]:
+    return {record["step"]: record[quantity] for record in read_history(out / "logs" / "pretrain.jsonl").evaluations}
+
+
+def test_the_better_model_is_kept_beside_the_last_one_or_in_its_place(turning: Plan) -> None:
+    outs = {keep: turning.out / keep for keep in ("last", "best")}
+    said = {}
+    for keep, out in outs.items():
+        console = quiet()
+        run(dataclasses.replace(turning, out=out, keep=keep), console)  # type: ignore[arg-type]
+        said[keep] = console.file.getvalue()  # type: ignore[attr-defined]
+    losses, perplexities = (measured_at(outs["last"], quantity) for quantity in ("loss", "perplexity"))
+    step = min(losses, key=losses.__getitem__)
+    assert losses == measured_at(outs["best"]) and 0 < step < 6
+
+    def weights(directory: Path) -> bytes:
+        assert load_checkpoint(directory)
+        return (directory / "model.safetensors").read_bytes()
+
+    last, best = weights(outs["last"] / "pretrain"), weights(outs["last"] / "pretrain" / "best")
+    assert weights(outs["best"] / "pretrain") == best != last == weights(outs["best"] / "pretrain" / "last")
+    assert not (outs["last"] / "pretrain" / "last").exists() and not (outs["best"] / "pretrain" / "best").exists()
+
+    numbers = f"loss was best at step {step}, {losses[step]:.4g}, and is {losses[6]:.4g} at step 6, the last"
+    for keep, other in (("last", "best"), ("best", "last")):
+        where = outs[keep] / "pretrain" / other
+        assert f"pretrain: {numbers}; the checkpoint is the {keep}, the {other} is in {where}\n" in said[keep]
+        report = (outs[keep] / "report.md").read_text("utf-8")
+        assert f"- **Best step**, step {step}: {numbers}; the checkpoint is the {keep} one" in report
+        html = (outs[keep] / "report.html").read_text("utf-8")
+        assert numbers in html and f"最好的一步，第 {step} 步" in html and "dashed: the best step" in html
+        measure = next(m for m in load_results(outs[keep])[0].measures if m.measure == "perplexity")
+        assert measure.after == perplexities[{"last": 6, "best": step}[keep]]
+
+
+def test_where_the_last_model_is_the_best_nothing_lies_beside_it(plan: Plan) -> None:
+    for keep in ("last", "best"):
+        out, console = plan.out / keep, quiet()
+        run(dataclasses.replace(plan, stages=("pretrain",), out=out, keep=keep), console)  # type: ignore[arg-type]
+        assert not [path for path in (out / "pretrain").iterdir() if path.is_dir()]
+        assert load_results(out)[0].turn is None and "Best step" not in (out / "report.md").read_text("utf-8")
+    total = len(read_history(out / "logs" / "pretrain.jsonl").steps)
+    too_seldom = f"pretrain: measured every 200 steps of {total}, too seldom for --keep best to find a better one on the way"
+    assert f"{too_seldom}; lower --evaluate-every" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_stage_that_is_stopped_early_is_a_finished_one(turning: Plan) -> None:
+    plan = dataclasses.replace(turning, early_stop=1)
+    run(plan, quiet())
+    losses = measured_at(plan.out)
+    *_, best, last = losses
+    assert last < 6 and best == min(losses, key=losses.__getitem__)
+    for report in ("report.md", "report.html"):
+        told = (plan.out / report).read_text("utf-8")
+        assert f"has not been better since; {6 - last} of 6 steps are left out" in told and "Stopped early" in told
+    assert not list(plan.out.glob("*.partial*"))
+    result = load_results(plan.out)[0]
+    assert result.turn and (result.turn.step, result.turn.last_step) == (best, last)
+    assert result.settings["early_stop"] == 1 and result.settings["keep"] == "last"
+    console = quiet()
+    run(dataclasses.replace(plan, resume=True), console)
+    assert "pretrain is finished already" in console.file.getvalue()  # type: ignore[attr-defined]
+    for changed, line in (({"early_stop": 5}, "early_stop is 1 there and 5 here"), ({"keep": "best"}, "keep is last there")):
+        with pytest.raises(UserError, match=line):
+            run(dataclasses.replace(plan, resume=True, **changed), quiet())
+    seldom = quiet()
+    run(dataclasses.replace(plan, early_stop=6, out=plan.out / "seldom"), seldom)
+    said = seldom.file.getvalue()  # type: ignore[attr-defined]
+    assert "pretrain: measured every 1 steps of 6, too seldom for --early-stop 6 to end it" in said
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_killed_at_any_step_of_its_end_a_stage_has_both_models(
+    turning: Plan, monkeypatch: pytest.MonkeyPatch, keep: Any
+) -> None:
+    monkeypatch.setattr(pipeline, "_write_reports", lambda out, console: None)
+    plan = dataclasses.replace(turning, keep=keep, early_stop=1)
+    whole, other = plan.out / "whole", {"last": "best", "best": "last"}[keep]
+    run(dataclasses.replace(plan, out=whole), quiet())
+    expected = files_in(whole / "pretrain")
+    assert f"{other}/model.safetensors" in expected and f"{other}/tokenizer.json" in expected
+    del expected["result.json"]  # it holds times
+    for change in itertools.count(0, 2):
+        here = dataclasses.replace(plan, out=plan.out / str(change))
+        with killed_before(change, monkeypatch):
+            try:
+                run(here, quiet())
+                break
+            except Killed:
+                pass
+        run(dataclasses.replace(here, resume=True), quiet())
+        found = files_in(here.out / "pretrain")
+        assert {name: found[name] for name in expected} == expected and len(found) == len(expected) + 1
+        assert not [path for path in here.out.iterdir() if ".partial" in path.name or ".writing" in path.name]
+    assert change > 10
 
 
 def test_a_training_anew_that_was_killed_at_once_leaves_the_older_log(

@@ -26,6 +26,13 @@ def test_a_base_is_for_a_stage_that_starts_from_another() -> None:
         Plan(("pretrain", "sft"), MINI, OUT, base=Path("other"))
 
 
+@pytest.mark.parametrize("early_stop", [0, -3])
+def test_a_stage_cannot_end_before_a_measurement(early_stop: int) -> None:
+    assert Plan(("sft",), MINI, OUT, early_stop=1).early_stop == 1
+    with pytest.raises(UserError, match=f"--early-stop must be at least 1 measurement, not {early_stop}"):
+        Plan(("sft",), MINI, OUT, early_stop=early_stop)
+
+
 @pytest.mark.parametrize(
     ("stages", "data"),
     [

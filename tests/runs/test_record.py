@@ -42,7 +42,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Three short stages, with nothing to compile and nothing drawn."""
     backend = kernels.backend()
     kernels.use("numpy")
-    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path: path.touch())
+    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path, best_step: path.touch())
     monkeypatch.setattr(page, "write_html_report", lambda out: None)
     folder = tmp_path / "data"
     write_data(folder)

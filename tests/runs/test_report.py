@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 from scratchgpt.errors import UserError
 from scratchgpt.runs import curves, report
-from scratchgpt.runs.report import Measure, Sample, StageResult, load_results, save_result, write_report
+from scratchgpt.runs.report import Measure, Sample, StageResult, Turn, load_results, save_result, write_report
 from tests.tiny import files_in, write_log
 
 SFT = StageResult(
@@ -34,7 +34,7 @@ PRETRAIN = StageResult("pretrain", [Measure("pretrain", "perplexity", float("inf
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path: path.write_bytes(b"png"))
+    monkeypatch.setattr(curves, "draw_curves", lambda history, stage, path, best_step: path.write_bytes(b"png"))
 
 
 # -- results on disk ----------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def test_markdown_shows_the_steps_that_were_skipped(tmp_path, no_pictures):
             log.write("\n" + json.dumps({"kind": "skipped", "step": step, "text": "the loss is nan"}))
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "\n- **Skipped**, loss or gradient not finite: step 5, 6\n" in text and "Note" not in text
+    assert "\n- **Skipped**: loss or gradient not finite: step 5, 6\n" in text and "Note" not in text
 
 
 def test_the_report_says_what_the_log_lacks(tmp_path, no_pictures):
@@ -204,3 +204,41 @@ def test_the_report_draws_the_log(tmp_path):
     assert picture.shape[1] > 800  # two panels: loss and accuracy, none for the part of the data
     assert np.ptp(picture[..., :3]) > 0.5
     assert sorted(path.name for path in (tmp_path / "curves").iterdir()) == ["sft.png"]
+
+
+TURN = Turn("loss", 240, 7.66, 480, 10.64, "last")
+
+
+def test_a_result_knows_where_the_stage_was_better_than_in_the_end(tmp_path, no_pictures):
+    turned = dataclasses.replace(SFT, turn=TURN)
+    save_result(tmp_path / "sft", turned)
+    assert load_results(tmp_path) == [turned] and TURN.beside == "best"
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    line = "loss was best at step 240, 7.66, and is 10.64 at step 480, the last"
+    kept = "the checkpoint is the last one, in whose folder best is the best one"
+    assert f"\n- **Best step**, step 240: {line}; {kept}\n" in text
+    broken = dataclasses.replace(TURN, last_value=None, keep="best")
+    assert str(broken).endswith("and is – at step 480, the last") and broken.beside == "last"
+
+
+def test_the_curves_mark_where_the_stage_was_best(tmp_path, monkeypatch):
+    marked = []
+    monkeypatch.setattr(curves, "mark_best", lambda panel, step: marked.append(step))
+    for turn in (None, dataclasses.replace(TURN, step=2)):
+        save_result(tmp_path / "sft", dataclasses.replace(SFT, turn=turn))
+        write_log(tmp_path, "sft")
+        write_report(tmp_path)
+    assert marked == [None, None, 2, 2]  # a panel of the loss and one of the accuracy
+
+
+def test_markdown_says_why_a_stage_ended_early_and_what_threads_change(tmp_path, no_pictures):
+    save_result(tmp_path / "sft", SFT)
+    write_log(tmp_path, "sft")
+    with (tmp_path / "logs" / "sft.jsonl").open("a", encoding="utf-8") as log:
+        log.write("\n" + json.dumps({"kind": "stopped", "step": 4, "text": "loss was 3 at step 0"}) + "\n")
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "\n- **Stopped early**, step 4: loss was 3 at step 0\n" in text
+    machine = next(line for line in text.splitlines() if line.startswith("Machine: "))
+    assert machine == f"Machine: {report.machine()}. {report.OTHER_THREADS}" and "weights then differ" in machine

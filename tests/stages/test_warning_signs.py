@@ -6,14 +6,21 @@ times the learning rate, no KL penalty and twice the passes (docs/experiments.md
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from scratchgpt.autograd import Tensor
+from scratchgpt.config import GPTConfig, PretrainConfig, RewardConfig, RLHFConfig, RLVFConfig, SFTConfig
+from scratchgpt.evaluation.answering import answer_prompts
+from scratchgpt.models.gpt2 import GPT
+from scratchgpt.models.reward import RewardModel
 from scratchgpt.stages import warning_signs
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.stages.reward import RewardModelTrainer
@@ -28,12 +35,17 @@ from scratchgpt.stages.warning_signs import (
     no_learning_signal,
     nothing_learned,
     one_answer_to_all,
+    one_likeliest_answer_to_all,
     reward_against_measure,
     reward_far_from_reference,
 )
+from scratchgpt.tokenizer import IM_START_ID, CharTokenizer
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.loop import run_trainer
 from scratchgpt.training.trainer import Trainer
+from tests.conftest import ANSWERS, QUESTIONS
+from tests.rl_helpers import TargetReward, digit_tokenizer, tiny_policy
+from tests.tiny import dialogue
 
 
 def steps(reward: list[float], kl: list[float], entropy: list[float]) -> list[dict[str, float]]:
@@ -159,10 +171,28 @@ def test_one_answer_to_all() -> None:
     assert "one answer to all" in signs_of(PPOTrainer, rising, [])[-1]
 
 
+def test_one_likeliest_answer_to_all() -> None:
+    rising = [{"reward": 0.3 * i, "answers/alike": 0.1} for i in range(8)]  # of the samples no two are equal
+    measured = [{"answers/alike": 0.1}, {"reward": 0.5}, {"answers/alike": 0.5}, {"answers/alike": 0.875}]
+    assert one_answer_to_all(rising) is None and one_likeliest_answer_to_all(rising, measured[:3]) is None
+    assert one_likeliest_answer_to_all(rising, measured) == (
+        "88% of the prompts get the same likeliest answer, 10% at first, and the reward rose by 1.50: "
+        "the reward model is fooled by it; lower lr or raise kl_coef and read some answers"
+    )
+    flat = [{**step, "reward": 0.1} for step in rising]
+    assert one_likeliest_answer_to_all(flat, measured) is None
+    assert one_likeliest_answer_to_all(rising, measured[-1:]) is None, "one prompt has one answer from the beginning"
+    assert one_likeliest_answer_to_all(rising, []) is None
+    assert signs_of(PPOTrainer, rising, measured)[-1] == set() != {"one answer to all"}  # measured twice so far
+    made: Trainer = PPOTrainer.__new__(PPOTrainer)
+    assert set(made.warning_signs(History(steps=rising, evaluations=measured))) == {"one answer to all"}
+
+
 def test_alike_share() -> None:
     assert alike_share([[1], [2], [3], [4]], [[9], [9], [9], [8]]) == 0.75
     assert alike_share([[1], [1], [1], [2]], [[9], [9], [9], [8]]) == 0.5, "a prompt asked three times is one prompt"
     assert alike_share([[1], [1]], [[9], [8]]) == 1.0
+    assert alike_share(["一", "二", "三", "四"], ["好", "好", "好", "不"]) == 0.75
 
 
 def test_no_learning_signal() -> None:
@@ -186,13 +216,15 @@ def test_loss_has_turned() -> None:
         "7.66 nats at step 240, now 10.64: train for fewer epochs, lower lr or give more data"
     )
     small = [{"step": i, "loss": loss} for i, loss in enumerate([6.0, 0.01, 0.02])]
+    by_a_tenth = [{"step": 20 * i, "loss": loss} for i, loss in enumerate([4.057, 3.376, 3.413, 3.508, 3.623])]
+    assert first_step(loss_has_turned, by_a_tenth) == 5  # a small model that learns noise by heart
     assert loss_has_turned(small) is None, "a dialogue known by heart has thousandths left to lose"
     assert loss_has_turned([]) is None and loss_has_turned([{"step": 0, "accuracy": 1.0}]) is None
 
 
 def test_nothing_learned() -> None:
     assert nothing_learned(6.1, 2.0) is None
-    text = "the loss is 7.2 nats at the end, 6.1 at the beginning; lower lr, or train for longer"
+    text = "the loss is 7.2 nats at the end, 6.1 without training; lower lr, or train for longer"
     assert nothing_learned(6.1, 7.2) == text
     assert nothing_learned(6.1, float("nan")) is not None and nothing_learned(6.1, 6.1) is not None
 
@@ -220,6 +252,8 @@ def test_the_reward_model_says_at_the_end_that_nothing_was_learned() -> None:
 
     assert signs([0.7] * 5 + [0.3] * 5, 10) == signs([0.7] * 9, 10) == signs([0.7] * 5, 5) == set()
     assert signs([0.7] * 5 + [0.8] * 5, 10) == {"nothing learned"}
+    assert signs([0.9] * 5 + [0.69] * 5, 10) == {"nothing learned"}, "equal scores have that loss too"
+    assert signs([0.9] * 5 + [0.67] * 5, 10) == set()
 
 
 @pytest.mark.parametrize(
@@ -298,3 +332,97 @@ def test_resuming_does_not_say_it_again(tmp_path: Path) -> None:
     history = run_trainer(Replay(), *files(tmp_path), console, resume=True)
     assert len(history.steps) == len(HACKED_PPO) and len(history.warnings) == 2
     assert "warning" not in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+# -- small runs that are really ruined ------------------------------------------------------------------------
+def signs_and_history(trainer: Trainer, out: Path) -> tuple[set[str], History]:
+    """Train; the signs that the log holds in the end."""
+    history = run_trainer(trainer, out / "log.jsonl", out / "partial", Console(file=io.StringIO()))
+    return {warning["sign"] for warning in history.warnings}, history
+
+
+def pretrainer(config: GPTConfig, tokenizer: CharTokenizer, texts: list[str], heldout: list[str], **settings: float):
+    config = dataclasses.replace(config, dropout=0.0)
+    chosen = PretrainConfig(**{"batch_size": 2, "warmup_steps": 2, "evaluate_every": 20, **settings})  # type: ignore
+    return Pretrainer(GPT(config, 1), tokenizer, config, chosen, texts, heldout, seed=1)
+
+
+def test_a_model_that_learns_noise_by_heart(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    rng, letters = np.random.default_rng(0), sorted({letter for text in ANSWERS for letter in text})
+    texts = ["".join(rng.choice(letters, 40)) for _ in range(12)]
+    trainer = pretrainer(tiny_config, char_tokenizer, texts[:8], texts[8:], lr=2e-2, steps=120)
+    signs, history = signs_and_history(trainer, tmp_path)
+    assert "loss has turned" in signs and trainer.best is not None and 0 < trainer.best.step < 120
+    assert history.steps[-1]["loss"] < 0.95 * trainer.best.value  # in training it went on falling
+
+
+def test_a_learning_rate_that_is_far_too_high(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer
+) -> None:
+    texts = [*QUESTIONS, *ANSWERS] * 16
+    for lr, signs in ((1e-2, set()), (10.0, {"loss has turned", "nothing learned"})):
+        trainer = pretrainer(tiny_config, char_tokenizer, texts, texts[:6], lr=lr, steps=40)
+        assert signs_and_history(trainer, tmp_path / str(lr))[0] == signs
+    dialogues = [dialogue(question, answer) for question, answer in zip(QUESTIONS, ANSWERS, strict=True)]
+    for lr, signs in ((1e-2, set()), (10.0, {"loss has turned", "nothing learned"})):
+        settings = SFTConfig(epochs=4, batch_size=3, lr=lr, warmup_steps=0, evaluate_every=4)
+        model = GPT(tiny_config, 1)
+        tuner = SFTTrainer(model, char_tokenizer, tiny_config, settings, dialogues, dialogues, (), seed=1)
+        assert signs_and_history(tuner, tmp_path / f"sft{lr}")[0] == signs
+
+
+def test_preferences_that_contradict_each_other(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer, pairs: list[dict[str, Any]]
+) -> None:
+    swapped = [{**pair, "chosen": pair["rejected"], "rejected": pair["chosen"]} for pair in pairs]
+    for name, data, signs in (("clear", pairs * 4, set()), ("unclear", (pairs + swapped) * 4, {"nothing learned"})):
+        settings = RewardConfig(epochs=4, batch_size=6, lr=1e-2, warmup_steps=0)
+        model = RewardModel(dataclasses.replace(tiny_config, dropout=0.0), 1)
+        trainer = RewardModelTrainer(model, char_tokenizer, tiny_config, settings, data, pairs, seed=1)
+        assert signs_and_history(trainer, tmp_path / name)[0] == signs
+
+
+def test_tasks_that_the_model_never_gets_right(tmp_path: Path) -> None:
+    tokenizer = digit_tokenizer()
+    tasks = [{"type": "math", "prompt": prompt, "expected_answer": "99999999"} for prompt in "123"]
+    settings = RLVFConfig(num_iterations=6, tasks_per_iteration=3, samples_per_task=4, max_new_tokens=4)
+    policy = tiny_policy(tokenizer)
+    before = policy.state_dict()
+    signs, history = signs_and_history(
+        RLVFTrainer(policy, tokenizer, policy.config, settings, tasks, tasks), tmp_path
+    )
+    assert signs == {"no learning signal"} and history.warnings[0]["step"] == warning_signs.SILENT_ITERATIONS
+    for name, array in before.items():  # as they were to the last bit
+        np.testing.assert_array_equal(policy.state_dict()[name], array)
+
+
+class SevensReward(TargetReward):
+    """Pays for the share of sevens in an answer, whatever was asked."""
+
+    def forward(self, input_ids: np.ndarray, lengths: np.ndarray) -> Tensor:
+        begins = [np.flatnonzero(row == IM_START_ID)[-1] + 1 + self.header for row in input_ids]
+        answers = [row[begin:end] for row, begin, end in zip(input_ids, begins, lengths - 1, strict=True)]
+        return Tensor(np.array([(answer == self.target[0]).mean() if len(answer) else 0 for answer in answers], np.float32))
+
+
+def test_a_policy_that_answers_everything_with_what_pays(tmp_path: Path) -> None:
+    tokenizer = digit_tokenizer("1234567")
+    prompts = [first + second for first in "1234567" for second in ("", "1", "2")]
+    policy = tiny_policy(tokenizer, dropout=0.0)
+    echoes = [dialogue(prompt, prompt[0] * 4) for prompt in prompts]
+    settings = SFTConfig(epochs=25, batch_size=7, lr=1e-2, warmup_steps=2)
+    SFTTrainer(policy, tokenizer, policy.config, settings, echoes, echoes, (), 0).train()
+    assert [answer.text for answer in answer_prompts(policy, tokenizer, prompts, 10)] == [p[0] * 4 for p in prompts]
+    ppo = RLHFConfig(
+        num_episodes=16, batch_size=48, minibatch_size=24, max_new_tokens=10, kl_coef=0.0, lr=2e-3, value_lr=1e-3,
+        value_warmup=0, target_kl=1.0, evaluate_every=4,
+    )  # fmt: skip
+    trainer = PPOTrainer(policy, SevensReward(tokenizer), tokenizer, policy.config, ppo, prompts, prompts, 0)
+    signs, history = signs_and_history(trainer, tmp_path)
+    assert "one answer to all" in signs
+    shares = [measured["answers/alike"] for measured in history.evaluations]
+    assert shares[0] == pytest.approx(1 / 7) and shares[-1] > 0.9
+    assert one_likeliest_answer_to_all(history.steps, history.evaluations)
+    assert {answer.text for answer in answer_prompts(policy, tokenizer, prompts[:8], 10)} == {"7777"}

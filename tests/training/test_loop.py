@@ -17,6 +17,7 @@ from rich.console import Console
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.nn.modules import Linear
 from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.signals import ENDING
 from scratchgpt.stages.pretrain import Pretrainer
@@ -26,6 +27,7 @@ from scratchgpt.training import loop
 from scratchgpt.training.checkpoints import read_arrays
 from scratchgpt.training.history import History, Metrics, read_history
 from scratchgpt.training.loop import run_trainer
+from scratchgpt.training.trainer import Trainer
 
 TEXT = ["天空是蓝色的。小鸟在唱歌。", "猫吃鱼。今天星期三。", "你好呀。等于二。"] * 32
 
@@ -413,3 +415,109 @@ def test_what_a_model_writes_is_shown_and_not_obeyed(
     run_trainer(make(tiny_config, char_tokenizer, epochs=0.1), *files(tmp_path), console)
     printed = console.file.getvalue()
     assert "a␛[2Jb" in printed and "\x1b[2J" not in printed
+
+
+# -- the best on the way --------------------------------------------------------------------------------------
+LOSSES = [9.0, 7.0, 5.0, 6.0, 5.0, 4.0, 4.5, 4.0, 8.0, 8.0, 8.0]
+"""Held out, after every second step: best after ten, if it is let go on so far."""
+
+
+class Scripted(Trainer):
+    """One weight, which counts the steps; what is measured stands above. It can be killed before a step or a measure."""
+
+    name, total_steps, evaluate_every = "scripted", 20, 2
+
+    def __init__(self, killed: tuple[str, int] = ("", 0)) -> None:
+        super().__init__()
+        self.counter = Linear(np.zeros((1, 1), np.float32), np.zeros(1, np.float32))
+        self.modules = {"counter": self.counter}
+        self.killed = killed
+
+    @property
+    def made(self) -> int:
+        return int(self.counter.weight.data[0, 0])
+
+    def step(self, index: int) -> Metrics:
+        assert index == self.made
+        self._killed_in("step")
+        self.counter.weight.data += 1
+        return {"tokens": 1.0}
+
+    def evaluate(self) -> Metrics:
+        self._killed_in("evaluate")
+        return {"loss": LOSSES[self.made // 2]}
+
+    def sample(self) -> str:
+        return "…"
+
+    def _killed_in(self, call: str) -> None:
+        if self.killed == (call, self.made):
+            raise SystemExit
+
+
+def best_of(trainer: Trainer) -> tuple[int, float, float]:
+    assert trainer.best is not None
+    return trainer.best.step, trainer.best.value, float(trainer.best.weights["weight"][0, 0])
+
+
+@pytest.mark.parametrize(
+    ("early_stop", "last", "best"),
+    [(None, 20, (10, 4.0, 10.0)), (1, 6, (4, 5.0, 4.0)), (2, 8, (4, 5.0, 4.0)), (3, 16, (10, 4.0, 10.0)), (5, 20, (10, 4.0, 10.0))],
+)  # fmt: skip
+def test_a_run_keeps_its_best_and_ends_once_it_is_past_it(
+    tmp_path: Path, early_stop: int | None, last: int, best: tuple[int, float, float]
+) -> None:
+    log, partial = files(tmp_path)
+    trainer, console = Scripted(), quiet()
+    history = run_trainer(trainer, log, partial, console, early_stop=early_stop)
+    assert trainer.made == history.steps[-1]["step"] == last and read_arrays(partial)[1]["step"] == str(last)
+    assert best_of(trainer) == best
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    if last == 20:  # five measurements without a better one after the tenth step are just as many as there are
+        assert not history.stopped and "stopped" not in said
+        return
+    text = f"loss was {best[1]:.4g} at step {best[0]} and has not been better since; {20 - last} of 20 steps are left out"
+    assert history.stopped == [{"kind": "stopped", "step": last, "text": text}] == read_history(log).stopped
+    assert f"scripted is stopped early at step {last}: {text}" in said
+
+
+@pytest.mark.parametrize("save_every_seconds", [0, 1000])
+@pytest.mark.parametrize("early_stop", [2, 3, None])
+def test_killed_anywhere_a_run_has_the_same_best_and_the_same_end(
+    tmp_path: Path, early_stop: int | None, save_every_seconds: float
+) -> None:
+    straight, whole = Scripted(), tmp_path / "whole"
+    run_trainer(straight, *files(whole), quiet(), early_stop=early_stop)
+    moments = [(call, made) for made in range(straight.made + 1) for call in ("step", "evaluate")]
+    killed = 0
+    for moment in moments:
+        log, partial = files(tmp_path / "_".join(map(str, moment)))
+        for again in (moment, ("step", 7), ("evaluate", 8)):
+            try:
+                run_trainer(
+                    Scripted(again), log, partial, quiet(), resume=True,
+                    save_every_seconds=save_every_seconds, early_stop=early_stop,
+                )  # fmt: skip
+            except SystemExit:
+                killed += 1
+        resumed = Scripted()
+        run_trainer(resumed, log, partial, quiet(), resume=True, early_stop=early_stop)
+        assert best_of(resumed) == best_of(straight) and resumed.made == straight.made, moment
+        assert lines(log) == lines(files(whole)[0]), moment
+    assert killed > len(moments)
+
+
+def test_a_run_that_goes_back_forgets_what_it_measured_after(tmp_path: Path) -> None:
+    class Sickly(Scripted):
+        def step(self, index: int) -> Metrics:
+            if self.lr_scale == 1 and index >= 10:
+                self.counter.weight.data += 1  # as if it had been made, and then its loss were not finite
+                raise FloatingPointError("sick")
+            return super().step(index)
+
+        def evaluate(self) -> Metrics:
+            return {"loss": 1.0 if self.lr_scale == 1 and self.made > 10 else super().evaluate()["loss"]}
+
+    trainer = Sickly()
+    run_trainer(trainer, *files(tmp_path), quiet(), save_every_seconds=0)
+    assert best_of(trainer) == (10, 4.0, 10.0)  # and not what was measured on the way that led nowhere

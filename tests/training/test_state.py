@@ -167,6 +167,54 @@ def test_a_state_from_before_there_was_a_scale_has_the_whole_rate(tmp_path: Path
     assert load_state(resumed, path) == 3 and resumed.lr_scale == 1
 
 
+def test_the_best_measurement_so_far_comes_back_to_the_bit(tmp_path: Path) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    trainer, resumed = TwoModels(0), TwoModels(1)
+    trainer.compare(2, {"loss": 0.1 + 0.2})
+    trainer.step(2)
+    save_state(trainer, path, 3)
+    load_state(resumed, path)
+    assert resumed.best is not None and trainer.best is not None
+    assert (resumed.best.step, resumed.best.value) == (2, 0.1 + 0.2)
+    assert resumed.best.weights.keys() == {"weight", "bias"}
+    for name, array in trainer.best.weights.items():
+        np.testing.assert_array_equal(resumed.best.weights[name], array)
+    np.testing.assert_array_equal(resumed.product()["weight"], trainer.product()["weight"])
+    save_state(TwoModels(0), path, 0)  # where the run goes back to what was measured nowhere
+    load_state(resumed, path)
+    assert resumed.best is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"best_step": "4"}, "best_step '4' of 3"),
+        ({"best_step": "-1"}, "best_step '-1' of 3"),
+        ({"best_value": "low"}, "best_value is no number"),
+        ({"best_value": "nan"}, "best_value is no number"),
+        ({"best_value": None}, "best_value is no number"),
+        ({"arrays": {"best.weight": np.zeros((2, 3), np.float32)}}, "the best weights do not fit the model"),
+        ({"arrays": {"best.other": np.zeros(1, np.float32)}}, "the best weights do not fit the model"),
+    ],
+)
+def test_a_best_that_cannot_be_is_damage_and_changes_nothing(tmp_path: Path, changed: dict, said: str) -> None:
+    path = tmp_path / "two.partial.safetensors"
+    saved, trainer = TwoModels(0), TwoModels(1)
+    saved.compare(2, {"loss": 1.0})
+    save_state(saved, path, 3)
+    arrays, metadata = read_arrays(path)
+    metadata |= {name: value for name, value in changed.items() if name != "arrays"}
+    metadata = {name: value for name, value in metadata.items() if value is not None}
+    write_arrays(path, {**arrays, **changed.get("arrays", {})}, metadata)
+    before = weights(trainer)
+    with pytest.raises(UserError) as caught:
+        load_state(trainer, path)
+    assert str(caught.value) == f"{path}: damaged ({said}); leave out --resume to start the stage anew"
+    for name, array in before.items():
+        np.testing.assert_array_equal(weights(trainer)[name], array)
+    assert trainer.best is None
+
+
 @pytest.mark.parametrize("lr_scale", ["", "half", "0", "-0.5", "2", "nan", "inf"])
 def test_a_scale_that_cannot_be_is_damage(tmp_path: Path, lr_scale: str) -> None:
     path = tmp_path / "two.partial.safetensors"

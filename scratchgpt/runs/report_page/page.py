@@ -11,17 +11,20 @@ import html
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from scratchgpt.inside.bilingual import Text
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.runs.curves import parts_of_the_data, quantities
 from scratchgpt.runs.report import (
+    KINDS,
+    OTHER_THREADS,
     Measure,
+    Remark,
     StageResult,
     machine,
     measured_results,
     number_text,
+    remarks,
     setting_text,
     stage_history,
     versions,
@@ -43,6 +46,8 @@ SENTENCE = "小猫坐在窗台上，看着外面的鸟。"
 MOST_TOKENS = 16
 """Of the sentence of the attention maps: more cells could not be told apart."""
 WORDS = 12
+REMARKS = {"warning": "警告", "skipped": "跳过", "stopped": "提前结束", "turn": "最好的一步", "note": "注意"}
+"""What the kinds of remarks are called in Chinese."""
 SHARES = ("accuracy", "right", "rate")
 """A measure whose name holds one of these words is a share, shown in percent."""
 
@@ -211,6 +216,8 @@ def _curves(out: Path, results: Sequence[StageResult]) -> str:
     training = _both("训练（浅：每一步；深：滑动平均）", "training (faint: each step; strong: running mean)")
     held_out = _both("留出数据", "held out")
     step = _both("；横轴是步数", "; against the step")
+    if any(result.turn for result in results):
+        step = _both("；横轴是步数；竖虚线是最好的一步", "; against the step; dashed: the best step")
     key = f'<span class="key training"></span>{training}<span class="key heldout"></span>{held_out}{step}'
     return _card("curves", Text("曲线", "Curves"), f'<p class="soft">{key}</p>', *stages)
 
@@ -219,14 +226,16 @@ def _stage_curves(result: StageResult, history: History) -> str:
     """The panels of a stage: the leading quantities, the accuracy by part of the data, and the rest folded away."""
     leading: list[str] = []
     minor: list[str] = []
+    best_step = result.turn.step if result.turn else None
     for number, series in enumerate(quantities(history)):
-        picture = svg_pictures.curve_svg(series, f"{result.stage}{number}")
+        picture = svg_pictures.curve_svg(series, f"{result.stage}{number}", best_step)
         (leading if series.leads else minor).append(_figure(quantity_name(series.name), picture))
     shares = [
-        _figure(group_name(series.name), svg_pictures.share_svg(series, f"{result.stage}part{number}"))
+        _figure(group_name(series.name), svg_pictures.share_svg(series, f"{result.stage}part{number}", best_step))
         for number, series in enumerate(parts_of_the_data(history))
     ]
-    if not leading and not minor:
+    told = [_remark(remark) for remark in remarks(result, history)]
+    if not leading and not minor and not told:
         return ""
     rate = f"{result.tokens_per_second:,.0f}"
     speed = _both(f"，训练时每秒 {rate} 个词元", f", {rate} tokens per second in training")
@@ -234,8 +243,9 @@ def _stage_curves(result: StageResult, history: History) -> str:
         f"<h3>{_both(*stage_name(result.stage))} <code>{result.stage}</code></h3>",
         f'<p class="soft">{_duration(result.seconds)}{speed}</p>',
     ]
-    content += [_warning(warning) for warning in history.warnings]
-    content.append(f'<div class="panels">{"".join(leading)}</div>')
+    content += told
+    if leading:
+        content.append(f'<div class="panels">{"".join(leading)}</div>')
     if shares:
         content.append(_soft("按任务类别（或错误类别）的正确率：", "Accuracy by task family (or kind of badness):"))
         content.append(f'<div class="panels small">{"".join(shares)}</div>')
@@ -244,9 +254,11 @@ def _stage_curves(result: StageResult, history: History) -> str:
     return "\n".join(content)
 
 
-def _warning(record: dict[str, Any]) -> str:
-    place = _both(f"警告，第 {record['step']} 步：", f"Warning, step {record['step']}: ")
-    return f'<p class="warning">{place}{_escaped(record["sign"] + ": " + record["text"])}</p>'
+def _remark(remark: Remark) -> str:
+    zh, en = REMARKS[remark.kind], KINDS[remark.kind]
+    if remark.step is not None:
+        zh, en = f"{zh}，第 {remark.step} 步", f"{en}, step {remark.step}"
+    return f'<p class="warning">{_both(f"{zh}：", f"{en}: ")}{_escaped(remark.text)}</p>'
 
 
 # -- samples ------------------------------------------------------------------------------------------------
@@ -359,5 +371,6 @@ def _configuration(results: Sequence[StageResult], model: LanguageModel | None =
         heads = [Text("设置", "setting"), *(Text(stage, stage) for stage in stages)]
         content.append(_table(heads, rows, numbers=range(1, len(heads))))
     content.append(f"<p>{_both('机器：', 'Machine: ')}{_escaped(machine())}</p>")
+    content.append(_soft("换成另一个线程数，求和的次序不同，权重的最后几位也就不同。", OTHER_THREADS))
     content.append(f"<p>{_both('版本：', 'Versions: ')}{_escaped(', '.join(versions()))}</p>")
     return _card("configuration", Text("配置与版本", "Configuration and versions"), *content)

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
-from scratchgpt.runs.curves import Series, draw_series
+from scratchgpt.runs.curves import Series, draw_series, mark_best
 
 LARGE, SMALL = (4.0, 2.2), (2.2, 1.3)
 """Width and height of a picture in inches; 72 units of the SVG make one."""
@@ -27,25 +27,28 @@ CELL = 18
 """Width of a cell of an attention map, in units of the SVG."""
 
 
-def curve_svg(series: Series, key: str) -> str:
+def curve_svg(series: Series, key: str, best_step: int | None = None) -> str:
     """A quantity against the step, without title or legend: the page says what it is.
 
     Args:
         series: at least one measurement.
         key: letters and digits that no other picture on the page has.
+        best_step: where the stage was better than in the end, if it was; it is marked.
     """
     figure, panel = _empty(LARGE)
     draw_series(panel, series)
+    mark_best(panel, best_step)
     if panel.get_yscale() == "log":  # 1,000 and not ten to the power of three
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         panel.yaxis.set_minor_formatter(NullFormatter())
     return _inline(figure, key)
 
 
-def share_svg(series: Series, key: str) -> str:
+def share_svg(series: Series, key: str, best_step: int | None = None) -> str:
     """A share (0 to 1) against the step, in a smaller picture; all are to the same scale, 0% to 100%."""
     figure, panel = _empty(SMALL)
     draw_series(panel, series)
+    mark_best(panel, best_step)
     panel.set_ylim(-0.04, 1.04)
     panel.set_yticks([0, 0.5, 1])
     panel.yaxis.set_major_formatter(PercentFormatter(1))

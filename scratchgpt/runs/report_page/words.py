@@ -37,6 +37,7 @@ QUANTITIES = {
     "objective/rlhf_reward": Text("扣除 KL 后的奖励", "reward less the KL penalty"),
     "rewards/margins": Text("好坏回答的分差", "margin between better and worse"),
     "grad_norm": Text("梯度范数", "gradient norm"),
+    "answers/alike": Text("得到同一个回答的问题的比例", "share of prompts with the same answer"),
     "loss/policy": Text("策略损失", "policy loss"),
     "loss/value": Text("价值损失", "value loss"),
     "policy/approxkl": Text("一次更新移动的 KL", "KL moved by the update"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -12,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from scratchgpt.errors import UserError
-from scratchgpt.runs.report import Measure, Sample, StageResult, save_result
+from scratchgpt.runs.report import Measure, Sample, StageResult, Turn, save_result, write_report
 from scratchgpt.runs.report_page.page import write_html_report
 from tests.tiny import files_in, save_checkpoint, write_log
 
@@ -73,7 +74,11 @@ def body(page: str) -> ElementTree.Element:
 
 def words(page: str, language: str) -> str:
     """What a reader of that language sees."""
-    root = body(page)[1]  # without the head
+    return words_of(body(page)[1], language)  # without the head
+
+
+def words_of(root: ElementTree.Element, language: str) -> str:
+    """What a reader of that language sees of an element."""
     other = {"zh": "en", "en": "zh"}[language]
 
     def text(element: ElementTree.Element) -> str:
@@ -218,3 +223,37 @@ def test_a_full_disk_leaves_the_old_page(out: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(UserError, match=r"report\.html: cannot be written"):
         write_html_report(out)
     assert files_in(out) == before
+
+
+def test_the_page_tells_all_that_the_markdown_tells(tmp_path: Path) -> None:
+    turn = Turn("loss", 2, 2.5, 4, 2.75, "best")
+    save_result(tmp_path / "sft", dataclasses.replace(SFT, turn=turn))
+    write_log(tmp_path, "sft", steps=0)
+    records = [
+        {"kind": "warning", "step": 1, "sign": "KL blow-up", "text": "12 nats"},
+        {"kind": "skipped", "step": 2, "text": "the loss is nan"},
+        {"kind": "skipped", "step": 4, "text": "the loss is nan"},
+        {"kind": "stopped", "step": 4, "text": "loss was 2.5 at step 2"},
+    ]
+    with (tmp_path / "logs" / "sft.jsonl").open("a", encoding="utf-8") as log:
+        log.write("\n" + "\n".join(map(json.dumps, records)) + '\n{"kind": "st')
+    write_report(tmp_path)
+    page, markdown = written(tmp_path), (tmp_path / "report.md").read_text(encoding="utf-8")
+    told = [line for line in markdown.splitlines() if line.startswith("- **")]
+    shown = [words_of(e, "en") for e in body(page).iter("p") if e.get("class") == "warning"]
+    assert shown == [line.removeprefix("- ").replace("**", "") for line in told] and len(shown) == 6
+    assert [line.partition(":")[0].partition(",")[0] for line in shown] == [
+        "Warning", "Skipped", "Stopped early", "Best step", "Note", "Note"
+    ]  # fmt: skip
+    zh = [words_of(e, "zh") for e in body(page).iter("p") if e.get("class") == "warning"]
+    assert [line.partition("：")[0] for line in zh] == [
+        "警告，第 1 步", "跳过", "提前结束，第 4 步", "最好的一步，第 2 步", "注意", "注意"
+    ]  # fmt: skip
+    assert "dashed: the best step" in words(page, "en") and "另一个线程数，求和的次序不同" in words(page, "zh")
+
+
+def test_a_stage_of_which_there_is_only_a_note_is_told_of_too(tmp_path: Path) -> None:
+    save_result(tmp_path / "sft", SFT)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "sft.jsonl").write_text('{"kind": "st', encoding="utf-8")
+    assert "the last line was cut off" in words(written(tmp_path), "en")

@@ -60,3 +60,9 @@ def test_attention_is_a_triangle_of_cells() -> None:
     width = float(root.get("viewBox", "").split()[2])
     assert len(set(places)) == 6 and max(x for x, _ in places) < width
     assert [text.text for text in root.findall("text")] == ["小", "小", "<b>", "<b>", "猫", "猫"]
+
+
+@pytest.mark.parametrize("draw", [curve_svg, share_svg])
+def test_the_best_step_is_marked(draw) -> None:
+    plain, marked = draw(SERIES, "a"), draw(SERIES, "a", 100)
+    assert marked.count("stroke-dasharray") == plain.count("stroke-dasharray") + 1
