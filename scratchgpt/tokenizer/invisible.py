@@ -69,6 +69,13 @@ def clean_text(text: str) -> CleanText:
     return CleanText(_KEEP_OR_DROP.sub(kept, text), dropped)
 
 
+def first_dropped_line(text: str) -> int:
+    """The line, counted from 1, of the first character that ``clean_text`` drops; 0 if it drops none."""
+    text = _LINE_ENDS.sub("\n", text)
+    dropped = (match.start() for match in _KEEP_OR_DROP.finditer(text) if match["kept"] is None)
+    return next((text.count("\n", 0, position) + 1 for position in dropped), 0)
+
+
 def dropped_in_words(dropped: Counter[str]) -> str:
     """What was dropped, for a message: "3 invisible characters (2 U+200B zero width space, 1 U+00AD soft hyphen)"."""
     kinds = [f"{count:,} U+{ord(character):04X} {_name(character)}" for character, count in dropped.most_common(3)]

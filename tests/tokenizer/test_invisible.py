@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from scratchgpt.tokenizer.invisible import clean_text, dropped_in_words
+from scratchgpt.tokenizer.invisible import clean_text, dropped_in_words, first_dropped_line
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,8 @@ def test_the_words_for_what_was_dropped() -> None:
     assert dropped_in_words(Counter("\ufeff")) == "1 invisible character (1 U+FEFF byte-order mark)"
     many = dropped_in_words(Counter("\x00\x00\x00\x01\x02\ufffe"))
     assert many.startswith("6 invisible characters (3 U+0000 control, 1 U+") and many.endswith(", ...)")
+
+
+def test_the_line_of_the_first_that_is_dropped() -> None:
+    assert first_dropped_line("👩\u200d🚀\r\nb\rc\u200b\n\u200b") == 3
+    assert first_dropped_line("👩\u200d🚀\n") == 0

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text as Styled
 
-from scratchgpt.datasets.records import read_corpus
+from scratchgpt.datasets.corpus import read_corpus
 from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
 from scratchgpt.inside.bilingual import Language, Text
