@@ -29,8 +29,8 @@ class TextGenerator:
     arguments that the methods share:
 
         max_length: most new tokens.
-        temperature, top_k, top_p, repetition_penalty: see :class:`scratchgpt.inference.sampling.SamplingConfig`;
-            temperature 0 is greedy.
+        temperature, top_k, top_p, repetition_penalty, penalize_prompt: see
+            :class:`scratchgpt.inference.sampling.SamplingConfig`; temperature 0 is greedy.
         num_beams: above 1, beam search takes the place of sampling, and temperature, top_k, top_p,
             repetition_penalty and seed take no part.
         stop: strings that end a text, or None.
@@ -67,9 +67,10 @@ class TextGenerator:
         num_beams: int = 1,
         stop: str | Sequence[str] | None = None,
         seed: int = 0,
+        penalize_prompt: bool = False,
     ) -> str | list[str]:
         """The prompt and its continuation; for a list of prompts, a list, generated together."""
-        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty, penalize_prompt)
         prompts = [clean_text(text).text for text in ([prompt] if isinstance(prompt, str) else prompt)]
         encoded = [self._encode_prompt(text) for text in prompts]
         continuations = self._continue(encoded, max_length, sampling, num_beams, _stop_strings(stop), seed)
@@ -86,9 +87,10 @@ class TextGenerator:
         repetition_penalty: float = 1.0,
         stop: str | Sequence[str] | None = None,
         seed: int = 0,
+        penalize_prompt: bool = False,
     ) -> Iterator[str]:
         """The continuation, without the prompt, in pieces of whole characters as they are generated."""
-        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty, penalize_prompt)
         return self._stream(self._encode_prompt(prompt), max_length, sampling, _stop_strings(stop), seed)
 
     def chat(
@@ -102,6 +104,7 @@ class TextGenerator:
         num_beams: int = 1,
         stop: str | Sequence[str] | None = None,
         seed: int = 0,
+        penalize_prompt: bool = False,
     ) -> str:
         """The assistant's answer to a dialogue, without the dialogue.
 
@@ -109,7 +112,7 @@ class TextGenerator:
         dialogue that leaves less than a quarter of the context for the answer (or max_length, if that is
         less) loses its oldest turns, but not a system turn and not the last turn; that is said once.
         """
-        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty, penalize_prompt)
         ids = self._encode_chat(messages, max_length)
         return self._continue([ids], max_length, sampling, num_beams, _stop_strings(stop), seed)[0]
 
@@ -123,9 +126,10 @@ class TextGenerator:
         repetition_penalty: float = 1.0,
         stop: str | Sequence[str] | None = None,
         seed: int = 0,
+        penalize_prompt: bool = False,
     ) -> Iterator[str]:
         """What :meth:`chat` returns, in pieces of whole characters as they are generated."""
-        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty, penalize_prompt)
         ids = self._encode_chat(messages, max_length)
         return self._stream(ids, max_length, sampling, _stop_strings(stop), seed)
 

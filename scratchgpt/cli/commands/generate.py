@@ -30,7 +30,7 @@ class Arguments:
         temperature: 0 always takes the most likely token; higher is more varied.
         top_k: choose among the k most likely tokens only; 0 means all.
         top_p: choose among the most likely tokens that together reach this probability; 1 means all.
-        repetition_penalty: above 1 makes words that were said already less likely.
+        repetition_penalty: above 1 makes less likely what the continuation holds already; the prompt's words may come.
         num_beams: above 1, search for the most likely text with so many beams; nothing is left to chance then.
         seed: the same seed gives the same text.
         checkpoint: the folder of one model, or the one that train.py wrote to.
