@@ -32,6 +32,11 @@ def data_file(name: str) -> Path:
     return compressed if compressed.is_file() and not plain.is_file() else plain
 
 
+def is_own_data(path: Path) -> bool:
+    """Whether a file is of the project's own data."""
+    return path.is_relative_to(DATA)
+
+
 def typed(command: str) -> str:
     """What a user types here to run a command: ``python train.py``, ``scratchgpt train``.
 

@@ -31,7 +31,7 @@ class ChatFlags:
         temperature: 0 always takes the most likely token; higher is more varied.
         top_k: choose among the k most likely tokens only; 0 means all.
         top_p: choose among the most likely tokens that together reach this probability; 1 means all.
-        repetition_penalty: above 1 makes words that were said already less likely.
+        repetition_penalty: above 1 makes less likely what the answer holds already; the question's words may come.
         max_length: most tokens of an answer.
         seed: the same seed gives the same answers.
         kernels: compiled, or the plain NumPy references. By default what SCRATCHGPT_KERNELS says, or numba.

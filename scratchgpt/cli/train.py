@@ -63,7 +63,8 @@ class RunFlags:
         threads: threads of the kernels and of BLAS. By default one a physical core.
         precision: of the matrix products in training. auto takes bf16 where the CPU is faster with it.
         profile: show where the time of a step of the stage goes (of the first one, if there are several), then leave.
-        corpus: text to pretrain on: a .txt or .jsonl file (field "text"), or a folder of them.
+        corpus: text to pretrain on: .txt, .md, .html, .jsonl, .json, .csv or .parquet (field "text"), packed as .gz,
+            .xz, .bz2 or .zst or not, or a folder of them.
         corpus_heldout: text to measure on. By default a part of --corpus is held out.
         sft_data: dialogues (field "messages"), .json or .jsonl.
         sft_heldout: dialogues to measure on.
@@ -71,6 +72,7 @@ class RunFlags:
         reward_heldout: pairs to measure on.
         rlvf_data: tasks (fields "type", "prompt", "expected_answer").
         rlvf_heldout: tasks to measure on.
+        encoding: of the texts, such as gb18030. By default it is recognised.
     """
 
     preset: Literal["tiny", "mini", "base", "shakespeare"] = "mini"
@@ -93,6 +95,7 @@ class RunFlags:
     reward_heldout: OptionalPath = None
     rlvf_data: OptionalPath = None
     rlvf_heldout: OptionalPath = None
+    encoding: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
 
 
 def stage_fields() -> list[tuple[str, Any, Any]]:
@@ -154,7 +157,13 @@ def _train(argv: Sequence[str]) -> None:
     kernels.set_precision(run_flags.precision)
 
     paths = {name: getattr(run_flags, name) for name in DATA_PATHS}
-    data = DataSources(**paths, running_text=preset.running_text, seed=run_flags.seed)
+    data = DataSources(
+        **paths,
+        running_text=preset.running_text,
+        seed=run_flags.seed,
+        encoding=run_flags.encoding,
+        dialogues_follow=any(DataSources.dialogues in stage_named(name).reads for name in stages),
+    )
     plan = Plan(
         stages=stages,
         preset=preset,

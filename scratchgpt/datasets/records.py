@@ -39,25 +39,6 @@ def read_text(path: Path) -> str:
     return text
 
 
-def read_corpus(path: Path) -> list[str]:
-    """The documents of a text file, a .jsonl file with ``text`` fields, or a folder of such files.
-
-    In a .txt file a blank line separates documents; in a .jsonl file every line is one.
-
-    Raises:
-        UserError: if nothing is there to read, or a line is malformed.
-    """
-    if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix in {".txt", ".jsonl"})
-        if not files:
-            raise UserError(f"{path}: the folder holds no .txt or .jsonl file")
-        return [document for file in files for document in read_corpus(file)]
-    text = read_text(path)
-    if path.suffix == ".jsonl":
-        return [record["text"] for record in _checked(path, _json_lines(path, text), {"text": str})]
-    return [document for part in text.split("\n\n") if (document := part.strip("\n"))]
-
-
 def read_records(
     path: Path, fields: dict[str, type], complaint: Callable[[Record], str | None] = lambda record: None
 ) -> list[Record]:

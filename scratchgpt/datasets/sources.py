@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scratchgpt.datasets.records import Record, read_corpus, read_dialogues, read_pairs, read_tasks, split_heldout
+from scratchgpt.datasets.corpus import load_corpus, read_corpus
+from scratchgpt.datasets.records import Record, read_dialogues, read_pairs, read_tasks, split_heldout
 from scratchgpt.errors import UserError
-from scratchgpt.installation import data_file
+from scratchgpt.installation import data_file, is_own_data
 
 HELDOUT_SHARE = 0.05
 """Of a user's own data, where no held-out file is given."""
@@ -27,6 +28,10 @@ class DataSources:
             that a part of it is held out.
         running_text: the corpus is one text, whose end is held out, instead of documents.
         seed: of the choice of what is held out.
+        encoding: of the user's own texts; None: recognise it.
+        dialogues_follow: whether a stage of the run learns from dialogues: pretraining then makes tokens of their
+            words, too, those of the project where the user has none of his own.
+        notes: how the user's own files were read, in lines, as far as they were.
     """
 
     corpus: Path | None = None
@@ -39,6 +44,9 @@ class DataSources:
     rlvf_heldout: Path | None = None
     running_text: bool = False
     seed: int = 0
+    encoding: str | None = None
+    dialogues_follow: bool = True
+    notes: list[str] = field(default_factory=list, compare=False, repr=False)
 
     def documents(self) -> tuple[list[str], list[str]]:
         """Texts to pretrain on.
@@ -52,7 +60,7 @@ class DataSources:
         if self.running_text and self.corpus is not None:
             return self._running_text(self.corpus)
         return self._split(
-            read_corpus, self.corpus, self.corpus_heldout, "pretrain_data.txt", "pretrain_heldout.txt", str
+            self._read_corpus, self.corpus, self.corpus_heldout, "pretrain_data.txt", "pretrain_heldout.txt", str
         )
 
     def dialogues(self) -> tuple[list[Record], list[Record]]:
@@ -72,6 +80,17 @@ class DataSources:
             "sft_heldout.json",
             lambda record: record["messages"][0]["content"],
         )
+
+    def spoken(self) -> list[Record]:
+        """The dialogues whose words become tokens where a tokenizer is made.
+
+        None where only a text of the user's own is learned from: that takes nothing of the project's.
+
+        Raises:
+            UserError: as :meth:`dialogues`.
+        """
+        own_text_alone = self.corpus is not None and self.sft_data is None and not self.dialogues_follow
+        return [] if own_text_alone else self.dialogues()[0]
 
     def pairs(self) -> tuple[list[Record], list[Record]]:
         """Preference pairs; a user's own are split by prompt.
@@ -114,11 +133,25 @@ class DataSources:
             lambda record: record["prompt"],
         )
 
+    @property
+    def heldout_tasks_file(self) -> Path | None:
+        """Where the held-out tasks come from; None if there are none: neither the user's own nor the project's."""
+        own = self.rlvf_heldout or self.rlvf_data
+        project = data_file("rlvf_heldout.json")
+        return own or (project if project.is_file() else None)
+
+    def _read_corpus(self, path: Path) -> list[str]:
+        if is_own_data(path):
+            return read_corpus(path)
+        corpus = load_corpus(path, self.encoding)
+        self.notes.extend(line for line in corpus.description() if line not in self.notes)
+        return corpus.documents
+
     def _running_text(self, corpus: Path) -> tuple[list[str], list[str]]:
         """The corpus as one text, and its end: random documents of it would stand among those trained on."""
-        text = "\n\n".join(read_corpus(corpus))
+        text = "\n\n".join(self._read_corpus(corpus))
         if self.corpus_heldout is not None:
-            return [text], ["\n\n".join(read_corpus(self.corpus_heldout))]
+            return [text], ["\n\n".join(self._read_corpus(self.corpus_heldout))]
         end = int(RUNNING_TEXT_SHARE * len(text))
         return [text[:end]], [text[end:]]
 

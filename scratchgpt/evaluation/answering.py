@@ -26,6 +26,11 @@ def written_text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     return tokenizer.decode_bytes(ids).decode("utf-8", "replace")
 
 
+def encode_question(tokenizer: Tokenizer, prompt: str) -> list[int]:
+    """The ids of a single-turn prompt, up to where the answer begins."""
+    return encode_chat(tokenizer, [{"role": "user", "content": prompt}], add_generation_prompt=True)
+
+
 def answer_prompts(
     model: LanguageModel,
     tokenizer: Tokenizer,
@@ -36,7 +41,7 @@ def answer_prompts(
 ) -> list[Answer]:
     """The model's answers to single-turn prompts, greedy unless a temperature is given."""
     model.eval()
-    encoded = [encode_chat(tokenizer, [{"role": "user", "content": p}], add_generation_prompt=True) for p in prompts]
+    encoded = [encode_question(tokenizer, prompt) for prompt in prompts]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))  # similar lengths together: less padding
     answers: list[Answer] = [Answer("", False)] * len(encoded)
     for start in range(0, len(order), ANSWER_BATCH):

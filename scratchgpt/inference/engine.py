@@ -142,7 +142,7 @@ class Engine:
         self._rows: list[Completion] = []  # row i is sequence i
         self._last_tokens = np.zeros(0, np.int64)  # the rows' last tokens, which the model has not read yet
         self._settings = RowSettings.of([])
-        self._seen = np.zeros((0, 0), bool)  # (rows with a penalty, V): the tokens that their texts hold
+        self._seen = np.zeros((0, 0), bool)  # (rows with a penalty, V): the tokens that the penalty is for
         self._penalized = np.zeros(0, np.int64)  # which rows these are
         self._penalties = np.zeros((0, 1))
 
@@ -163,7 +163,7 @@ class Engine:
 
         Args:
             prompt: at least one id, and at most ``context_size``.
-            sampling: how tokens are chosen; its repetition penalty looks at the prompt too. None: the defaults.
+            sampling: how tokens are chosen. None: the defaults.
             max_new_tokens: the continuation ends here if no stop token ended it before; past the context it goes on
                 with a sliding window.
             seed: of its random numbers, one for each token: the same seed gives the same tokens.
@@ -232,7 +232,8 @@ class Engine:
         self._penalties = penalties[self._penalized, None]
         self._seen = np.zeros((len(self._penalized), self.model.config.vocab_size), bool)
         for seen, row in zip(self._seen, self._penalized, strict=True):
-            seen[rows[row].prompt] = True
+            if rows[row].sampling.penalize_prompt:
+                seen[rows[row].prompt] = True
             seen[rows[row].tokens] = True
 
     def _choose(self) -> np.ndarray:

@@ -28,6 +28,7 @@ def generate_batch(
     top_k: int = 0,
     top_p: float = 1.0,
     repetition_penalty: float = 1.0,
+    penalize_prompt: bool = False,
     stop_ids: Sequence[int] = (),
     seed: Seed = 0,
 ) -> list[list[int]]:
@@ -40,8 +41,8 @@ def generate_batch(
         model: the model; its dropout takes no part.
         prompts: B lists of ids, at least one and at most ``context_size`` in each.
         max_new_tokens: a row ends here if no stop token ended it before.
-        temperature, top_k, top_p, repetition_penalty: see :class:`scratchgpt.inference.sampling.SamplingConfig`; the
-            penalty looks at the prompt too.
+        temperature, top_k, top_p, repetition_penalty, penalize_prompt: see
+            :class:`scratchgpt.inference.sampling.SamplingConfig`.
         stop_ids: tokens that end a row.
         seed: an integer not below 0, or a generator to draw one from.
 
@@ -51,7 +52,7 @@ def generate_batch(
     Raises:
         UserError: if an argument is out of range or a prompt does not fit.
     """
-    sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+    sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty, penalize_prompt)
     return _generate_ids(model, own_decoder, prompts, max_new_tokens, sampling, stop_ids, seed)
 
 
@@ -64,11 +65,12 @@ def generate_batch_uncached(
     top_k: int = 0,
     top_p: float = 1.0,
     repetition_penalty: float = 1.0,
+    penalize_prompt: bool = False,
     stop_ids: Sequence[int] = (),
     seed: Seed = 0,
 ) -> list[list[int]]:
     """What :func:`generate_batch` does, reading the whole text again for every token: to compare with."""
-    sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+    sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty, penalize_prompt)
     return _generate_ids(model, RereadingDecoder, prompts, max_new_tokens, sampling, stop_ids, seed)
 
 

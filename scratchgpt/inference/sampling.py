@@ -28,7 +28,9 @@ class SamplingConfig:
         temperature: the logits are divided by it; 0 (or below 1e-6) means greedy: always the most likely token.
         top_k: only the k most likely tokens are left; 0 means all.
         top_p: only the most likely tokens that together reach this probability are left; 1 means all.
-        repetition_penalty: above 1 makes tokens less likely that the text holds already; 1 means no change.
+        repetition_penalty: above 1 makes tokens less likely that the answer holds already; 1 means no change.
+        penalize_prompt: count the prompt's tokens, too, as ``transformers`` does. Not by default: an answer takes up
+            the words of its question, and a sum its digits, which are no repetition.
 
     Raises:
         UserError: if a value is out of range.
@@ -38,6 +40,7 @@ class SamplingConfig:
     top_k: int = 0
     top_p: float = 1.0
     repetition_penalty: float = 1.0
+    penalize_prompt: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < math.inf:
@@ -102,14 +105,14 @@ def sample_rows(logits: np.ndarray, uniforms: np.ndarray, settings: RowSettings)
 
 
 def penalize_repetition(logits: np.ndarray, seen: np.ndarray, penalty: float | np.ndarray) -> np.ndarray:
-    """Make tokens less likely that the text holds already (Keskar et al. 2019, section 4.1).
+    """Make tokens less likely that stand there already (Keskar et al. 2019, section 4.1).
 
     A positive logit is divided by the penalty and a negative one multiplied, so that both become less
     likely; the paper divides always, which would favour tokens with negative logits.
 
     Args:
         logits: (B, V)
-        seen: (B, V) bool, which tokens each row holds.
+        seen: (B, V) bool, which tokens each row's answer holds, or its text.
         penalty: above 0, one for all or (B, 1); 1 changes nothing.
     """
     penalty = np.asarray(penalty, logits.dtype)

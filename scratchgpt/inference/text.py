@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from scratchgpt.errors import ContextWindowWarning, UserError
 from scratchgpt.inference.beam_search import beam_search
@@ -17,18 +17,20 @@ from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.decoder import RereadingDecoder
 from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
 from scratchgpt.tokenizer.chat_format import Message
+from scratchgpt.tokenizer.invisible import clean_text
 
 
 class TextGenerator:
     """Text in, text out: continues prompts and answers in chats.
 
     Every method ends a text at a token of ``END_IDS``, at a string of ``stop`` (which is left out), or after
-    ``max_length`` new tokens. Past the model's context it goes on with a sliding window and says so once. The
+    ``max_length`` new tokens. Past the model's context it goes on with a sliding window and says so once. Prompts
+    are read without the characters that nobody sees (:func:`scratchgpt.tokenizer.invisible.clean_text`). The
     arguments that the methods share:
 
         max_length: most new tokens.
-        temperature, top_k, top_p, repetition_penalty: see :class:`scratchgpt.inference.sampling.SamplingConfig`;
-            temperature 0 is greedy.
+        temperature, top_k, top_p, repetition_penalty, penalize_prompt: see
+            :class:`scratchgpt.inference.sampling.SamplingConfig`; temperature 0 is greedy.
         num_beams: above 1, beam search takes the place of sampling, and temperature, top_k, top_p,
             repetition_penalty and seed take no part.
         stop: strings that end a text, or None.
@@ -65,10 +67,11 @@ class TextGenerator:
         num_beams: int = 1,
         stop: str | Sequence[str] | None = None,
         seed: int = 0,
+        penalize_prompt: bool = False,
     ) -> str | list[str]:
         """The prompt and its continuation; for a list of prompts, a list, generated together."""
-        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty, penalize_prompt)
+        prompts = [clean_text(text).text for text in ([prompt] if isinstance(prompt, str) else prompt)]
         encoded = [self._encode_prompt(text) for text in prompts]
         continuations = self._continue(encoded, max_length, sampling, num_beams, _stop_strings(stop), seed)
         texts = [text + continuation for text, continuation in zip(prompts, continuations, strict=True)]
@@ -84,9 +87,10 @@ class TextGenerator:
         repetition_penalty: float = 1.0,
         stop: str | Sequence[str] | None = None,
         seed: int = 0,
+        penalize_prompt: bool = False,
     ) -> Iterator[str]:
         """The continuation, without the prompt, in pieces of whole characters as they are generated."""
-        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty, penalize_prompt)
         return self._stream(self._encode_prompt(prompt), max_length, sampling, _stop_strings(stop), seed)
 
     def chat(
@@ -100,6 +104,7 @@ class TextGenerator:
         num_beams: int = 1,
         stop: str | Sequence[str] | None = None,
         seed: int = 0,
+        penalize_prompt: bool = False,
     ) -> str:
         """The assistant's answer to a dialogue, without the dialogue.
 
@@ -107,7 +112,7 @@ class TextGenerator:
         dialogue that leaves less than a quarter of the context for the answer (or max_length, if that is
         less) loses its oldest turns, but not a system turn and not the last turn; that is said once.
         """
-        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty, penalize_prompt)
         ids = self._encode_chat(messages, max_length)
         return self._continue([ids], max_length, sampling, num_beams, _stop_strings(stop), seed)[0]
 
@@ -121,9 +126,10 @@ class TextGenerator:
         repetition_penalty: float = 1.0,
         stop: str | Sequence[str] | None = None,
         seed: int = 0,
+        penalize_prompt: bool = False,
     ) -> Iterator[str]:
         """What :meth:`chat` returns, in pieces of whole characters as they are generated."""
-        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
+        sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty, penalize_prompt)
         ids = self._encode_chat(messages, max_length)
         return self._stream(ids, max_length, sampling, _stop_strings(stop), seed)
 
@@ -181,14 +187,16 @@ class TextGenerator:
             yield
 
     def _encode_prompt(self, text: str) -> list[int]:
-        if not text:
+        seen = clean_text(text).text
+        if not seen:
             raise UserError("the prompt is empty: give some text to go on from")
-        return self.tokenizer.encode(text)
+        return self.tokenizer.encode(seen)
 
     def _encode_chat(self, messages: Sequence[Message], max_length: int) -> list[int]:
         """The ids of the dialogue up to the opening of the answer, shortened to fit."""
         if not messages:
             raise UserError("the dialogue is empty: give at least one message")
+        messages = [_as_seen(message) for message in messages]
         context_size = self.model.config.context_size
         room = context_size - min(max_length, context_size // 4)
         ids = encode_chat(self.tokenizer, messages, add_generation_prompt=True)
@@ -211,6 +219,14 @@ def _note_dropped_turns(context_size: int) -> None:
         ContextWindowWarning,
         stacklevel=2,
     )
+
+
+def _as_seen(message: Message) -> Message:
+    """What a person wrote without invisible characters; what the model said as it said it."""
+    if not isinstance(message, Mapping) or message.get("role") == "assistant":
+        return message
+    content = message.get("content")
+    return {**message, "content": clean_text(content).text} if isinstance(content, str) else message
 
 
 def _stop_strings(stop: str | Sequence[str] | None) -> Sequence[str]:

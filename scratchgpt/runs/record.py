@@ -29,7 +29,14 @@ from scratchgpt.stages.stage import Stage
 DATA_FORMAT = 1
 """How records become batches; raised whenever the same records and settings begin to give other batches."""
 RECORD_FILE = "run.json"
-FLAG_OF = {"documents": "--corpus", "dialogues": "--sft-data", "pairs": "--reward-data", "tasks": "--rlvf-data"}
+FLAG_OF = {
+    "documents": "--corpus",
+    "dialogues": "--sft-data",
+    "spoken": "--sft-data",
+    "pairs": "--reward-data",
+    "measured_tasks": "--rlvf-data",
+    "verifiable_tasks": "--rlvf-data",
+}
 """The flag that names the data which a method of DataSources reads."""
 
 

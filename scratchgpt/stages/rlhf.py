@@ -30,7 +30,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts, answered
 from scratchgpt.evaluation.divergence import kl_k1
 from scratchgpt.evaluation.judge import AnswerJudge, answer_rows, as_records
-from scratchgpt.evaluation.measures import task_accuracy, verifiable_tasks
+from scratchgpt.evaluation.measures import measured_tasks, task_accuracy
 from scratchgpt.evaluation.rollouts import (
     Rollouts,
     all_tokens,
@@ -54,7 +54,7 @@ from scratchgpt.stages.policy_gradient import (
     update_policy,
     whiten,
 )
-from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage
+from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, tasks_to_measure
 from scratchgpt.stages.warning_signs import (
     alike_share,
     entropy_collapse,
@@ -422,7 +422,7 @@ def training_prompts(data: DataSources) -> list[str]:
 
 
 def _build(context: Context) -> Setup:
-    _, tasks = context.data.tasks()
+    tasks = tasks_to_measure("rlhf", context)
     policy, tokenizer = context.model, context.tokenizer
     directory = context.checkpoint_of("reward")
     if directory is None:
@@ -457,7 +457,7 @@ RLHF = Stage(
     title_en="RLHF with PPO",
     directory="rlhf",
     config=RLHFConfig,
-    reads=(DataSources.pairs, verifiable_tasks),
+    reads=(DataSources.pairs, measured_tasks),
     build=_build,
     follows=("sft", "pretrain"),
     needs=("reward",),

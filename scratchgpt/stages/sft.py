@@ -18,14 +18,14 @@ from scratchgpt.evaluation.answering import answer_prompts, answered
 from scratchgpt.evaluation.measures import (
     EVALUATION_BATCH,
     dialogue_metrics,
+    measured_tasks,
     question_accuracy,
     task_accuracy,
-    verifiable_tasks,
 )
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
-from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies
+from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies, tasks_to_measure
 from scratchgpt.stages.warning_signs import supervised_signs
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import History, Metrics
@@ -104,8 +104,9 @@ class SFTTrainer(Trainer):
 
 
 def _build(context: Context) -> Setup:
-    (dialogues, heldout), (_, tasks) = context.data.dialogues(), context.data.tasks()
+    dialogues, heldout = context.data.dialogues()
     model, tokenizer = context.model, context.tokenizer
+    tasks = tasks_to_measure("sft", context)
     trainer = SFTTrainer(model, tokenizer, model.config, context.settings, dialogues, heldout, tasks, context.seed)
     for kind, batches in (("dialogues", trainer.batches), ("held-out dialogues", trainer.heldout)):
         if batches.too_long:
@@ -130,7 +131,7 @@ SFT = Stage(
     title_en="Supervised fine-tuning",
     directory="sft",
     config=SFTConfig,
-    reads=(DataSources.dialogues, verifiable_tasks),
+    reads=(DataSources.dialogues, measured_tasks),
     build=_build,
     follows=("pretrain",),
     from_nothing=True,

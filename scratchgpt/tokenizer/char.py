@@ -1,7 +1,7 @@
 """CharTokenizer: one character, one id. The simplest tokenizer there is, to compare BPE with.
 
-A character that was not in the training text has no id and becomes ``<UNK>``: unlike BPE's, the round
-trip of unseen text loses something.
+A character that was not in the training text has no id of its own and becomes ``<UNK>``, which is shown as U+FFFD:
+unlike BPE's, the round trip of unseen text loses something, but not without a sign.
 """
 
 from collections import Counter
@@ -11,6 +11,9 @@ from typing import Any, Self
 from scratchgpt.errors import UserError
 from scratchgpt.tokenizer.base import Tokenizer, ids_in_order
 from scratchgpt.tokenizer.special_tokens import SPECIAL_TOKENS, UNK, UNK_ID
+
+UNKNOWN_CHARACTER = "\ufffd".encode()
+"""What stands in a text for a character that the tokenizer does not know."""
 
 
 class CharTokenizer(Tokenizer):
@@ -70,6 +73,27 @@ class CharTokenizer(Tokenizer):
         """
         self._require_trained()
         return [self._ids.get(character, UNK_ID) for character in text]
+
+    def decode_bytes(self, ids: Iterable[int], skip_special_tokens: bool = True) -> bytes:
+        """The bytes of ``ids``. ``<UNK>`` is no special token here but a character, and gives that of U+FFFD.
+
+        Args:
+            ids: what to decode.
+            skip_special_tokens: leave the special tokens out instead of spelling them, ``<UNK>`` among them.
+
+        Raises:
+            UserError: for an unknown id.
+        """
+        if not skip_special_tokens:
+            return super().decode_bytes(ids, skip_special_tokens)
+        known: list[list[int]] = [[]]
+        for token_id in map(int, ids):
+            if token_id == UNK_ID:
+                known.append([])
+            else:
+                known[-1].append(token_id)
+        decode = super().decode_bytes
+        return UNKNOWN_CHARACTER.join([decode(part) for part in known])
 
     def _set_characters(self, characters: list[str]) -> None:
         self._tokens = [token.encode() for token in (*SPECIAL_TOKENS, *characters)]

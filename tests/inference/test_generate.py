@@ -128,16 +128,19 @@ def test_stop_tokens_end_their_row_and_the_others_go_on_as_before(monkeypatch):
     assert min(batch_sizes) < len(PROMPTS)
 
 
-def test_repetition_penalty_looks_at_the_prompt_and_at_what_was_generated():
+@pytest.mark.parametrize("penalize_prompt", [False, True])
+def test_repetition_penalty_looks_at_what_was_generated_and_at_the_prompt_if_asked(penalize_prompt):
     model = make_model()
     prompt, penalty = [4, 9, 15], 3.0
     text = list(prompt)
     for _ in range(8):
         logits = next_logits(model, text)
-        for token in set(text):
+        for token in set(text if penalize_prompt else text[3:]):
             logits[token] = logits[token] / penalty if logits[token] > 0 else logits[token] * penalty
         text.append(int(logits.argmax()))
-    assert generate_batch(model, [prompt], 8, temperature=0, repetition_penalty=penalty) == [text[3:]]
+    options = {"temperature": 0, "repetition_penalty": penalty}
+    assert generate_batch(model, [prompt], 8, **options, penalize_prompt=penalize_prompt) == [text[3:]]
+    assert generate_batch(model, [prompt], 8, **options, penalize_prompt=not penalize_prompt) != [text[3:]]
     assert generate_batch(model, [prompt], 8, temperature=0) != [text[3:]]
 
 

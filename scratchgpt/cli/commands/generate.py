@@ -5,6 +5,7 @@ The plain continuation of a text, without the chat format: ``chat.py`` is for ta
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
 from scratchgpt.stages.checkpoint_choice import load_chosen
 from scratchgpt.terminal import visible
+from scratchgpt.tokenizer.invisible import clean_text, dropped_in_words
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Arguments:
         temperature: 0 always takes the most likely token; higher is more varied.
         top_k: choose among the k most likely tokens only; 0 means all.
         top_p: choose among the most likely tokens that together reach this probability; 1 means all.
-        repetition_penalty: above 1 makes words that were said already less likely.
+        repetition_penalty: above 1 makes less likely what the continuation holds already; the prompt's words may come.
         num_beams: above 1, search for the most likely text with so many beams; nothing is left to chance then.
         seed: the same seed gives the same text.
         checkpoint: the folder of one model, or of a run. By default checkpoints, or the
@@ -57,7 +59,11 @@ def run(arguments: Arguments) -> None:
     for name, lowest in (("max_length", 1), ("num_beams", 1), ("seed", 0)):
         if getattr(arguments, name) < lowest:
             raise UserError(f"--{name} must be at least {lowest}, not {getattr(arguments, name)}")
-    if not arguments.prompt:
+    prompt, dropped = clean_text(arguments.prompt)
+    if dropped:
+        print(f"note: left out of the prompt: {dropped_in_words(dropped)}", file=sys.stderr)
+    arguments = dataclasses.replace(arguments, prompt=prompt)
+    if not prompt:
         raise UserError("--prompt is empty; give it some text to go on from")
     model, tokenizer, _ = load_chosen(chosen_run(arguments.checkpoint), arguments.stage, plain_text=True)
     pieces = _pieces(TextGenerator(model, tokenizer), arguments)

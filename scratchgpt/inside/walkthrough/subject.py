@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scratchgpt.config import GPTConfig
-from scratchgpt.datasets.records import read_corpus
+from scratchgpt.datasets.corpus import read_corpus
 from scratchgpt.errors import UserError
 from scratchgpt.installation import data_file
 from scratchgpt.models.base import LanguageModel
