@@ -55,6 +55,7 @@ from scratchgpt.stages.run_folder import (
     stage_directory,
 )
 from scratchgpt.stages.stage import Context, Setup, Stage
+from scratchgpt.terminal import waiting
 from scratchgpt.tokenizer import BPETokenizer, CharTokenizer, Tokenizer, render_chat
 from scratchgpt.training.history import History
 from scratchgpt.training.loop import run_trainer
@@ -78,7 +79,9 @@ def run(plan: Plan, console: Console) -> None:
     _say_how(console)
     stages = [stage for stage in ALL if stage.name in plan.stages]
     # Whatever is wrong with a file is said before hours are spent on the others.
-    data = {read.__name__: digest_of(read(plan.data)) for read in {read for stage in stages for read in stage.reads}}
+    reads = {read for stage in stages for read in stage.reads}
+    with waiting(console, "reading the data"):
+        data = {read.__name__: digest_of(read(plan.data)) for read in reads}
     _say_notes(plan, console)
     with only_run_at(plan.out):
         _run_stages(stages, plan, data, console)
@@ -124,8 +127,9 @@ def _finish(stage: Stage, plan: Plan, origin: Origin, console: Console) -> None:
 def _write_reports(out: Path, console: Console) -> None:
     from scratchgpt.runs.report_page.page import write_html_report  # here: Matplotlib takes a second to load
 
-    write_report(out)
-    write_html_report(out)
+    with waiting(console, "writing the report"):
+        write_report(out)
+        write_html_report(out)
     for stage in ALL:
         if changed := outdated_by(out, stage.name):
             console.print(f"outdated: {stage.name} was made from another {changed} than the one now in {out}")
@@ -181,7 +185,8 @@ def _up_to_date(stage: Stage, plan: Plan, origin: Origin, console: Console) -> b
 def _run_stage(stage: Stage, plan: Plan, origin: Origin, console: Console, resume: bool) -> StageResult:
     began = time.monotonic()
     setup, settings = set_up(stage, plan, console), plan.preset.of(stage.name)
-    before, samples_before = setup.measure(), setup.samples()
+    with waiting(console, f"{stage.name}: measuring the model as it begins"):
+        before, samples_before = setup.measure(), setup.samples()
     setup.trainer.fingerprint = f"seed={plan.seed} precision={kernels.precision()} {settings}"
     partial = partial_file(plan.out, stage.name)
     if not resume:
@@ -193,7 +198,8 @@ def _run_stage(stage: Stage, plan: Plan, origin: Origin, console: Console, resum
         setup.trainer, log_file(plan.out, stage.name), partial, console, resume=resume, early_stop=plan.early_stop
     )
     turn, beside = _choose(setup, history, plan.keep)
-    after = setup.measure()
+    with waiting(console, f"{stage.name}: measuring the model as it ends"):
+        after, samples_after = setup.measure(), setup.samples()
     if closing := setup.closing(history):
         console.print(f"{stage.name}: {closing}", highlight=False)
     machine = {"precision": kernels.precision(), "threads": kernels.num_threads(), "seed": plan.seed}
@@ -201,7 +207,7 @@ def _run_stage(stage: Stage, plan: Plan, origin: Origin, console: Console, resum
     result = StageResult(
         stage=stage.name,
         measures=[Measure(stage.name, name, before[name][0], *measured) for name, measured in after.items()],
-        samples=[Sample(*row, text) for row, (_, text) in zip(samples_before, setup.samples(), strict=True)],
+        samples=[Sample(*row, text) for row, (_, text) in zip(samples_before, samples_after, strict=True)],
         seconds=time.monotonic() - began,
         tokens_per_second=history.tokens_per_second,
         settings={**dataclasses.asdict(settings), **kept, **machine},
@@ -344,6 +350,7 @@ def _fresh_tokenizer(plan: Plan, documents: Sequence[str], console: Console) -> 
         tokenizer.build_vocab([*documents, *spoken])
     else:
         tokenizer = BPETokenizer(plan.preset.model.vocab_size, MAX_TOKEN_LENGTH)
-        tokenizer.fit([*documents, *spoken])
+        with waiting(console, "making the tokenizer"):
+            tokenizer.fit([*documents, *spoken])
     console.print(f"tokenizer: {plan.tokenizer}, {tokenizer.vocab_size:,} entries")
     return tokenizer, dataclasses.replace(plan.preset.model, vocab_size=tokenizer.vocab_size)

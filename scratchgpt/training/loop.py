@@ -7,21 +7,33 @@ moments and the number of the step to go on as if nothing had happened.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from scratchgpt import signals
 from scratchgpt.errors import Interrupted, UserError
-from scratchgpt.terminal import visible
+from scratchgpt.terminal import telling, visible
 from scratchgpt.training.history import History, Log
 from scratchgpt.training.state import load_state, save_state
 from scratchgpt.training.trainer import Trainer
 
+WIDE = 100
+"""Columns of a terminal that has room for all of the progress bar."""
 PATIENCE = 5
 """Steps in a row whose loss or gradient is not finite, after which the run goes back to the last good state."""
 
@@ -67,11 +79,10 @@ def run_trainer(
         done = start or 0
         run.look(done)
         run.stop_if_asked(done)
-        with _progress(trainer.name, console) as progress:
-            bar = progress.add_task(trainer.name, total=trainer.total_steps, completed=done, status="")
+        with _progress(run, done) as shown:
             while done < trainer.total_steps and not run.is_past_its_best(done, early_stop):
                 done = run.step(done)
-                progress.update(bar, completed=done, status=_status(log.history))
+                shown(done)
                 run.save_if_due(done)
                 run.stop_if_asked(done)
                 run.look(done)
@@ -94,6 +105,8 @@ class _Run:
     notice: signals.Notice
     saved_at: float = field(default_factory=time.monotonic)
     skipped_in_a_row: int = 0
+    doing: str = ""
+    """What it does beside making steps, in words."""
 
     def step(self, done: int) -> int:
         """Make the step after ``done`` of them; returns how many are made then, fewer where the run goes back."""
@@ -146,7 +159,9 @@ class _Run:
     def look(self, done: int) -> None:
         """Measure if it is time to, and see what has gone wrong. What the log has already is not repeated."""
         if done % self.trainer.evaluate_every == 0 or done == self.trainer.total_steps:
+            self.doing = "measuring"
             _measure(self.trainer, done, self.log, self.console)
+            self.doing = ""
             # A resumed run finds the measurement in the log, and its weights are those that were measured.
             for measured in self.log.history.evaluations[-1:]:
                 if measured["step"] == done:
@@ -191,8 +206,9 @@ def _measure(trainer: Trainer, step: int, log: Log, console: Console) -> None:
     log.write({"kind": "sample", "step": step, "text": text})
     shown = {name: value for name, value in measured.items() if "/" not in name and name != "items"}
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-    console.print(f"[bold]{trainer.name}[/] step {step}/{trainer.total_steps}  held out: {numbers}", highlight=False)
-    console.print(f"    {visible(text)}", style="dim", markup=False, highlight=False)
+    line = f"[bold]{trainer.name}[/] step {step}/{trainer.total_steps}  held out: {numbers}"
+    console.print(line, highlight=False, soft_wrap=not console.is_terminal)
+    console.print(f"    {visible(text)}", style="dim", markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def _status(history: History) -> str:
@@ -203,14 +219,40 @@ def _status(history: History) -> str:
     return "  ".join([*shown, f"{history.tokens_per_second:,.0f} tokens/s"])
 
 
-def _progress(name: str, console: Console) -> Progress:
-    return Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[status]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )
+@contextlib.contextmanager
+def _progress(run: _Run, done: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, a plain line now and then in a log; yields the function that hears of every step."""
+    trainer, history, console = run.trainer, run.log.history, run.console
+    if not console.is_terminal:
+        began, first, state = time.monotonic(), done, [done]
+
+        def line() -> str:
+            made = state[0]
+            text = f"{trainer.name} {made}/{trainer.total_steps}  {run.doing or _status(history)}".rstrip()
+            if made == first or run.doing:
+                return text
+            left = (time.monotonic() - began) / (made - first) * (trainer.total_steps - made)
+            return f"{text}  {time_text(left)} left"
+
+        with telling(console, line):
+            yield lambda made: state.__setitem__(0, made)
+        return
+    with Progress(*_columns(console.width), console=console) as progress:
+        bar = progress.add_task(trainer.name, total=trainer.total_steps, completed=done, status="")
+        yield lambda made: progress.update(bar, completed=made, status=_status(history))
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """The parts of the bar that a terminal of that width has room for; what is left goes first."""
+    columns: list[ProgressColumn] = [TextColumn("[bold]{task.description}"), MofNCompleteColumn()]
+    if width >= WIDE:
+        columns[1:1] = [BarColumn(bar_width=24)]
+        columns += [TextColumn("{task.fields[status]}"), TimeElapsedColumn()]
+    return [*columns, TextColumn("left"), TimeRemainingColumn()]
+
+
+def time_text(seconds: float) -> str:
+    """3725 -> "1:02:05"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

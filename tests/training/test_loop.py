@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
+from scratchgpt import terminal
 from scratchgpt.config import GPTConfig, PretrainConfig
 from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.models.gpt2 import GPT
@@ -26,7 +29,7 @@ from scratchgpt.tokenizer import CharTokenizer
 from scratchgpt.training import loop
 from scratchgpt.training.checkpoints import read_arrays
 from scratchgpt.training.history import History, Metrics, read_history
-from scratchgpt.training.loop import run_trainer
+from scratchgpt.training.loop import _columns, run_trainer, time_text
 from scratchgpt.training.trainer import Trainer
 
 TEXT = ["天空是蓝色的。小鸟在唱歌。", "猫吃鱼。今天星期三。", "你好呀。等于二。"] * 32
@@ -415,6 +418,37 @@ def test_what_a_model_writes_is_shown_and_not_obeyed(
     run_trainer(make(tiny_config, char_tokenizer, epochs=0.1), *files(tmp_path), console)
     printed = console.file.getvalue()
     assert "a␛[2Jb" in printed and "\x1b[2J" not in printed
+
+
+def test_a_log_gets_whole_lines_with_step_loss_speed_and_time_left(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "EVERY", 0.001)
+    console = Console(file=io.StringIO(), width=20)
+    run_trainer(make(tiny_config, char_tokenizer, epochs=2), *files(tmp_path), console)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    progress = [line for line in printed.splitlines() if "tokens/s" in line]
+    assert progress and re.fullmatch(r"pretrain \d+/\d+  loss \d+\.\d{3}  [\d,]+ tokens/s  \d+:\d\d left", progress[-1])
+    assert "\r" not in printed and "\x1b" not in printed
+    measured = next(line for line in printed.splitlines() if "held out" in line)
+    assert measured.count("  ") >= 2  # in one line, whatever the width of a log is taken for
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 200])
+def test_bar_and_time_left_fit_every_terminal(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    with Progress(*_columns(width), console=console, auto_refresh=False) as progress:
+        bar = progress.add_task("pretrain", total=8053, completed=0, status="loss 5.123  21,000 tokens/s")
+        progress.update(bar, completed=4000, status="loss 5.123  21,000 tokens/s")
+        progress.refresh()
+        shown = console.render_lines(progress.get_renderable())
+    text = "".join(segment.text for line in shown for segment in line)
+    assert "pretrain" in text and "4000/8053" in text and "left" in text and "-:--:--" in text
+    assert len(shown) == 1 and ("loss 5.123  21,000 tokens/s" in text) == (width >= 100)
+
+
+def test_time_is_short() -> None:
+    assert [time_text(seconds) for seconds in (4.6, 75, 3725)] == ["0:05", "1:15", "1:02:05"]
 
 
 # -- the best on the way --------------------------------------------------------------------------------------

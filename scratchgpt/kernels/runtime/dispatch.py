@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
@@ -26,9 +27,9 @@ Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
 BACKENDS = ("numba", "numpy")
-FIRST_START = "compiling kernels, first start only, about 20 s …"
+FIRST_START = "compiling kernels, first start only, about a minute in all …"
 EVERY_START = (
-    "compiling kernels, about 20 s at every start: no folder to keep them can be written; NUMBA_CACHE_DIR names one"
+    "compiling kernels, about a minute at every start: no folder to keep them can be written; NUMBA_CACHE_DIR names one"
 )
 # Sums may be reordered and multiply-adds fused, which is what lets LLVM vectorise a reduction; NaN and
 # infinity keep their meaning, so that a diverged run is still seen.
@@ -122,19 +123,31 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-class _Announcement(event.Listener):
-    """Prints one line when Numba really compiles one of our functions; loading from the cache is silent."""
+TOLD_EVERY = 10.0
+"""Seconds of compiling between two lines that say that it goes on."""
 
-    done = False
+
+class _Announcement(event.Listener):
+    """Says when Numba really compiles one of our functions, and how far it is; loading from the cache is silent."""
+
+    told: float | None = None
+    compiled = 0
 
     def on_start(self, event: event.Event) -> None:
-        function = event.data["dispatcher"].py_func
-        if not self.done and function.__module__.startswith("scratchgpt."):
-            _Announcement.done = True
-            print(FIRST_START if is_kept() else EVERY_START, file=sys.stderr, flush=True)
+        if not event.data["dispatcher"].py_func.__module__.startswith("scratchgpt."):
+            return
+        now = time.monotonic()
+        if self.told is None:
+            self._tell(FIRST_START if is_kept() else EVERY_START, now)
+        elif now - self.told >= TOLD_EVERY:
+            self._tell(f"compiling kernels … {self.compiled} functions so far", now)
 
     def on_end(self, event: event.Event) -> None:
-        pass
+        self.compiled += 1
+
+    def _tell(self, line: str, now: float) -> None:
+        self.told = now
+        print(line, file=sys.stderr, flush=True)
 
 
 event.register("numba:compile", _Announcement())

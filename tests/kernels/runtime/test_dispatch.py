@@ -1,12 +1,14 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from scratchgpt import kernels
 from scratchgpt.errors import UserError
+from scratchgpt.kernels.runtime import dispatch
 from scratchgpt.kernels.runtime.dispatch import compiled, dense
 
 PROGRAM = "import numpy as np; from scratchgpt.kernels import gelu_forward; gelu_forward(np.ones(3, np.float32))"
@@ -48,6 +50,24 @@ def test_compilation_is_announced_once_and_then_cached(tmp_path):
     numpy_only = {**settings, "NUMBA_CACHE_DIR": str(tmp_path / "other"), "SCRATCHGPT_KERNELS": "numpy"}
     run = subprocess.run([sys.executable, "-c", PROGRAM], env=numpy_only, capture_output=True, text=True, check=True)
     assert run.stderr == ""
+
+
+def test_that_compiling_goes_on_is_said_now_and_then(monkeypatch, capsys):
+    monkeypatch.setattr(dispatch, "TOLD_EVERY", 0.0)
+    announcement = dispatch._Announcement()
+
+    ours, others = (
+        SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=SimpleNamespace(__module__=module))})
+        for module in ("scratchgpt.kernels.gelu", "numba.np.arraymath")
+    )
+    announcement.on_start(others)
+    for _ in range(3):
+        announcement.on_start(ours)
+        announcement.on_end(ours)
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "compiling kernels … 1 functions so far",
+        "compiling kernels … 2 functions so far",
+    ]
 
 
 def test_dense_copies_only_what_it_must():
