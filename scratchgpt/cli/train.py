@@ -56,6 +56,7 @@ class RunFlags:
         kernels: compiled, or the plain NumPy references. By default what SCRATCHGPT_KERNELS says, or numba.
         threads: threads of the kernels and of BLAS. By default one a physical core.
         precision: of the matrix products in training. auto takes bf16 where the CPU is faster with it.
+        ignore_memory_limit: run even if it will take more memory than there is, by what is known beforehand.
         profile: show where the time of a step of the stage goes (of the first one, if there are several), then leave.
         corpus: text to pretrain on: a .txt or .jsonl file (field "text"), or a folder of them.
         corpus_heldout: text to measure on. By default a part of --corpus is held out.
@@ -76,6 +77,7 @@ class RunFlags:
     kernels: Kernels = None
     threads: Threads = None
     precision: Precision = "auto"
+    ignore_memory_limit: bool = False
     profile: bool = False
     corpus: OptionalPath = None
     corpus_heldout: OptionalPath = None
@@ -155,6 +157,7 @@ def _train(argv: Sequence[str]) -> None:
         base=run_flags.base,
         resume=run_flags.resume,
         data=data,
+        ignore_memory_limit=run_flags.ignore_memory_limit,
     )
     action = pipeline.profile if run_flags.profile else pipeline.run
     action(plan, Console())

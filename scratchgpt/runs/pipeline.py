@@ -22,6 +22,7 @@ from scratchgpt.inside.profiler import STEPS, WARM_UP, profile_steps, profile_ta
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.runs.lock import only_run_at
+from scratchgpt.runs.memory import require_room
 from scratchgpt.runs.plan import Plan
 from scratchgpt.runs.record import (
     Origin,
@@ -85,12 +86,15 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
     if plan.resume:
         for stage in stages:
             check_resumable(plan, stage, origin_of(plan, stage, data))
+    if waiting := [stage for stage in stages if not (plan.resume and _finished_already(plan, stage))]:
+        need = require_room(plan, waiting)
+        console.print(f"memory: about {need}", highlight=False, soft_wrap=True)
     if start_record(plan.out):
         console.print(f"{plan.out}: of an earlier version, which kept no record of its run; from now on there is one")
     for stage in stages:
         origin = origin_of(plan, stage, data)
         resume = plan.resume and _up_to_date(stage, plan, origin, console)
-        if resume and is_finished(plan.out, stage.name) and not partial_file(plan.out, stage.name).is_file():
+        if resume and _finished_already(plan, stage):
             recover_log(plan.out, stage.name)  # of a training anew that was killed before it left anything else
             console.print(f"[bold]{stage.name}[/] is finished already")
             continue
@@ -108,6 +112,10 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
         if changed := outdated_by(plan.out, stage.name):
             console.print(f"outdated: {stage.name} was made from another {changed} than the one now in {plan.out}")
     console.print(f"report: {plan.out / 'report.md'}, {plan.out / 'report.html'}", soft_wrap=True)
+
+
+def _finished_already(plan: Plan, stage: Stage) -> bool:
+    return is_finished(plan.out, stage.name) and not partial_file(plan.out, stage.name).is_file()
 
 
 def profile(plan: Plan, console: Console) -> None:

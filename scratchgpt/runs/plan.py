@@ -25,6 +25,7 @@ class Plan:
         tokenizer: "bpe" or "char".
         resume: pass over finished stages, and go on with one that was interrupted.
         data: what the stages read.
+        ignore_memory_limit: run even if it takes more memory than there seems to be.
 
     Raises:
         UserError: if the parts do not go together.
@@ -37,6 +38,7 @@ class Plan:
     tokenizer: str = "bpe"
     resume: bool = False
     data: DataSources = field(default_factory=DataSources)
+    ignore_memory_limit: bool = False
 
     def __post_init__(self) -> None:
         if self.base is not None and not stage_named(self.stages[0]).follows:
