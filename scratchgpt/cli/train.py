@@ -62,6 +62,7 @@ class RunFlags:
         kernels: compiled, or the plain NumPy references. By default what SCRATCHGPT_KERNELS says, or numba.
         threads: threads of the kernels and of BLAS. By default one a physical core.
         precision: of the matrix products in training. auto takes bf16 where the CPU is faster with it.
+        ignore_memory_limit: run even if it will take more memory than there is, by what is known beforehand.
         profile: show where the time of a step of the stage goes (of the first one, if there are several), then leave.
         corpus: text to pretrain on: .txt, .md, .html, .jsonl, .json, .csv or .parquet (field "text"), packed as .gz,
             .xz, .bz2 or .zst or not, or a folder of them.
@@ -86,6 +87,7 @@ class RunFlags:
     kernels: Kernels = None
     threads: Threads = None
     precision: Precision = "auto"
+    ignore_memory_limit: bool = False
     profile: bool = False
     corpus: OptionalPath = None
     corpus_heldout: OptionalPath = None
@@ -174,6 +176,7 @@ def _train(argv: Sequence[str]) -> None:
         keep=run_flags.keep,
         early_stop=run_flags.early_stop,
         data=data,
+        ignore_memory_limit=run_flags.ignore_memory_limit,
     )
     action = pipeline.profile if run_flags.profile else pipeline.run
     action(plan, VisibleConsole())

@@ -27,6 +27,7 @@ from scratchgpt.installation import typed
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.runs.lock import only_run_at
+from scratchgpt.runs.memory import require_room
 from scratchgpt.runs.plan import Plan
 from scratchgpt.runs.record import (
     Origin,
@@ -96,6 +97,9 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
     if plan.resume:
         for stage in stages:
             check_resumable(plan, stage, origin_of(plan, stage, data))
+    if left := [stage for stage in stages if not (plan.resume and _finished_already(plan, stage))]:
+        room = require_room(plan, left)
+        console.print(f"memory: about {room}", highlight=False, soft_wrap=True)
     if start_record(plan.out):
         console.print(f"{plan.out}: of an earlier version, which kept no record of its run; from now on there is one")
     try:
@@ -112,7 +116,7 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
 def _finish(stage: Stage, plan: Plan, origin: Origin, console: Console) -> None:
     """Run the stage, or what is left of it, if it is not finished already."""
     resume = plan.resume and _up_to_date(stage, plan, origin, console)
-    if resume and is_finished(plan.out, stage.name) and not partial_file(plan.out, stage.name).is_file():
+    if resume and _finished_already(plan, stage):
         recover_log(plan.out, stage.name)  # of a training anew that was killed before it left anything else
         console.print(f"[bold]{stage.name}[/] is finished already")
         return
@@ -134,6 +138,10 @@ def _write_reports(out: Path, console: Console) -> None:
         if changed := outdated_by(out, stage.name):
             console.print(f"outdated: {stage.name} was made from another {changed} than the one now in {out}")
     console.print(f"report: {out / 'report.md'}, {out / 'report.html'}", soft_wrap=True)
+
+
+def _finished_already(plan: Plan, stage: Stage) -> bool:
+    return is_finished(plan.out, stage.name) and not partial_file(plan.out, stage.name).is_file()
 
 
 def profile(plan: Plan, console: Console) -> None:

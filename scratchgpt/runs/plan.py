@@ -29,6 +29,7 @@ class Plan:
             best measurement; the other one is kept beside it.
         early_stop: end a stage after so many measurements in a row without a better one; None: make all its steps.
         data: what the stages read.
+        ignore_memory_limit: run even if it takes more memory than there seems to be.
 
     Raises:
         UserError: if the parts do not go together.
@@ -43,6 +44,7 @@ class Plan:
     keep: Literal["best", "last"] = "last"
     early_stop: int | None = None
     data: DataSources = field(default_factory=DataSources)
+    ignore_memory_limit: bool = False
 
     def __post_init__(self) -> None:
         if self.early_stop is not None and self.early_stop < 1:

@@ -20,10 +20,18 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import RLHFConfig, RLVFConfig
 from scratchgpt.evaluation.divergence import kl_k1, kl_k3
-from scratchgpt.evaluation.rollouts import Rollouts, TokenFunction, response_logprobs
+from scratchgpt.evaluation.rollouts import (
+    FORWARD_BATCH,
+    SAMPLING_BATCH,
+    Rollouts,
+    TokenFunction,
+    response_logprobs,
+)
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import Optimizer
+from scratchgpt.stages.stage import Sizes
 from scratchgpt.training.history import Metrics
+from scratchgpt.training.memory import Parts, generating, held_models, packed_weights, policy_pass, together
 from scratchgpt.training.update import Loss, update
 from scratchgpt.training.world import ALONE, World
 
@@ -187,3 +195,25 @@ def frozen_copy(model: LanguageModel) -> LanguageModel:
     copy.load_state_dict(model.state_dict())
     copy.eval()
     return copy
+
+
+def policy_memory(sizes: Sizes, prompts: Sequence[str], rollouts: int, models: int, trained: int) -> list[Parts]:
+    """What a stage needs that learns from its own answers.
+
+    Args:
+        sizes: of the run.
+        prompts: what is answered, in training and in measuring.
+        rollouts: answers an iteration.
+        models: how many are held at once.
+        trained: how many of these have an optimizer.
+    """
+    model, answer = sizes.model, sizes.settings.max_new_tokens
+    prompt = sizes.longest(prompts, 2)
+    rows = min(SAMPLING_BATCH, max(rollouts, len(prompts)))
+    time = min(prompt + answer, model.context_size)
+    held = together(held_models(model, models, trained), {"packed weights": 2 * packed_weights(model)})
+    moments = [
+        generating(model, rows, prompt),
+        *policy_pass(model, min(FORWARD_BATCH, sizes.settings.minibatch_size), time, answer),
+    ]
+    return [together(held, moment) for moment in moments]

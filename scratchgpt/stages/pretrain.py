@@ -18,10 +18,19 @@ from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import cosine_schedule, total_steps
-from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage
+from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Sizes, Stage
 from scratchgpt.stages.warning_signs import supervised_signs
 from scratchgpt.tokenizer import END_IDS, Tokenizer
 from scratchgpt.training.history import History, Metrics
+from scratchgpt.training.memory import (
+    Parts,
+    generating,
+    held_models,
+    language_model_pass,
+    measuring_loss,
+    packed_weights,
+    together,
+)
 from scratchgpt.training.trainer import Trainer
 from scratchgpt.training.update import language_model_step
 
@@ -125,6 +134,17 @@ def _build(context: Context) -> Setup:
     return Setup(trainer, model, tokenizer, measure, samples, closing)
 
 
+def _memory(sizes: Sizes) -> list[Parts]:
+    model = sizes.model
+    held = together(held_models(model, 1, 1), {"packed weights": packed_weights(model)})
+    moments = [
+        *language_model_pass(model, sizes.settings.batch_size, model.context_size),
+        measuring_loss(model, model.context_size),
+        generating(model, SAMPLES, SAMPLES),
+    ]
+    return [together(held, moment) for moment in moments]
+
+
 PRETRAIN = Stage(
     name="pretrain",
     title_zh="预训练",
@@ -135,4 +155,5 @@ PRETRAIN = Stage(
     build=_build,
     from_nothing=True,
     writes="text",
+    memory=_memory,
 )

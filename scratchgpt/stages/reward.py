@@ -21,15 +21,16 @@ from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.measures import accuracy_by_group, wins
-from scratchgpt.evaluation.reward_scores import encode_answer, score_sequences
+from scratchgpt.evaluation.reward_scores import SCORING_BATCH, encode_answer, score_sequences
 from scratchgpt.models.reward import RewardModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
-from scratchgpt.stages.stage import SAMPLES, Context, Setup, Stage, accuracies
+from scratchgpt.stages.stage import SAMPLES, Context, Setup, Sizes, Stage, accuracies
 from scratchgpt.stages.warning_signs import WINDOW, nothing_learned
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.best import Goal
 from scratchgpt.training.history import History, Metrics
+from scratchgpt.training.memory import Parts, held_models, measuring_pass, together, training_pass
 from scratchgpt.training.trainer import Trainer
 from scratchgpt.training.update import Loss, update
 
@@ -167,6 +168,21 @@ def _build(context: Context) -> Setup:
     return Setup(trainer, model, tokenizer, lambda: accuracies("pair accuracy", trainer.evaluate()), samples)
 
 
+def _memory(sizes: Sizes) -> list[Parts]:
+    pairs, heldout = sizes.data.pairs()
+
+    def longest(records: Sequence[Record]) -> int:
+        return sizes.longest((r["prompt"] + r[side] for r in records for side in ("chosen", "rejected")), 2)
+
+    held = held_models(sizes.model, 2, 1)  # the model it starts from stays
+    rows = 2 * min(sizes.settings.batch_size, len(pairs))
+    moments = [
+        *training_pass(sizes.model, rows, longest(pairs), dropout=True),
+        measuring_pass(sizes.model, min(SCORING_BATCH, len(heldout)), longest(heldout)),
+    ]
+    return [together(held, moment) for moment in moments]
+
+
 REWARD = Stage(
     name="reward",
     title_zh="奖励模型",
@@ -177,4 +193,5 @@ REWARD = Stage(
     build=_build,
     follows=("sft", "pretrain"),
     writes=None,
+    memory=_memory,
 )

@@ -49,12 +49,13 @@ from scratchgpt.stages.policy_gradient import (
     clipped_policy_loss,
     frozen_copy,
     minibatches,
+    policy_memory,
     response_loss,
     update_metrics,
     update_policy,
     whiten,
 )
-from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, tasks_to_measure
+from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Sizes, Stage, tasks_to_measure
 from scratchgpt.stages.warning_signs import (
     alike_share,
     entropy_collapse,
@@ -68,6 +69,7 @@ from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.best import Goal
 from scratchgpt.training.checkpoints import load_reward_model
 from scratchgpt.training.history import History, Metrics
+from scratchgpt.training.memory import Parts
 from scratchgpt.training.trainer import Trainer
 from scratchgpt.training.update import update
 
@@ -451,6 +453,12 @@ def _build(context: Context) -> Setup:
     return Setup(trainer, policy, tokenizer, measure, lambda: answered(policy, tokenizer, shown))
 
 
+def _memory(sizes: Sizes) -> list[Parts]:
+    asked = [*training_prompts(sizes.data), *(task["prompt"] for task in sizes.data.tasks()[1])]
+    # policy, reference, reward and value model
+    return policy_memory(sizes, asked, sizes.settings.batch_size, models=4, trained=2)
+
+
 RLHF = Stage(
     name="rlhf",
     title_zh="人类反馈强化学习（PPO）",
@@ -463,4 +471,5 @@ RLHF = Stage(
     needs=("reward",),
     generates=True,
     questions=2,
+    memory=_memory,
 )

@@ -40,16 +40,18 @@ from scratchgpt.stages.policy_gradient import (
     clipped_policy_loss,
     frozen_copy,
     minibatches,
+    policy_memory,
     update_metrics,
     update_policy,
 )
 from scratchgpt.stages.rlhf import heldout_prompts, training_prompts
-from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies
+from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Sizes, Stage, accuracies
 from scratchgpt.stages.warning_signs import entropy_collapse, kl_blow_up, no_learning_signal, reward_against_measure
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.best import Goal
 from scratchgpt.training.checkpoints import load_checkpoint, load_reward_model
 from scratchgpt.training.history import History, Metrics
+from scratchgpt.training.memory import Parts
 from scratchgpt.training.trainer import Trainer
 from scratchgpt.verify.verifiers import family_of
 
@@ -377,6 +379,13 @@ def _build(context: Context) -> Setup:
     return Setup(trainer, model, tokenizer, measure, lambda: answered(model, tokenizer, shown))
 
 
+def _memory(sizes: Sizes) -> list[Parts]:
+    asked = [task["prompt"] for tasks in sizes.data.tasks() for task in tasks]
+    answers = sizes.settings.tasks_per_iteration * sizes.settings.samples_per_task
+    # policy and reference, and where there is a reward model, it and the judge's SFT policy
+    return policy_memory(sizes, asked, answers, models=4, trained=1)
+
+
 def answer_judge(context: Context) -> AnswerJudge | None:
     """What RLHF measures answers with, to see what becomes of them; None without an SFT and a reward model."""
     sft, reward = context.checkpoint_of("sft"), context.checkpoint_of("reward")
@@ -399,4 +408,5 @@ RLVF = Stage(
     follows=("rlhf", "sft", "pretrain"),
     generates=True,
     questions=3,
+    memory=_memory,
 )

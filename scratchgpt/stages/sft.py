@@ -14,7 +14,7 @@ from scratchgpt.config import GPTConfig, SFTConfig
 from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
-from scratchgpt.evaluation.answering import answer_prompts, answered
+from scratchgpt.evaluation.answering import ANSWER_BATCH, answer_prompts, answered
 from scratchgpt.evaluation.measures import (
     EVALUATION_BATCH,
     dialogue_metrics,
@@ -25,10 +25,19 @@ from scratchgpt.evaluation.measures import (
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
-from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies, tasks_to_measure
+from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Sizes, Stage, accuracies, tasks_to_measure
 from scratchgpt.stages.warning_signs import supervised_signs
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import History, Metrics
+from scratchgpt.training.memory import (
+    Parts,
+    generating,
+    held_models,
+    language_model_pass,
+    measuring_loss,
+    packed_weights,
+    together,
+)
 from scratchgpt.training.trainer import Trainer
 from scratchgpt.training.update import language_model_step
 
@@ -125,6 +134,23 @@ def _build(context: Context) -> Setup:
     return Setup(trainer, model, tokenizer, measure, lambda: answered(model, tokenizer, prompts))
 
 
+def _memory(sizes: Sizes) -> list[Parts]:
+    model, (dialogues, heldout), (_, tasks) = sizes.model, sizes.data.dialogues(), sizes.data.tasks()
+
+    def longest(records: Sequence[Record]) -> int:
+        turns = max(len(record["messages"]) for record in records)
+        return sizes.longest(("".join(turn["content"] for turn in record["messages"]) for record in records), turns)
+
+    asked = [record["messages"][0]["content"] for record in heldout] + [task["prompt"] for task in tasks]
+    held = together(held_models(model, 1, 1), {"packed weights": packed_weights(model)})
+    moments = [
+        *language_model_pass(model, sizes.settings.batch_size, longest(dialogues)),
+        measuring_loss(model, longest(heldout)),
+        generating(model, min(ANSWER_BATCH, max(SAMPLES, len(heldout), len(tasks))), sizes.longest(asked, 2)),
+    ]
+    return [together(held, moment) for moment in moments]
+
+
 SFT = Stage(
     name="sft",
     title_zh="监督微调",
@@ -136,4 +162,5 @@ SFT = Stage(
     follows=("pretrain",),
     from_nothing=True,
     questions=3,
+    memory=_memory,
 )

@@ -7,18 +7,19 @@ entry in the list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from scratchgpt.config import Settings
+from scratchgpt.config import GPTConfig, Settings
 from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.measures import fitting_tasks, measured_tasks
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import History
+from scratchgpt.training.memory import Parts, held_models, language_model_pass, together, tokens_of
 from scratchgpt.training.trainer import Trainer
 
 SAMPLES = 6
@@ -80,6 +81,44 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """What a stage's need of memory is worked out from.
+
+    Attributes:
+        model: the sizes of the model.
+        settings: the stage's own, of the class that it declares.
+        data: what the run reads.
+        by_character: whether a token is a character.
+    """
+
+    model: GPTConfig
+    settings: Any
+    data: DataSources
+    by_character: bool = False
+
+    def longest(self, texts: Iterable[str], turns: int = 0) -> int:
+        """About how many tokens the longest of the texts will be, at most the context.
+
+        Args:
+            texts: any number of them.
+            turns: of a dialogue that a text stands for; the chat format adds a few tokens to each.
+        """
+        text = max(texts, key=lambda text: len(text.encode("utf-8", "replace")), default="")
+        return min(tokens_of(text, self.model.vocab_size, self.by_character) + TURN * turns, self.model.context_size)
+
+
+TURN = 5
+"""Tokens that the chat format puts around a turn."""
+
+
+def supervised_memory(sizes: Sizes) -> list[Parts]:
+    """What a stage needs that trains the model alone, on batches as long as the context."""
+    held = held_models(sizes.model, 1, 1)
+    moments = language_model_pass(sizes.model, sizes.settings.batch_size, sizes.model.context_size)
+    return [together(held, moment) for moment in moments]
+
+
+@dataclass(frozen=True)
 class Stage:
     """A stage's declaration.
 
@@ -98,6 +137,8 @@ class Stage:
         generates: whether it learns from what it generates itself: most of its time then does not pass through the
             engine.
         questions: how many of its sample prompts the report puts to the models of all stages.
+        memory: the moments at which it holds most (:mod:`scratchgpt.training.memory`), data apart; of a stage that
+            says nothing, as if it trained the model alone.
     """
 
     name: str
@@ -113,6 +154,7 @@ class Stage:
     writes: Literal["text", "answers"] | None = "answers"
     generates: bool = False
     questions: int = 0
+    memory: Callable[[Sizes], list[Parts]] = supervised_memory
 
 
 def tasks_to_measure(stage: str, context: Context) -> list[Record]:

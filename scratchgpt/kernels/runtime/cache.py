@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llvmlite.binding import Linkage
+from numba import config
 from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import cpu_target
@@ -87,6 +88,12 @@ def cached(dispatcher: Any) -> Any:
     except RuntimeError:  # Numba's word for "no folder can be written"
         _kept = False
     return dispatcher
+
+
+def is_filled() -> bool:
+    """Whether there are compiled functions already: where there are none, the first calls compile."""
+    folder = config.CACHE_DIR
+    return bool(folder) and next(Path(folder).rglob("*.nbc"), None) is not None
 
 
 def is_kept() -> bool:

@@ -109,3 +109,15 @@ def test_the_first_run_computes_what_all_later_ones_do_to_the_last_bit(tmp_path)
     command = [sys.executable, "-c", program]
     first, later = (subprocess.run(command, env=settings, stdout=subprocess.PIPE, check=True).stdout for _ in range(2))
     assert first and first == later
+
+
+def test_a_folder_without_compiled_functions_is_not_filled(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(cache.config, "CACHE_DIR", str(tmp_path))
+    assert not cache.is_filled()
+    (tmp_path / "matrix").mkdir()
+    (tmp_path / "matrix" / "matmul.nbi").write_bytes(b"")  # an index of nothing
+    assert not cache.is_filled()
+    (tmp_path / "matrix" / "matmul.1.nbc").write_bytes(b"code")
+    assert cache.is_filled()
+    monkeypatch.setattr(cache.config, "CACHE_DIR", "")
+    assert not cache.is_filled()

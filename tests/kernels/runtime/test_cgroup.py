@@ -1,4 +1,4 @@
-"""The CPU quota of a container, in both versions of Linux's control groups."""
+"""The CPU quota and the memory limit of a container, in both versions of Linux's control groups."""
 
 import pytest
 
@@ -51,9 +51,27 @@ def test_the_quota_is_the_least_of_all_groups(linux, membership, files, quota):
     assert cgroup.cpu_quota() == quota
 
 
+MEMORY = {
+    "version 2": ("0::/\n", {"memory.max": 1 << 30}, 1 << 30),
+    "no limit": ("0::/\n", {"memory.max": "max"}, None),
+    "a group around it": ("0::/a/b\n", {"a/b/memory.max": 3000, "a/memory.max": 2000}, 2000),
+    "version 1": ("4:memory:/a\n0::/\n", {"memory/a/memory.limit_in_bytes": 4096}, 4096),
+    "version 1 without a limit": ("4:memory:/\n", {"memory/memory.limit_in_bytes": 9223372036854771712}, None),
+    "another controller": ("4:cpu:/a\n", {"cpu/a/memory.limit_in_bytes": 4096}, None),
+    "nonsense": ("0::/\n", {"memory.max": "much"}, None),
+}
+
+
+@pytest.mark.parametrize(("membership", "files", "limit"), MEMORY.values(), ids=MEMORY)
+def test_the_memory_limit_is_the_least_of_all_groups(linux, membership, files, limit):
+    linux(membership, files)
+    assert cgroup.memory_limit() == limit
+
+
 def test_another_system_has_none(monkeypatch, tmp_path):
     monkeypatch.setattr(cgroup, "MEMBERSHIP", tmp_path / "nothing")
     assert cgroup.cpu_quota() is None
+    assert cgroup.memory_limit() is None
 
 
 def test_a_container_has_as_many_threads_as_its_quota(linux, monkeypatch):
