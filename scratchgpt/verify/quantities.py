@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from scratchgpt.verify.numerals import NumberMention, normalise, numbers_in
+from scratchgpt.verify.numerals import NumberMention, normalise, numbers_in, parse_number
 
 _DIMENSIONS: dict[str, dict[str, Fraction]] = {
     "money": {
@@ -207,8 +207,8 @@ def asked_of(prompt: str, expected: str) -> Asked:
         form = _FORMS[match[1] or match[2] or match[3]]
     hundredths = False
     if form == "percent" and _form_of(expected) != "percent":  # the task counts hundredths, or means a bare 0.5
-        known = numbers_in(expected)
-        hundredths = bool(known) and known[0].value >= 1
+        known = parse_number(expected)
+        hundredths = known is not None and known >= 1
         form = form if hundredths else None
     elif form == "percent":
         hundredths = "百分之几" in prompt or "百分之多少" in prompt
