@@ -1,10 +1,11 @@
-"""Numbers as people write them in Chinese text: 42, ４２, 1,234, -3, 3/4, 50%, 四十二, 负三, 三分之二, 百分之五十.
+"""Numbers as people write them: 42, ４２, 1,234, -3, 3/4, 50%, 四十二, 肆拾贰, 零下三, 三分之二, 百分之五十.
 
 Values are exact (``fractions.Fraction``), so that 42, 42.0 and 四十二 are the same answer.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from fractions import Fraction
@@ -14,6 +15,8 @@ from typing import NamedTuple
 _DIGITS = {character: value for value, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _UNITS = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "亿": 10**8}
 _HAN = "(?:(?!千[克米瓦])[零〇一二两三四五六七八九十百千万亿])+"  # 三千克 is three kilograms
+_SCALE = "(?:(?!千[克米瓦])[百千万亿])+"
+_SCALE_OF_PART = "(?:(?!千[克米瓦])[十百千万亿])+"
 _ARABIC = r"(?:\d{1,3}(?:,\d{3})+(?![\d])|\d+)(?:\.\d+)?"
 _ONE = rf"(?:{_ARABIC}|{_HAN})"
 _NUMBER = re.compile(
@@ -21,8 +24,9 @@ _NUMBER = re.compile(
     rf"百分之(?P<hundredths>{_ONE})"
     rf"|(?:(?P<whole>{_ONE})又)?(?P<under>{_ONE})分之(?P<over>{_ONE})"
     rf"|(?:(?P<mixed>\d+)又)?(?P<numerator>\d+)/(?P<denominator>\d+)"
-    rf"|(?P<arabic>{_ARABIC})(?P<scale>%|(?:(?!千[克米瓦])[百千万亿])+)?"
-    rf"|(?P<han>{_HAN})(?:点(?P<decimals>[零〇一二三四五六七八九]+))?)",
+    rf"|(?P<parts>(?:\d+(?:\.\d+)?{_SCALE_OF_PART}){{1,9}}零?\d+(?:\.\d+)?{_SCALE_OF_PART}|\d+[万亿]零?\d{{1,8}})(?![\d.,])"
+    rf"|(?P<arabic>{_ARABIC})(?P<scale>%|{_SCALE})?"
+    rf"|(?P<han>{_HAN})(?:点(?P<decimals>[零〇一二三四五六七八九]+)(?P<times>[万亿]+)?)?)",
     re.ASCII,
 )
 LONGEST_NUMERAL = 300
@@ -38,6 +42,14 @@ _NOT_AFTER = {
     "万": "一",
 }
 _KEEP = set("，；：。！？、（）")
+# Numerals as a bank writes them, and traditional characters of the words that the readers know. 廿 is 二十.
+_FORMAL = dict(zip("壹贰叁肆伍陆柒捌玖拾佰仟貳參陸", "一二三四五六七八九十百千二三六", strict=True))
+_FORMAL_RUN = re.compile(rf"(?<![大登着内队退入收])[{''.join(_FORMAL)}]+(?![地续军起])")
+_ONE_CHARACTER = str.maketrans(
+    "萬億兩點負週禮對錯沒無會個從為應該數錢雙單確塊時間後斷種條還剩幾",
+    "万亿两点负周礼对错没无会个从为应该数钱双单确块时间后断种条还剩几",
+)
+_SHORTHAND = {"廿": "二十", "卅": "三十"}
 _RAISED = "⁰¹²³⁴-⁹"
 
 
@@ -73,7 +85,18 @@ def normalise(text: str) -> str:
     text = re.sub(rf"(?<=\d)(?=[{_RAISED}])", "^", text)
     text = re.sub(rf"(?<![\^{_RAISED}])[{_RAISED}]+|[₀-₉]+", "", text)
     text = re.sub(r"(?<=\d)(?=[¼-¾⅐-⅞↉])", "又", text)
-    text = "".join(c if c in _KEEP else _plain_spelling(c) for c in text)
+    text = "".join(c if c in _KEEP else _plain_spelling(c) for c in text).translate(_ONE_CHARACTER)
+    text = _FORMAL_RUN.sub(lambda match: "".join(_FORMAL[c] for c in match[0]), text)
+    text = re.sub("[廿卅]", lambda match: _SHORTHAND[match[0]], text)
+    text = re.sub(r"零下(?=[\d一二两三四五六七八九十百])", "负", text)
+    text = re.sub(r"人民币(?=[\d一二两三四五六七八九十百])", "", text)
+    text = re.sub(r"零上(?=[\d一二两三四五六七八九十百])", "", text)
+    text = re.sub(r"° ?C|摄氏度|°", "度", text)
+    text = re.sub(rf"(?:¥|(?i:RMB|CNY) ?)({_ARABIC})元?", r"\1元", text)
+    text = re.sub(r"(?i)(?<=\d)( ?)([ap])\.m\.?", r"\1\2m", text)
+    text = re.sub(r"(?<=\d)(?:\{,\}|\\,)(?=\d{3})", ",", text)
+    text = re.sub(r"\\(?:text|mathrm|textbf|mathbf)\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"\\[()\[\],%]", lambda match: "%" if match[0] == "\\%" else "", text)
     text = re.sub(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}", r"\1/\2", text)
     text = re.sub(r"\\boxed\{([^{}]*)\}", r"答案是\1。", text)
     text = text.replace("\\times", "×").replace("\\div", "÷").replace("【答案】", "答案：")
@@ -83,9 +106,39 @@ def normalise(text: str) -> str:
     text = text.translate(str.maketrans(";?!()", "；？！（）"))
     text = re.sub(r"(?<![\d+×÷=-])([0-2]?\d)：(?=[0-5]\d(?!\d))", r"\1:", text)
     text = re.sub(r":(?!\d)|(?<!\d):", "：", text)
+    text = re.sub(r"(?:^|(?<=[\s=：，]))\.(?=\d)", "0.", text)
     text = re.sub(r"(?<!\d)\.|\.(?!\d)", "。", text)
     text = re.sub(r"[^\S\n]+", " ", text)
+    text = re.sub(r"(?<=\d) (?=\d+/\d)", "又", text)
     return re.sub(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9])", "", text).strip()
+
+
+_SPLIT_THOUSANDS = re.compile(
+    r"(?<![\d，,.+×÷*/-])[1-9]\d{0,2}(?:，\d{3}){1,9}(?![\d.，])(?=[^\d\W]{0,6}(?:[。！？；\n（]|$|，[^\d]))"
+)
+
+
+def join_thousands(text: str) -> str:
+    """A normalised text in which 1，234 is one number, as who wrote the comma on a Chinese keyboard meant it.
+
+    Only where the sentence has no other clause with a digit: 十位2+8=10，109 is a step and the answer.
+    """
+    return _SENTENCE.sub(_join_in_sentence, text)
+
+
+_SENTENCE = re.compile(r"[^。！？；\n]+")
+
+
+def _join_in_sentence(sentence: re.Match[str]) -> str:
+    text = sentence[0]
+    match = _SPLIT_THOUSANDS.search(text)
+    if not match:
+        return text
+    before, _, clause = text[: match.start()].rpartition("，")
+    after = text[match.end() :].partition("，")[2]
+    if any(c.isdigit() for c in (before + after)) or ("：" in clause and any(c.isdigit() for c in clause)):
+        return text
+    return text[: match.start()] + match[0].replace("，", ",") + text[match.end() :]
 
 
 def han_integer(text: str) -> int | None:
@@ -94,6 +147,8 @@ def han_integer(text: str) -> int | None:
         return (
             int("".join(str(_DIGITS[character]) for character in text)) if len(text) == 1 or "两" not in text else None
         )
+    if text[0] == "百" and len(text) > 1 and text[1] in _DIGITS:
+        text = "一" + text  # 百二 is 120
     total = section = 0
     digit: int | None = None
     last_unit = 1
@@ -109,7 +164,11 @@ def han_integer(text: str) -> int | None:
             section += digit or 0
             if section == 0:
                 return None
-            total, section = (total + section) * unit, 0
+            if total >= unit:  # 三亿五千万: the 万 counts what came after the 亿
+                total += section * unit
+            else:
+                total = (total + section) * unit
+            section = 0
         else:
             if not digit and unit != 10:
                 return None
@@ -133,6 +192,18 @@ def _ratio(over: Fraction | None, under: Fraction | None, whole: Fraction | None
     return whole + over / under
 
 
+def _sum_of_parts(text: str) -> Fraction | None:
+    """What 3亿5000万 or 1万2千 is worth; None where a part is not smaller than the one before it."""
+    total, last = Fraction(0), 0
+    for digits, scale in re.findall(r"(\d+(?:\.\d+)?)([十百千万亿]*)", text):
+        unit = math.prod(_UNITS[character] for character in scale)
+        value = Fraction(digits) * unit
+        if last and value >= last:
+            return None
+        total, last = total + value, unit
+    return total
+
+
 def _value(match: re.Match[str]) -> Fraction | None:
     part = match.groupdict()
     value: Fraction | None
@@ -144,6 +215,8 @@ def _value(match: re.Match[str]) -> Fraction | None:
         value = _ratio(Fraction(part["numerator"]), Fraction(part["denominator"]), Fraction(part["mixed"] or 0))
         if value is not None and value.denominator == 1:
             return None  # 84/2 is a division still to be done, not an answer
+    elif part["parts"]:
+        value = _sum_of_parts(part["parts"])
     elif part["arabic"]:
         value = _plain(part["arabic"])
         for character in part["scale"] or "":
@@ -154,6 +227,8 @@ def _value(match: re.Match[str]) -> Fraction | None:
         if value is not None and part["decimals"]:
             digits = "".join(str(_DIGITS[character]) for character in part["decimals"])
             value += Fraction(int(digits), 10 ** len(digits))
+            for character in part["times"] or "":
+                value *= _UNITS[character]
     return -value if value is not None and part["sign"] in ("-", "负") else value
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from scratchgpt.verify.answers import UNCLEAR, AnswerReader, Reading, clauses
 from scratchgpt.verify.numerals import normalise, numbers_in
+from scratchgpt.verify.quantities import ANY_NUMBER, Asked, quantity_finder
 
 
 class Mention(NamedTuple):
@@ -25,23 +26,27 @@ class Mention(NamedTuple):
 
 
 _DENIED_BEFORE = re.compile(
-    r"(?<!是)(?:不(?:会|可能|应该|能|再)?(?:是|等于|为|得|填|选|叫|在)|并非|而非|绝非|≠|!=|不|除了|排除)$"
+    r"(?<!是)(?:不(?:会|可能|应该|能|再)?(?:是|等于|为|得|填|选|叫|在)|并非|而非|绝非|≠|!=|不|除了|排除"
+    r"|(?i:not|isnt|never)(?: (?i:a|an|the))? ?)$"
 )
 _DENIED_AFTER = re.compile(
     r"^[^\d\W]{0,2}?(?:是错|错|不对|不正确|是不对|不是答案|不是正确|不(?:是|最|比|算|[高矮快慢大小重轻])|并不)"
 )
 _JOINED = re.compile(r"或|和|、|还是|跟|与|^[到至]$|~|/|及|要么")
 _ANNOUNCING = re.compile(
-    r"(?:是|为|得|得到|剩|剩下|有|共|成|要|余|只|填|到|选|叫|就是|等于|=|多|少|花|用|分|装|差|付|给|需|=>|→|答|大|小|长|重|高|宽)$"
+    r"(?:是|为|得|得到|剩|剩下|有|共|成|要|余|只|填|到|选|叫|就是|等于|=|多|少|花|用|分|装|差|付|给|需|=>|→|答|大|小|长|重|高|宽|是[^\d\W]{1,6}的)$"
 )
 _FILLER = (
     r"(?:嗯|好的|那么|那|就|应该|应当|我(?:觉得|认为|想|算出|选|的答案)|是|等于|=|得到?|为|一?共|即|选|或者?|可能|还是|还有|要么|也|和|跟"
     r"|以及|→|[A-Da-d][.、]?|当然|肯定|一定)*"
 )
 _STEP = re.compile(
-    r"^(?:[个十百千万]位|先|首先|第[一二三四\d]步|每[^\d]{0,3}次|写|进|借|验算|检查|其中|原来|已知|如果|假设|因为|由于|题目|设|再[加减乘除算看]|把)"
+    r"^(?:[个十百千万]位|先|首先|第[一二三四\d]步|每[^\d]{0,3}次|写(?!了)|进|借|验算|检查|其中|原来|已知|如果|假设|因为|由于|题目|设|再[加减乘除算看]|把)"
 )
 _AFTER_CHOICE = re.compile(r"(?:开始|结束|出发|到达|到家|写完|完成|为止|[到起])?[的了吧啊哦呀呢钟整]*")
+_QUESTION_WORD = re.compile(
+    r"(?:几|多少)[^\d\W]{0,2}[到至](?:几|多少)[^\d\W]{0,2}|谁(?:[和与跟]谁)?|什么时候|什么|几点几分|几点|几月几[日号]|何时|哪[^\d\W]{0,3}"
+)
 _COMPARED = re.compile(r"^[^\d\W]{0,3}?(?:比|大于|小于|更|最|较|比较|要?[大小多少高矮重轻快慢](?:一些|些|一点)?$)")
 
 
@@ -67,17 +72,19 @@ def _chosen(clause: str, mentions: list[Mention]) -> Reading:
     return UNCLEAR
 
 
-def number_reader(prompt: str) -> AnswerReader:
+def number_reader(prompt: str, asked: Asked = ANY_NUMBER) -> AnswerReader:
     """Reads numbers; in an equation the side that is a single number.
 
     Args:
         prompt: the question, normalised: what it gives is no answer.
+        asked: the unit and the form that the answer must be given in.
     """
-    given_clauses, given_values = set(clauses(prompt)), {mention.value for mention in numbers_in(prompt)}
+    find = quantity_finder(asked)
+    given_clauses, given_values = set(clauses(prompt)), {value for _, _, value in find(prompt)}
     wants_remainder = "余" in prompt or "剩" in prompt
 
     def mentions(clause: str) -> list[Mention]:
-        return [Mention(*mention) for mention in numbers_in(clause)]
+        return [Mention(*mention) for mention in find(clause)]
 
     def equation(clause: str) -> Reading:
         sides = [side for side in re.split(r"=|等于", clause) if numbers_in(side)]
@@ -86,8 +93,9 @@ def number_reader(prompt: str) -> AnswerReader:
             quotient = right.split("余")[0 if not wants_remainder else -1]
             return _chosen(quotient, mentions(quotient))
         for side in (right, left):
-            if not re.search(r"\d[+×÷*/-]|[加减乘除]", side):
-                found = mentions(side)
+            found = mentions(side)
+            outside = side if len(found) != 1 else side[: found[0].start] + "0" + side[found[0].end :]
+            if not re.search(r"\d[+×÷*/-]|[加减乘除]", outside):
                 return found[0].value if len(found) == 1 else UNCLEAR
         return UNCLEAR
 
@@ -107,7 +115,7 @@ def number_reader(prompt: str) -> AnswerReader:
         found = _standing(clause, mentions(clause))
         if len(found) != 1 or not re.fullmatch(_FILLER, clause[: found[0].start]):
             return None
-        return found[0].value if re.fullmatch(r"(?:[^\d\W]| ){0,6}|[°℃]", clause[found[0].end :]) else None
+        return found[0].value if re.fullmatch(r"(?:[^\d\W]| ){0,6}[✓✔√]?", clause[found[0].end :]) else None
 
     def stated(clause: str) -> Reading:
         value = read(clause)
@@ -149,6 +157,11 @@ def choice_reader(
         return text
 
     given = {canonical(clause) for clause in clauses(prompt)}
+    asked_about = {
+        (clause[: word.start()], clause[word.end() :])
+        for clause in clauses(prompt)
+        if (word := _QUESTION_WORD.search(clause))
+    }
 
     def read(clause: str) -> Reading:
         found = find(clause)
@@ -177,6 +190,9 @@ def choice_reader(
         if canonical(clause) in given:
             return UNCLEAR
         found = _standing(clause, find(clause)) or find(clause)
+        head, tail = clause[: found[0].start], clause[found[0].end :]
+        if len(found) == 1 and any(tail == after and before.endswith(head) for before, after in asked_about):
+            return value  # the answer in the place of the question's 谁
         if _AFTER_CHOICE.fullmatch(clause[found[-1].end :]) and (opposite or found[-1].value == value):
             return value
         return value if found[0].value == value and _COMPARED.search(clause[found[0].end :]) else UNCLEAR
@@ -204,8 +220,12 @@ def pattern_finder(
 _WEEKDAY = re.compile(r"(?:周|星期|礼拜)([一二三四五六日天1-7])(?![\d])")
 _WEEKDAY_NUMBERS = {character: number for number, character in enumerate("一二三四五六日", 1)} | {"天": 7}
 _TIME = re.compile(
-    r"(?P<part>凌晨|清晨|早上|上午|中午|下午|傍晚|晚上)?(?<![\d一二三四五六七八九十])(?P<hour>\d{1,2}|[一二两三四五六七八九十]{1,3})"
-    r"(?:[点时](?:(?P<half>半)|(?P<quarter>[一三])刻|(?P<minute>\d{1,2}|[零〇一二三四五六七八九十]{1,3})分?|整|钟)?|:(?P<digits>\d{2}))"
+    r"(?P<part>凌晨|清晨|早上|早晨|上午|中午|下午|午后|傍晚|晚上|夜里|深夜|半夜|午夜)?"
+    r"(?P<to>差(?:一刻|[\d一二三四五六七八九十]{1,3}分钟?)到?)?"
+    r"(?<![\d一二三四五六七八九十])(?P<hour>\d{1,2}|[零一二两三四五六七八九十]{1,3})"
+    r"(?:[点时](?:(?P<half>半)|(?P<quarter>[一三1-3])刻|(?:过|零(?=\d))?(?P<minute>\d{1,2}|[零〇一二三四五六七八九十]{1,3})分?|整|钟)?"
+    r"|:(?P<digits>\d{2})|(?= ?[aApP][mM]\b))"
+    r"(?P<before>差(?:一刻|[\d一二三四五六七八九十]{1,3}分))?(?: ?(?P<half_day>[aApP][mM])\b)?"
 )
 _PARITY = re.compile(r"(奇数?|单数)|(偶数?|双数)")
 
@@ -214,16 +234,25 @@ def _weekday_value(match: re.Match[str]) -> Reading:
     return f"weekday {_WEEKDAY_NUMBERS.get(match[1]) or int(match[1])}"
 
 
-def _time_value(match: re.Match[str]) -> Reading:
-    def number(text: str | None) -> int:
-        found = numbers_in(text or "")
-        return int(found[0].value) if found else 0
+def _whole(text: str | None) -> int:
+    found = numbers_in(text or "")
+    return int(found[0].value) if found else 0
 
-    hour = number(match["hour"])
-    if match["part"] in ("下午", "傍晚", "晚上") and hour < 12:
+
+def _time_value(match: re.Match[str]) -> Reading:
+    hour, part, half_day = _whole(match["hour"]), match["part"], (match["half_day"] or "").lower()
+    night = part in ("夜里", "深夜", "半夜", "午夜")
+    late = (night and hour >= 6) or (part == "中午" and hour < 4)
+    if hour == 12 and (night or part == "晚上" or half_day == "am"):
+        hour = 0
+    elif 0 < hour < 12 and (late or part in ("下午", "午后", "傍晚", "晚上") or half_day == "pm"):
         hour += 12
-    minute = 30 if match["half"] else 15 * number(match["quarter"]) if match["quarter"] else 0
-    return f"time {hour}:{minute or number(match['minute'] or match['digits']):02d}"
+    minute = 30 if match["half"] else 15 * _whole(match["quarter"]) if match["quarter"] else 0
+    minute = minute or _whole(match["minute"] or match["digits"])
+    if lacking := match["to"] or match["before"]:  # 差5分10点, 10点差5分
+        minutes = 60 * hour + minute - (15 if "一刻" in lacking else _whole(lacking[1:]))
+        hour, minute = divmod(minutes % (24 * 60), 60)
+    return f"time {hour}:{minute:02d}"
 
 
 find_weekdays = pattern_finder(_WEEKDAY, _weekday_value)
@@ -249,6 +278,11 @@ _WONDER = re.compile(r"可能|也许|大概|或许|好像|似乎|估计|猜|恐�
 _OPENING = re.compile(
     r"^(?:所以|因此|那么|可见|可知|故|说明|可以推出|能推出|推出|我认为|我觉得|应该|就|则|于是|请问|问题?：?|由此|也)+"
 )
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is one of the names that tasks give to people, such as 小明."""
+    return bool(_NAME.fullmatch(text))
 
 
 def _negations(statement: str) -> set[str]:
@@ -277,7 +311,7 @@ def asked_statement(prompt: str) -> str:
             if statement in ("对", "是", "正确", "是这样", "成立", "这样说对", "这句话对") and index:
                 return _OPENING.sub("", parts[index - 1])
             return statement
-    return ""
+    return parts[-1].rstrip("？").replace("有没有", "有") if parts and "有没有" in parts[-1] else ""
 
 
 def closed_reader(prompt: str) -> AnswerReader:
@@ -302,11 +336,10 @@ def closed_reader(prompt: str) -> AnswerReader:
             return "yes"
         if plain in negations or part in negations:
             return "no"
-        if statement and len(part) > 1 and statement.endswith(part) and re.match("是|会|能|比", part):
+        if statement and len(part) > 1 and statement.endswith(part) and re.match("是|会|能|比|有", part):
             return "yes"
-        return (
-            "no" if part.startswith("不") and len(part) > 2 and any(said.endswith(part) for said in negations) else None
-        )
+        denied = part.startswith(("不", "没")) and len(part) > 2
+        return "no" if denied and any(said.endswith(part) for said in negations) else None
 
     def read(clause: str) -> Reading:
         if _WHETHER.search(clause):
@@ -327,6 +360,37 @@ def closed_reader(prompt: str) -> AnswerReader:
     return AnswerReader(read, read, exact, guesses=False, denial=True)
 
 
+_ENGLISH_VERDICTS = (
+    (r"no doubt|of course|definitely|certainly|absolutely|sure(?=[，。！ ])(?<!not sure)", ""),
+    (r"not sure|unknown|uncertain|no idea|not enough information|unclear", "不能确定"),
+    (r"(?:(?:i )?(?:can ?not|cant|dont|do not) |impossible to )(?:know|tell|say|determine|be determined)", "不能确定"),
+    (r"maybe|perhaps|possibly|probably|might(?: be)?|i guess", "可能"),
+    (r"not (?:yes|true|correct|right|really|at all)|no|nope|nah|false|incorrect|wrong|untrue", "否"),
+    (r"(?:it|that|this|he|she|they) ?(?:is|are|does|do|can|will) ?not(?= *[，。！]|$)", "否"),
+    (r"(?:it|that|this|he|she|they) ?(?:isnt|arent|doesnt|dont|cant|wont)(?= *[，。！]|$)", "否"),
+    (r"(?:it|that|this|he|she|they) ?(?:is|are|does|do|can|will)(?= *[，。！]| or\b|$)", "是"),
+    (r"yes|yeah|yep|yup|true|correct|right", "是"),
+    (r" ?\bor\b ?", "或"),
+)
+_ENGLISH_VERDICT = [
+    (re.compile(rf"\b(?:{english})\b", re.ASCII | re.IGNORECASE), said) for english, said in _ENGLISH_VERDICTS
+]
+
+
+_CHECK_MARKS = str.maketrans(dict.fromkeys("√✓✔☑✅", "是") | dict.fromkeys("✗✘❌", "否"))
+_CROSS = re.compile(r"(?:^|(?<=[，。：\n是打或、/]))×(?=[，。\n或、/]|$)")
+
+
+def settle_closed(text: str) -> str:
+    """Text in which every verdict on a closed question is said in Chinese: Yes. is 是。, √ is 是.
+
+    可能是，也可能不是 becomes 不能确定, its meaning as an answer.
+    """
+    for pattern, said in _ENGLISH_VERDICT:
+        text = pattern.sub(said, text)
+    return settle_either(_CROSS.sub("否", text.translate(_CHECK_MARKS)))
+
+
 def settle_either(text: str) -> str:
     """Text in which 可能是，也可能不是 is written as 不能确定, its meaning as the answer to a closed question."""
     return _EITHER.sub("不能确定", text)
@@ -336,6 +400,18 @@ _NAME = re.compile(r"[小阿老大](?!学|时|朋|于|家|小|师|心|的|和|�
 
 
 _EITHER_OR = re.compile(r"([^，。：？！\s]{1,6})还是([^，。：？！\s]{1,6})")
+
+
+def _listed_in(expected: str, prompt: str) -> set[str]:
+    """The words that a question lists with 、 beside the expected one: 香蕉 and 梨 of 苹果、香蕉、梨，哪个最红？"""
+    found: set[str] = set()
+    for run in re.finditer(r"[^，。：？！；、\s（）]{1,8}(?:、[^，。：？！；、\s（）]{1,8})+", prompt):
+        words = [part for item in run[0].split("、") for part in re.split("和|与|或者?|以及", item)]
+        words[0] = re.split("[有在从是]", words[0])[-1]
+        words[-1] = re.split("[哪中里谁都是有这三两四几各]", words[-1])[0]
+        if expected in words:
+            found.update(word for word in words if word)
+    return found
 
 
 def _shared_ending(expected: str, left: str, right: str) -> str:
@@ -374,4 +450,6 @@ def options_of(expected: str, prompt: str) -> set[str]:
     for pair in _EITHER_OR.finditer(prompt):
         left = pair[1].removesuffix(_shared_ending(expected, pair[1], pair[2]))
         found.update((left[-len(expected) :], pair[2][: len(expected)]))
+    if not _NAME.fullmatch(expected):
+        found.update(_listed_in(expected, prompt))
     return {normalise(option) for option in found} - {expected}

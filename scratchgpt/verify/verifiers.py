@@ -8,30 +8,60 @@ the middle of the calculation earns nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from scratchgpt.errors import UserError
-from scratchgpt.verify.answers import UNCLEAR, AnswerReader, final_answer
-from scratchgpt.verify.numerals import normalise, parse_number
+from scratchgpt.verify.answers import UNCLEAR, AnswerReader, Reading, final_answer
+from scratchgpt.verify.dates import finders_for
+from scratchgpt.verify.numerals import join_thousands, normalise
+from scratchgpt.verify.quantities import asked_of, parse_quantity
 from scratchgpt.verify.readers import (
     PARITY_OPPOSITES,
+    Mention,
     choice_reader,
     closed_reader,
     endings_of,
     find_parities,
     find_times,
     find_weekdays,
+    is_name,
     number_reader,
     options_of,
-    pattern_finder,
-    settle_either,
+    settle_closed,
+)
+from scratchgpt.verify.words import (
+    RIGHT,
+    asks_order,
+    join_lists,
+    join_word_lists,
+    list_finder,
+    list_value,
+    lone_finder,
+    parts_of,
+    word_finder,
 )
 
 _CLOSED_VALUES = {
-    "yes": ("是", "是的", "对", "对的", "正确", "能", "会", "可以", "成立"),
-    "no": ("否", "不是", "不对", "错", "错误", "不正确", "不能", "不会", "不可以", "不成立"),
-    "unknown": ("不能确定", "无法确定", "不确定", "不一定", "无法判断", "不能判断", "不知道"),
+    "yes": ("是", "是的", "对", "对的", "正确", "能", "会", "可以", "成立", "有", "真", "√", "yes", "true", "correct"),
+    "no": (
+        "否",
+        "不是",
+        "不对",
+        "错",
+        "错误",
+        "不正确",
+        "不能",
+        "不会",
+        "不可以",
+        "不成立",
+        "没有",
+        "假",
+        "×",
+        "no",
+        "false",
+    ),
+    "unknown": ("不能确定", "无法确定", "不确定", "不一定", "无法判断", "不能判断", "不知道", "unknown", "cannot tell"),
 }
 
 
@@ -68,12 +98,13 @@ class MathVerifier:
             UserError: if the expected answer is missing or is not a number.
         """
         expected_text = _field(task, "expected_answer")
-        expected = parse_number(expected_text)
+        prompt = normalise(str(task.get("prompt", "")))
+        asked = asked_of(prompt, normalise(expected_text))
+        expected = parse_quantity(expected_text, asked)
         if expected is None:
             question = str(task.get("prompt"))
             raise UserError(f"expected_answer {expected_text!r} is not a number, in the math task {question!r}")
-        reader = number_reader(normalise(str(task.get("prompt", ""))))
-        return final_answer(normalise(response), reader) == expected
+        return final_answer(join_thousands(normalise(response)), number_reader(prompt, asked)) == expected
 
 
 class LogicVerifier:
@@ -88,34 +119,71 @@ class LogicVerifier:
         expected = normalise(_field(task, "expected_answer"))
         prompt = normalise(str(task.get("prompt", "")))
         keywords = [normalise(str(word)) for word in task.get("keywords") or ()]
-        text = normalise(response)
-        reader, value = self._reader(expected, keywords, prompt)
-        if reader.denial:
-            text = settle_either(text)
-        answer = final_answer(text, reader)
-        return answer is not None and answer is not UNCLEAR and answer == value
+        kind = _kind_of(expected, keywords, prompt)
+        answer = final_answer(kind.prepare(normalise(response)), kind.reader)
+        return answer is not None and answer is not UNCLEAR and answer == kind.value
 
-    @staticmethod
-    def _reader(expected: str, keywords: list[str], prompt: str) -> tuple[AnswerReader, object]:
-        """The reader that fits the expected answer, and that answer's value in the reader's terms."""
-        for find in (find_weekdays, find_times):
-            found = find(expected)
-            if len(found) == 1 and (found[0].start, found[0].end) == (0, len(expected)):
-                return choice_reader(find, prompt), found[0].value
-        if re.fullmatch(r"[奇偶单双]数?", expected):
-            return choice_reader(find_parities, prompt, PARITY_OPPOSITES), find_parities(expected)[0].value
-        for value, words in _CLOSED_VALUES.items():
-            if expected in words:
-                return closed_reader(prompt), value
-        number = parse_number(expected)
-        if number is not None and not keywords:
-            return number_reader(prompt), number
-        right = {expected, *keywords}
-        candidates = sorted(right | options_of(expected, prompt), key=len, reverse=True)
-        endings = "|".join(map(re.escape, endings_of(expected, prompt)))
-        pattern = re.compile(f"({'|'.join(map(re.escape, candidates))})(?:{endings})?")
-        find_words = pattern_finder(pattern, lambda match: expected if match[1] in right else match[1])
-        return choice_reader(find_words, prompt), expected
+
+class _Kind(NamedTuple):
+    """What kind of answer a task has.
+
+    Attributes:
+        reader: how such answers are read.
+        value: the right one in the reader's terms.
+        prepare: what is done to a normalised response before it is read.
+    """
+
+    reader: AnswerReader
+    value: object
+    prepare: Callable[[str], str] = str
+
+
+def _kind_of(expected: str, keywords: list[str], prompt: str) -> _Kind:
+    for find in (find_weekdays, find_times):
+        value = _whole_value(find, expected)
+        if value is not None:
+            return _Kind(choice_reader(find, prompt), value)
+    if re.fullmatch(r"[奇偶单双]数?", expected):
+        return _Kind(choice_reader(find_parities, prompt, PARITY_OPPOSITES), find_parities(expected)[0].value)
+    for value, words in _CLOSED_VALUES.items():
+        if expected.casefold() in words:
+            return _Kind(closed_reader(prompt), value, settle_closed)
+    for find, prepare in finders_for(expected, prompt):
+        values = {_whole_value(find, prepare(word)) for word in (expected, *keywords)}
+        if len(values) == 1 and None not in values:
+            return _Kind(choice_reader(find, prompt), values.pop(), prepare)
+    asked = asked_of(prompt, expected)
+    number = parse_quantity(expected, asked)
+    if number is not None and not keywords:
+        return _Kind(number_reader(prompt, asked), number, join_thousands)
+    parts = parts_of(expected)
+    return _list_kind(expected, parts, prompt) if parts and not keywords else _word_kind(expected, keywords, prompt)
+
+
+def _whole_value(find: Callable[[str], list[Mention]], text: str) -> Reading:
+    """What a text means that is one answer and nothing else; None otherwise."""
+    found = find(text)
+    return found[0].value if len(found) == 1 and (found[0].start, found[0].end) == (0, len(text)) else None
+
+
+def _list_kind(expected: str, parts: list[str], prompt: str) -> _Kind:
+    options = {option for part in parts for option in options_of(part, prompt)}
+    items, in_order = {*parts, *options}, asks_order(expected, prompt)
+    return _Kind(
+        choice_reader(list_finder(items, in_order), prompt),
+        list_value(parts, in_order),
+        lambda text: join_word_lists(join_lists(text, items), items),
+    )
+
+
+def _word_kind(expected: str, keywords: list[str], prompt: str) -> _Kind:
+    right, options = {expected, *keywords}, options_of(expected, prompt)
+    endings = endings_of(expected, prompt)
+    find = word_finder(right | options, right, endings)
+    if is_name(expected):  # 小梅>小东，小东>小宇 lists nobody: all who are asked about are known
+        return _Kind(choice_reader(find, prompt), RIGHT)
+    find = lone_finder(find)
+    return _Kind(choice_reader(find, prompt), RIGHT, lambda text: join_word_lists(text, right | options))
 
 
 _VERIFIERS: Mapping[str, type[MathVerifier] | type[LogicVerifier]] = {

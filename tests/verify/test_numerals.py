@@ -87,6 +87,7 @@ def test_chinese_integers(text: str, value: int | None) -> None:
         ("周三", None),
         ("42、43", None),
         ("3½", Fraction(7, 2)),
+        ("1 1/2", Fraction(3, 2)),
         ("4²", None),
         ("9" * 300, 10**300 - 1),
         ("9" * 5000, None),
