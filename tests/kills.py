@@ -37,8 +37,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SIGNALS = [signal.Signals[name] for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")]
 MOST_KILLS = 25
 """In one trial; then it is left alone to the end."""
-HANGS_AFTER = 300
-"""Seconds after which a run that says nothing of its end is a fault."""
+HANGS_AFTER, COMPILES_WITHIN = 600, 3600
+"""Seconds after which a run that does not end hangs; and the first one, which may have kernels to compile."""
 AHEAD = (0.1, 0.4, 0.3, 0.2)
 """How likely the clock's next kill comes while the program starts, where the run stands, one place on, two on."""
 
@@ -172,19 +172,21 @@ class Runs:
         """Make the run that nothing disturbs, twice if kernels had to be compiled.
 
         Raises:
-            AssertionError: if it fails.
+            SystemExit: if it fails.
         """
         for name in ("reference", "reference-compiled"):
             trial = self.folder / name
             ending = self.run(trial, None, resume=False, eager=False)
-            assert ending.code == 0, ending.err
+            if ending.code:
+                sys.exit(f"undisturbed, a run ends with {ending.code}: {ending.err}")
             self.spent, self.changes = ending.spent, int((trial / "counted").read_text())
             if "compiling" not in ending.err:
                 break
             trial.rename(self.folder / "compiling")
         if name != "reference":
             trial.rename(self.folder / "reference")
-            assert not (different := differences(self.folder / "compiling", self.folder / "reference")), different
+            if different := differences(self.folder / "compiling", self.folder / "reference"):
+                sys.exit(f"two undisturbed runs are not alike: {different}")
         return ending
 
     def run(self, trial: Path, kill: Kill | None, resume: bool, eager: bool) -> Ending:
@@ -234,7 +236,7 @@ class Runs:
                 ending.killed = f"{now - entered:.3f} s into {here}"
                 process.send_signal(due.signal)
                 due = None
-            if now - began > HANGS_AFTER:
+            if now - began > (HANGS_AFTER if self.spent else COMPILES_WITHIN):
                 process.kill()
                 ending.killed += ", but it hangs"
             time.sleep(0.003)
@@ -406,7 +408,10 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
     runs = Runs(folder, write_data(folder / "data") + [str(part) for flag in FLAGS.items() for part in flag])
     undisturbed = runs.reference()
-    print(f"{undisturbed.out.splitlines()[0]}; {sum(runs.spent.values()):.0f} s undisturbed, {runs.changes} changes")
+    print(
+        f"{undisturbed.out.splitlines()[0]}; {sum(runs.spent.values()):.0f} s undisturbed, {runs.changes} changes",
+        flush=True,
+    )
     kills: list[tuple[str, str, str]] = []
     wrong, started, number = 0, 0, flags.trial or 0
     while len(kills) < flags.kills:
