@@ -43,13 +43,17 @@ AHEAD = (0.1, 0.4, 0.3, 0.2)
 """How likely the clock's next kill comes while the program starts, where the run stands, one place on, two on."""
 
 ANIMALS = "猫狗鸟鱼牛羊马兔鸡鸭"
-FLAGS = {
-    **{"--emb-dim": 32, "--num-heads": 2, "--num-layers": 2, "--context-size": 64, "--vocab-size": 300},
-    **{"--batch-size": 8, "--evaluate-every": 5, "--lr": 0.01, "--warmup-steps": 2, "--max-new-tokens": 8},
-    **{"--pretrain.steps": 12, "--sft.epochs": 2, "--reward.epochs": 1, "--rlhf.num-episodes": 5},
-    **{"--rlhf.minibatch-size": 4, "--rlhf.value-warmup": 1, "--rlhf.lr": 0.001, "--rlvf.lr": 0.001},
-    **{"--rlvf.num-iterations": 5, "--rlvf.tasks-per-iteration": 4, "--rlvf.samples-per-task": 4},
-}
+SMALL = [
+    *["--emb-dim", "32", "--num-heads", "2", "--num-layers", "2", "--context-size", "64", "--vocab-size", "300"],
+    *["--batch-size", "8", "--evaluate-every", "5", "--lr", "0.01", "--warmup-steps", "2"],
+]
+PRETRAINING = [*SMALL, "--stage", "pretrain", "--steps", "12"]
+ALL_STAGES = [
+    *[*SMALL, "--pretrain.steps", "12", "--sft.epochs", "2", "--reward.epochs", "1", "--max-new-tokens", "8"],
+    *["--rlhf.num-episodes", "5", "--rlhf.minibatch-size", "4", "--rlhf.value-warmup", "1", "--rlhf.lr", "0.001"],
+    *["--rlvf.num-iterations", "5", "--rlvf.tasks-per-iteration", "4", "--rlvf.samples-per-task", "4"],
+    *["--rlvf.lr", "0.001"],
+]
 """A whole run in a few seconds, in which every stage has something to learn."""
 
 SAID = ("note: the text is longer than", "compiling kernels", "stopped: ")
@@ -212,7 +216,10 @@ class Runs:
                 stderr=complained,
                 preexec_fn=usual_signals,
             )
-            ending = self._watched(process, trial, kill)
+            try:
+                ending = self._watched(process, trial, kill)
+            finally:
+                process.kill()  # where it is we who were interrupted
         if told.is_file():
             ending.killed = f"before {told.read_text(encoding='utf-8').replace(str(trial), '')}"
         texts = [(trial / name).read_text(encoding="utf-8", errors="replace") for name in ("said", "complained")]
@@ -220,7 +227,7 @@ class Runs:
         return ending
 
     def _watched(self, process: subprocess.Popen[bytes], trial: Path, kill: Kill | None) -> Ending:
-        ending = Ending(0, "start", "", True, "", "")
+        ending = Ending(0, "start", "", False, "", "")
         began = entered = time.monotonic()
         due = None if kill is None or kill.event is not None else kill
         reached: float | None = None
@@ -406,7 +413,7 @@ def main() -> int:
     parser.add_argument("--trial", type=int, help="this one alone")
     flags = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
-    runs = Runs(folder, write_data(folder / "data") + [str(part) for flag in FLAGS.items() for part in flag])
+    runs = Runs(folder, [*write_data(folder / "data"), *ALL_STAGES])
     undisturbed = runs.reference()
     print(
         f"{undisturbed.out.splitlines()[0]}; {sum(runs.spent.values()):.0f} s undisturbed, {runs.changes} changes",
