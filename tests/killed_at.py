@@ -3,7 +3,7 @@
     KILLED_AT='{"event": 17, "signal": 9}' python tests/killed_at.py train.py ...
 
 A change is a file opened to be written, a rename, a removal, a folder made, a flush to the disk, a line of a log; they
-are counted from the moment the run takes its folder's lock. See :mod:`tests.kills`, which chooses them.
+are counted as long as the run holds its folder's lock. See :mod:`tests.kills`, which chooses them.
 
 Keys of ``KILLED_AT``: ``event``, which change (absent: none); ``signal``; ``eager``, whether the state is saved after
 every step rather than once a minute; ``told``, the file that takes the name of the change; ``counted``, the file that
@@ -65,6 +65,7 @@ def begin() -> None:
 
 def heard(event: str, arguments: tuple[Any, ...]) -> None:
     """What Python's audit calls at whatever a program does outside of itself."""
+    global begun
     if event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING:
         if not begun and str(arguments[0]).endswith("run.lock"):
             begin()
@@ -72,6 +73,7 @@ def heard(event: str, arguments: tuple[Any, ...]) -> None:
             change(f"open {arguments[0]}")
     elif begun and event in CHANGES:
         change(f"{event} {arguments[0]}")
+        begun = not str(arguments[0]).endswith("run.lock")  # with it the run is over
 
 
 def main() -> None:
