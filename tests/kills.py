@@ -37,9 +37,11 @@ ROOT = Path(__file__).resolve().parent.parent
 SIGNALS = [signal.Signals[name] for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")]
 MOST_KILLS = 25
 """In one trial; then it is left alone to the end."""
+SOON = 8
+"""A kill at a change comes within the first of them: as many as an undisturbed run makes, divided by this."""
 HANGS_AFTER, COMPILES_WITHIN = 600, 3600
 """Seconds after which a run that does not end hangs; and the first one, which may have kernels to compile."""
-AHEAD = (0.1, 0.4, 0.3, 0.2)
+AHEAD = (0.1, 0.6, 0.2, 0.1)
 """How likely the clock's next kill comes while the program starts, where the run stands, one place on, two on."""
 
 ANIMALS = "猫狗鸟鱼牛羊马兔鸡鸭"
@@ -246,7 +248,7 @@ class Runs:
             if now - began > (HANGS_AFTER if self.spent else COMPILES_WITHIN):
                 process.kill()
                 ending.killed += ", but it hangs"
-            time.sleep(0.003)
+            time.sleep(0.005)
         ending.code = process.wait()
         ending.spent[ending.place] = time.monotonic() - entered
         if not ending.killed:
@@ -358,7 +360,7 @@ def drawn(runs: Runs, rng: np.random.Generator, turn: int, here: str) -> Kill:
     """The next kill of a run that stands at a place."""
     number = SIGNALS[turn % len(SIGNALS)]
     if rng.integers(2):
-        return Kill(number, event=int(rng.integers(1, 1 + runs.changes // 3)))
+        return Kill(number, event=int(rng.integers(1, 1 + runs.changes // SOON)))
     at = max(1, runs.places.index(here))
     near = [0, *(min(at + ahead, len(runs.places) - 1) for ahead in range(3))]
     where = runs.places[near[rng.choice(4, p=AHEAD)]]
