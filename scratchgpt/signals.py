@@ -65,14 +65,21 @@ def noticed() -> Iterator[Notice]:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Inside the block SIGTERM and SIGHUP raise :class:`Ended`, as Ctrl-C raises KeyboardInterrupt by itself."""
+    """Inside the block SIGTERM and SIGHUP raise :class:`Ended`, as Ctrl-C raises KeyboardInterrupt.
+
+    Ctrl-C does so by itself, unless the program was to end without a word, as long as it was being loaded.
+    """
+
+    def interrupt(number: int, before: Handlers) -> None:
+        raise KeyboardInterrupt
 
     def end(number: int, before: Handlers) -> None:
         for other, handler in before.items():
             signal.signal(other, signal.SIG_IGN if other == HANGUP else handler)
         raise Ended(number)
 
-    with _handled([number for number in ENDING if number != signal.SIGINT], end):
+    wordless = [number for number in [signal.SIGINT] if signal.getsignal(number) == signal.SIG_DFL]
+    with _handled(wordless, interrupt), _handled([number for number in ENDING if number != signal.SIGINT], end):
         yield
 
 

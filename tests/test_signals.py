@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from scratchgpt.signals import ENDING, HANGUP, Ended, noticed, raised
+
+ROOT = Path(__file__).resolve().parent.parent
 
 pytestmark = pytest.mark.skipif(HANGUP is None, reason="Windows has Ctrl-C alone")
 
@@ -69,6 +74,30 @@ def test_without_a_loop_it_unwinds_as_ctrl_c_does(number: int, handlers: list[in
     assert caught.value.number == number and not handlers
     assert [signal.getsignal(other) for other in ENDING] == outside
     assert not isinstance(caught.value, Exception | KeyboardInterrupt)  # nobody swallows it
+
+
+def test_ctrl_c_is_an_exception_though_it_was_to_end_the_program_without_a_word() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with raised():
+        assert signal.getsignal(signal.SIGINT) != signal.SIG_DFL  # else this would be the end of the tests
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize("script", ["train", "chat"])
+def test_ctrl_c_while_a_script_is_loading_ends_it_without_a_word(script: str, tmp_path) -> None:
+    """In place of the package, whose import takes seconds, one that is interrupted while it is imported."""
+    (tmp_path / "scratchgpt" / "cli").mkdir(parents=True)
+    interrupted = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    (tmp_path / "scratchgpt" / "cli" / f"{script}.py").write_text(interrupted)
+    shutil.copy(ROOT / f"{script}.py", tmp_path)
+    command = [sys.executable, tmp_path / f"{script}.py"]
+    ended = subprocess.run(
+        command, capture_output=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_outside_of_the_main_thread_nothing_arrives() -> None:

@@ -87,7 +87,7 @@ def draw_curves(history: History, stage: str, path: Path, best_step: int | None 
         mark_best(panel, best_step)
         panel.set_title(series.name.replace("_", " "), fontsize=9, loc="left")
         panel.set_xlabel("step", fontsize=8)
-        panel.legend(fontsize=7, frameon=False)
+        panel.legend(loc="best", fontsize=7, frameon=False)  # named, or Matplotlib complains of a machine that is busy
     for panel in panels[len(shown) :]:
         panel.set_axis_off()
     figure.savefig(path, dpi=110, format="png")  # whatever the path ends with

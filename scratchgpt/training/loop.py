@@ -89,7 +89,7 @@ def run_trainer(
                 run.stop_if_asked(done)
         if done < trainer.total_steps:
             run.end_early(done)
-            run.stop_if_asked(done)
+    run.stop_if_asked(done)  # what came after the last look was noted too, and from here on nothing is noted
     return log.history
 
 

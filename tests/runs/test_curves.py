@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import warnings
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -86,3 +89,14 @@ def test_the_best_step_is_a_line_across_the_panel():
     curves.mark_best(panel, 40)
     (line,) = panel.get_lines()
     assert list(line.get_xdata()) == [40, 40] and line.get_label() == "best" and line.get_linestyle() == "--"
+
+
+def test_a_busy_machine_is_not_complained_of(tmp_path, monkeypatch):
+    """Where placing a legend takes over a second; the run's output is no place for a warning of Matplotlib's."""
+    monkeypatch.setattr("matplotlib.legend.time.perf_counter", itertools.count(step=5).__next__)
+    history = History()
+    for step in (1, 2):
+        history.add({"kind": "step", "step": step, "tokens": 1.0, "seconds": 1.0, "loss": 1.0 * step})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        curves.draw_curves(history, "sft", tmp_path / "x.png")

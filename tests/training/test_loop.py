@@ -57,7 +57,9 @@ def test_a_run_logs_every_step_measures_and_learns(
     trainer = make(tiny_config, char_tokenizer, lr=1e-2)
     history = run_trainer(trainer, *files(tmp_path), quiet())
     assert [r["step"] for r in history.steps] == list(range(1, trainer.total_steps + 1))
-    assert [r["step"] for r in history.evaluations] == sorted({0, *range(4, trainer.total_steps, 4), trainer.total_steps})
+    assert [r["step"] for r in history.evaluations] == sorted(
+        {0, *range(4, trainer.total_steps, 4), trainer.total_steps}
+    )
     assert history.evaluations[-1]["bits_per_character"] < 0.8 * history.evaluations[0]["bits_per_character"]
     assert history.tokens == trainer.total_steps * 2 * 64 and history.tokens_per_second > 0
     lines = (tmp_path / "logs" / "pretrain.jsonl").read_text(encoding="utf-8").splitlines()
@@ -168,6 +170,22 @@ def test_a_signal_is_honoured_wherever_it_comes_and_nothing_is_missing_or_twice(
     assert lines(log) == lines(files(tmp_path / "straight")[0])
     for name, array in straight.model.state_dict().items():
         np.testing.assert_array_equal(array, resumed.model.state_dict()[name], err_msg=name)
+
+
+def test_a_signal_after_the_last_look_is_not_swallowed(
+    tmp_path: Path, tiny_config: GPTConfig, char_tokenizer: CharTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = loop.Progress.stop
+
+    def stop(bar: loop.Progress) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        shown(bar)
+
+    log, partial = files(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as caught:
+        patch.setattr(loop.Progress, "stop", stop)
+        run_trainer(make(tiny_config, char_tokenizer), log, partial, quiet())
+    assert caught.value.step == LAST and read_arrays(partial)[1]["step"] == str(LAST)
 
 
 def test_killed_in_the_last_measurement_all_steps_are_saved(
