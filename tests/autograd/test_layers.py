@@ -252,3 +252,73 @@ def test_a_wrong_value_is_not_called_a_wrong_shape(
     with pytest.raises(kind, match=message) as caught:
         wrong()
     assert not isinstance(caught.value, ShapeError)
+
+
+# -- values, and what no central difference sees ----------------------------------------------------------------
+def test_the_target_that_takes_no_part_is_pytorchs() -> None:
+    assert ag.IGNORE_INDEX == -100
+    logits = Tensor(np.log([[1.0, 3.0], [1.0, 1.0]]))
+    losses = ag.token_losses(logits, np.array([1, -100]))
+    np.testing.assert_allclose(losses.data, [np.log(4 / 3), 0])
+    assert ag.cross_entropy(logits, np.array([1, -100])).item() == pytest.approx(np.log(4 / 3))
+    assert ag.cross_entropy(logits, np.array([1, -1]), ignore_index=-1).item() == pytest.approx(np.log(4 / 3))
+    head = Tensor(np.eye(2))
+    assert ag.linear_cross_entropy(logits, head, np.array([1, -100])).item() == pytest.approx(np.log(4 / 3))
+    assert ag.linear_cross_entropy(logits, head, np.array([1, -1]), ignore_index=-1).item() == pytest.approx(np.log(4 / 3))
+
+
+def test_layernorm_adds_eps_to_the_variance() -> None:
+    x, weight, bias = np.array([[1.0, 2.0, 3.0, 6.0], [0.0, 0.0, 0.0, 0.0]]), np.array([1.0, 2, 3, 4]), np.arange(4.0)
+    centred = x - x.mean(axis=1, keepdims=True)
+    variance = x.var(axis=1, keepdims=True)
+    for eps, settings in ((1e-5, {}), (0.5, {"eps": 0.5})):
+        expected = centred / np.sqrt(variance + eps) * weight + bias
+        np.testing.assert_allclose(ag.layernorm(Tensor(x), Tensor(weight), Tensor(bias), **settings).data, expected, rtol=1e-12)
+    assert np.isfinite(ag.layernorm(Tensor(x[:1]), Tensor(weight), Tensor(bias), eps=0.0).data).all()
+
+
+def test_matmul_of_every_kind_is_numpys() -> None:
+    rng = np.random.default_rng(3)
+    for left, right in (
+        ((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((5, 2, 3), (5, 3, 4)),
+        ((1, 2, 3), (5, 3, 4)), ((2, 3), (5, 3, 4)), ((3,), (5, 3, 4)), ((0, 3), (3, 4)), ((2, 0), (0, 4)), ((2, 3), (3, 0)),
+    ):  # fmt: skip
+        a, b = Tensor(rng.standard_normal(left), requires_grad=True), Tensor(rng.standard_normal(right), requires_grad=True)
+        y = a @ b
+        np.testing.assert_allclose(y.data, a.data @ b.data, atol=1e-13)
+        y.backward(np.ones(y.shape))
+        assert a.grad.shape == left and b.grad.shape == right
+    mixed = Tensor(np.ones((2, 3), np.float32)) @ Tensor(np.ones((3, 4)))
+    assert mixed.dtype == np.float64 and (mixed.data == 3).all()
+
+
+def test_ids_and_targets_at_the_ends_of_their_range() -> None:
+    table = Tensor(np.arange(8.0).reshape(4, 2))
+    assert ag.embedding(table, np.array([0, 3])).data.tolist() == [[0, 1], [6, 7]]
+    assert ag.embedding(table, np.empty(0, int)).shape == (0, 2)
+    assert ag.embedding(table, [[1], [2]]).data.tolist() == [[[2, 3]], [[4, 5]]]
+    assert ag.token_losses(Tensor(np.zeros((2, 3))), [0, 2]).data == pytest.approx([np.log(3)] * 2)
+    assert ag.token_losses(Tensor(np.zeros((0, 3))), np.empty(0, int)).shape == (0,)
+
+
+def test_a_scaled_loss_scales_the_heads_gradients() -> None:
+    hidden, head, targets, _ = losses_case()
+    plain = [Tensor(hidden, requires_grad=True), Tensor(head, requires_grad=True)]
+    scaled = [Tensor(hidden, requires_grad=True), Tensor(head)]
+    ag.linear_cross_entropy(*plain, targets).backward()
+    (ag.linear_cross_entropy(*scaled, targets) * 3.0).backward()
+    np.testing.assert_allclose(scaled[0].grad, 3 * plain[0].grad, rtol=1e-12)
+    assert scaled[1].grad is None
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_attention_is_that_of_each_head_by_itself(heads: int) -> None:
+    qkv = np.random.default_rng(heads).standard_normal((2, 5, 3 * 8))
+    out = ag.causal_attention(Tensor(qkv), num_heads=heads).data
+    size = 8 // heads
+    for h in range(heads):
+        q, k, v = (qkv[..., 8 * i + size * h : 8 * i + size * (h + 1)] for i in range(3))
+        scores = np.where(np.tril(np.ones((5, 5), bool)), q @ k.swapaxes(1, 2) / np.sqrt(size), -np.inf)
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        expected = weights / weights.sum(-1, keepdims=True) @ v
+        np.testing.assert_allclose(out[..., size * h : size * (h + 1)], expected, atol=1e-12)

@@ -250,3 +250,104 @@ def test_a_block_left_on_another_thread_ends_where_it_began() -> None:
     next(block)
     assert in_a_thread(lambda: (block.close(), is_grad_enabled())[1])
     assert is_grad_enabled()
+
+
+# -- what a tensor is ---------------------------------------------------------------------------------------
+def test_what_a_tensor_says_of_itself() -> None:
+    x = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    assert (x.shape, x.ndim, x.size, x.dtype, len(x)) == ((2, 3), 2, 6, np.float64, 2)
+    assert x.numpy() is x.data and Tensor(x).data is x.data and not Tensor(x).requires_grad
+    assert repr(x) == "Tensor([[0. 1. 2.]\n [3. 4. 5.]], float64, requires_grad=True)"
+    assert repr(Tensor(np.array([1.23456789]))) == "Tensor([1.2346], float64)"
+    assert repr(Tensor(np.zeros(20))).count("0.") == 20 and "..." in repr(Tensor(np.zeros(21)))
+    assert Tensor(np.float64(2.5)).item() == 2.5 and Tensor(np.float64(2.5)).dtype == np.float64
+    assert Tensor(2.5).dtype == Tensor([2.5]).dtype == np.float32 and Tensor(7).dtype == np.int64
+    with pytest.raises(AttributeError, match="no attribute or operation 'nothing'"):
+        _ = x.nothing
+
+
+def test_each_operator_from_either_side() -> None:
+    array = np.array([[1.0, 2.0], [3.0, 5.0]])
+    x, other = Tensor(array), np.array([[7.0, 2.0], [1.0, 4.0]])
+    for operate in (
+        lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b, lambda a, b: a / b, lambda a, b: a**b,
+        lambda a, b: a @ b,
+    ):  # fmt: skip
+        np.testing.assert_array_equal(operate(x, other).data, operate(array, other))
+        np.testing.assert_array_equal(operate(other, x).data, operate(other, array))
+        np.testing.assert_array_equal(operate(x, Tensor(other)).data, operate(array, other))
+    for number in (3, 3.0):
+        assert (number - x).data.tolist() == (number - array).tolist()
+        assert (number / x).data.tolist() == (number / array).tolist()
+        assert (number**x).data.tolist() == (number**array).tolist()
+    assert (-x).data.tolist() == (-array).tolist()
+    assert x[1].data.tolist() == [3, 5] and x.sum(axis=0).data.tolist() == [4, 7]
+
+
+# -- the gradient that is handed in, and those that are handed on -------------------------------------------
+def test_the_gradient_of_the_output_may_be_a_tensor_an_array_or_a_list_of_its_shape() -> None:
+    for given in (Tensor(np.array([3.0, 4.0])), np.array([3, 4]), [3.0, 4.0]):
+        x = Tensor(np.ones(2, np.float32), requires_grad=True)
+        (x * 2).backward(given)
+        assert x.grad.tolist() == [6, 8] and x.grad.dtype == np.float32
+    for wrong in (np.ones(3), np.ones((1, 2)), 1.0):
+        with pytest.raises(ShapeError, match=r"backward: gradient of shape .* for a tensor of shape \(2,\)"):
+            (x * 2).backward(wrong)
+    x = Tensor(np.ones((1, 1)), requires_grad=True)
+    (x * 3).backward()
+    assert x.grad.tolist() == [[3]]
+
+
+def test_a_gradient_handed_to_two_is_not_added_to_in_place() -> None:
+    x = Tensor(np.ones(3), requires_grad=True)
+    shared, other = x * 1.0, x * 1.0
+    scaled = shared * 3.0
+    both = shared + other  # made last, so walked first: it hands one array to both
+    seed = np.array([1.0, 2.0, 3.0])
+    notes = Backward()
+    with watch(notes):
+        (both.reshape(3) + scaled).backward(seed)
+    np.testing.assert_array_equal(x.grad, 5 * np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(seed, [1, 2, 3])
+
+
+def test_a_gradient_that_comes_in_three_parts() -> None:
+    x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    middle = x * 1.0
+    (middle * 2.0 + middle * 3.0 + middle * 5.0 + middle).backward(np.array([1.0, 10.0]))
+    assert x.grad.tolist() == [11, 110]
+
+
+def test_a_parent_that_is_given_no_gradient_gets_zeros() -> None:
+    @ag.operation
+    def careless(a: np.ndarray, b: np.ndarray):
+        return a + b, lambda grad: (grad, None)
+
+    try:
+        a, b = Tensor(np.ones(2), requires_grad=True), Tensor(np.ones(2), requires_grad=True)
+        careless(a, b).sum().backward()
+    finally:
+        del ag.OPERATIONS["careless"]
+    assert a.grad.tolist() == [1, 1] and b.grad.tolist() == [0, 0]
+
+
+def test_an_operation_is_named_without_the_line_that_keeps_it_from_a_builtin() -> None:
+    @ag.operation
+    def round_(x: np.ndarray, *rest: np.ndarray, level: int = 0):
+        return np.round(x), lambda grad: (grad,)
+
+    try:
+        assert ag.OPERATIONS["round"] is round_ and round_.__name__ == "round_"
+        assert Tensor(np.array([1.4])).round().data.tolist() == [1]
+    finally:
+        del ag.OPERATIONS["round"]
+
+
+def test_gradients_of_stretched_arguments_are_summed_over_what_was_stretched() -> None:
+    grad = np.arange(24.0).reshape(2, 3, 4)
+    for shape in ((2, 3, 4), (3, 4), (1, 3, 4), (2, 1, 4), (1, 1, 1), (4,), (1,), ()):
+        x = Tensor(np.ones(shape), requires_grad=True)
+        (x + np.zeros((2, 3, 4))).backward(grad)
+        extra = tuple(range(3 - len(shape)))
+        stretched = tuple(i + len(extra) for i, length in enumerate(shape) if length == 1)
+        np.testing.assert_array_equal(x.grad, grad.sum(axis=extra + stretched, keepdims=True).reshape(shape))

@@ -46,3 +46,30 @@ def test_arrays_that_would_be_copied_are_refused():
         adamw_step(np.zeros(20)[::2], a, a.copy(), a.copy(), *SETTINGS.values(), 1, 1.0)
     with pytest.raises(ValueError, match="one length and dtype"):
         adamw_step(np.zeros(10, np.float32), a, a.copy(), a.copy(), *SETTINGS.values(), 1, 1.0)
+
+
+@pytest.mark.parametrize("place", range(4), ids=["param", "grad", "m", "v"])
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        (np.zeros(9), "one length and dtype"),
+        (np.zeros((10, 1)), "four flat arrays"),
+        (np.zeros(10, np.float32), "one length and dtype"),
+        (np.zeros(20)[::2], "contiguous"),
+    ],
+)
+def test_each_array_that_does_not_fit_is_refused(place, wrong, complaint):
+    arrays = [np.zeros(10) for _ in range(4)]
+    arrays[place] = wrong
+    with pytest.raises(ValueError, match=complaint):
+        adamw_step(*arrays, *SETTINGS.values(), 1, 1.0)
+
+
+def test_four_matrices_fit_each_other_but_are_not_flat():
+    with pytest.raises(ValueError, match="four flat arrays"):
+        adamw_step(*(np.zeros((5, 2)) for _ in range(4)), *SETTINGS.values(), 1, 1.0)
+
+
+def test_steps_count_from_1():
+    with pytest.raises(ValueError, match="step counts from 1, not 0"):
+        adamw_step(*(np.zeros(3) for _ in range(4)), *SETTINGS.values(), 0, 1.0)

@@ -145,3 +145,20 @@ def test_shapes_are_checked(normal):
     out, logsumexp = attention_forward(normal(1, 4, 12), 2)
     with pytest.raises(ValueError, match="grad"):
         attention_backward(normal(1, 3, 4), normal(1, 4, 12), out, logsumexp, 2)
+
+
+def test_every_shape_that_does_not_fit_is_refused(normal):
+    for qkv, heads in ((normal(4, 12), 2), (normal(1, 1, 4, 12), 2), (normal(1, 4, 12), 0), (normal(1, 4, 12), -2), (normal(1, 4, 0), 1), (normal(1, 4, 8), 1)):
+        with pytest.raises(ValueError, match=r"must be \(B, T, 3C\)"):
+            attention_forward(qkv, heads)
+        with pytest.raises(ValueError, match=r"must be \(B, T, 3C\)"):
+            attention_backward(qkv, qkv, qkv, qkv, heads)
+    qkv = normal(2, 4, 12)
+    out, logsumexp = attention_forward(qkv, 2)
+    ok = normal(2, 4, 4), qkv, out, logsumexp
+    for place, wrong in ((0, (2, 4, 5)), (0, (2, 16)), (2, (2, 5, 4)), (2, (2, 16)), (3, (2, 2, 5)), (3, (2, 3, 4)), (3, (4, 4))):
+        arrays = [normal(*wrong) if i == place else array for i, array in enumerate(ok)]
+        with pytest.raises(ValueError, match="attention: qkv .*, grad .*, out .*, logsumexp"):
+            attention_backward(*arrays, 2)
+    with pytest.raises(ValueError, match="attention: qkv .*, grad .*, out .*, logsumexp"):
+        attention_backward(normal(2, 4, 8), qkv, normal(2, 4, 8), logsumexp, 2)

@@ -32,3 +32,31 @@ def test_length_beyond_the_cache_is_refused(normal):
     for length in (0, 6):
         with pytest.raises(ValueError, match=r"1\.\.5"):
             attention_decode(normal(1, 4), normal(1, 5, 4), normal(1, 5, 4), np.array([length]), 1)
+
+
+def test_every_shape_that_does_not_fit_is_refused(normal):
+    ok = normal(2, 6), normal(2, 5, 6), normal(2, 5, 6), np.array([1, 5])
+    attention_decode(*ok, 3)
+    for place, wrong, complaint in (
+        (0, normal(6), "expected"),
+        (0, normal(3, 6), "expected"),
+        (0, normal(2, 9), "expected"),
+        (1, normal(2, 30), "expected"),
+        (1, normal(2, 4, 6), "expected"),
+        (2, normal(2, 4, 6), "expected"),
+        (2, normal(2, 5, 6, 1), "expected"),
+        (3, np.array([1]), r"lengths \(1,\) for 2 rows"),
+        (3, np.array([[1, 2]]), r"lengths \(1, 2\) for 2 rows"),
+        (3, np.array([0, 5]), r"1\.\.5"),
+        (3, np.array([1, 6]), r"1\.\.5"),
+    ):
+        arrays = [wrong if i == place else array for i, array in enumerate(ok)]
+        with pytest.raises(ValueError, match=complaint):
+            attention_decode(*arrays, 3)
+    for heads in (0, -1, 4):
+        with pytest.raises(ValueError, match=f"6 channels, {heads} heads"):
+            attention_decode(*ok, heads)
+
+
+def test_no_rows_are_no_mistake(normal):
+    assert attention_decode(normal(0, 6), normal(0, 5, 6), normal(0, 5, 6), np.empty(0, np.int64), 2).shape == (0, 6)

@@ -60,3 +60,45 @@ def test_bad_target_and_nan(dtype):
     logits[1, 2] = np.nan
     losses, _ = cross_entropy_forward(logits, np.array([0, 1]), -100)
     assert np.isfinite(losses[0]) and np.isnan(losses[1])
+
+
+def refusals(dtype):
+    """(logits, targets, complaint) that none of the three kernels takes."""
+    logits = np.zeros((2, 3), dtype)
+    return [
+        (np.zeros(3, dtype), np.zeros(3, np.int64), r"expected \(N, V\) and \(N,\)"),
+        (np.zeros((2, 1, 3), dtype), np.zeros(2, np.int64), r"expected \(N, V\)"),
+        (np.zeros((2, 0), dtype), np.full(2, -100), r"expected \(N, V\)"),
+        (logits, np.zeros(3, np.int64), r"expected \(N, V\)"),
+        (logits, np.zeros((2, 1), np.int64), r"expected \(N, V\)"),
+        (logits, np.array([0, 3]), r"must lie in 0\.\.2 or be -100"),
+        (logits, np.array([-1, 0]), r"must lie in 0\.\.2 or be -100"),
+    ]
+
+
+def test_what_does_not_fit_is_refused_by_all_three(dtype):
+    for logits, targets, complaint in refusals(dtype):
+        ones = np.ones(targets.shape, dtype)
+        with pytest.raises(ValueError, match=complaint):
+            cross_entropy_forward(logits, targets, -100)
+        with pytest.raises(ValueError, match=complaint):
+            cross_entropy_backward(ones, logits, targets, ones, -100)
+        with pytest.raises(ValueError, match=complaint):
+            cross_entropy_gradient(logits, targets, ones, -100)
+
+
+def test_gradients_of_another_length_and_logits_that_cannot_be_written_are_refused(dtype):
+    logits, targets, two, three = np.zeros((2, 3), dtype), np.array([0, 2]), np.ones(2, dtype), np.ones(3, dtype)
+    for grad, logsumexp in ((three, two), (two, three), (three, three)):
+        with pytest.raises(ValueError, match="one gradient and logsumexp a row"):
+            cross_entropy_backward(grad, logits, targets, logsumexp, -100)
+    with pytest.raises(ValueError, match="one gradient a row"):
+        cross_entropy_gradient(logits, targets, three, -100)
+    logits.flags.writeable = False
+    with pytest.raises(ValueError, match="in place"):
+        cross_entropy_gradient(logits, targets, two, -100)
+
+
+def test_rows_that_are_all_ignored_are_no_mistake(dtype):
+    losses, _ = cross_entropy_forward(np.zeros((2, 3), dtype), np.full(2, -100), -100)
+    assert losses.tolist() == [0, 0]

@@ -130,3 +130,28 @@ def test_what_does_not_fit_is_refused(weights, normal):
         decode(weights, keys[:1], values[:1], ones, ones)
     with pytest.raises(ValueError, match="contiguous"):
         decode(weights, keys[:, ::-1], values, ones, ones)
+    with pytest.raises(ValueError, match="for 2 rows"):
+        decode(weights, keys, values, ones[:1], ones)
+    with pytest.raises(ValueError, match="for 2 rows"):
+        decode(weights, keys, values, ones[None], ones[None])
+    with pytest.raises(ValueError, match="keys"):
+        decode(weights, keys, values[:, :1], ones, ones)
+    with pytest.raises(ValueError, match="contiguous"):
+        decode(weights, keys, values[:, ::-1], ones, ones)
+    other = np.float64 if keys.dtype == np.float32 else np.float32
+    for pair in ((keys.astype(other), values), (keys, values.astype(other)), (keys.astype(other), values.astype(other))):
+        with pytest.raises(ValueError, match="of the weights' dtype"):
+            decode(weights, *pair, ones, ones)
+
+
+def test_the_context_ends_where_the_cache_or_the_positions_do(weights, normal):
+    keys, values = cache(normal, 2)
+    last = np.full(2, SIZE - 1)
+    decode(weights, keys, values, last, np.full(2, VOCABULARY - 1))
+    decode(weights, keys, values, last * 0, last * 0)
+    with pytest.raises(ValueError, match="already holds 7 tokens"):
+        decode(weights._replace(wpe=weights.wpe[:7]), keys, values, np.array([0, 7]), last)
+    with pytest.raises(ValueError, match="already holds 7 tokens"):
+        decode(weights, keys[:, :, :7].copy(), values[:, :, :7].copy(), np.array([7, 0]), last)
+    with pytest.raises(ValueError, match="already holds 10 tokens"):
+        decode(weights, keys, values, np.array([0, -1]), last)

@@ -32,3 +32,16 @@ def test_p_zero_keeps_all_and_p_one_is_refused(normal):
     for p in (-0.1, 1.0):
         with pytest.raises(ValueError, match="p must be"):
             dropout_forward(x, p, 3)
+
+
+def test_both_halves_of_a_seed_count_and_the_largest_p_is_held_below_one(normal):
+    x = np.ones(4096)
+    masks = {dropout_forward.reference(x, 0.5, seed).tobytes() for seed in (1, 2, 1 << 32, 2 << 32, (1 << 32) + 1, 1 << 63)}
+    assert len(masks) == 6
+    nearly = np.nextafter(1.0, 0.0)
+    for implementation in (dropout_forward.compiled, dropout_forward.reference):
+        assert not implementation(x, nearly, 3).any()
+        with pytest.raises(ValueError, match="p must be"):
+            implementation(x, 1.0, 3)
+    strided = normal(60, 40)[::2].T
+    np.testing.assert_array_equal(dropout_forward(strided, 0.4, 9), dropout_forward(strided.copy(), 0.4, 9))

@@ -14,3 +14,9 @@ def test_id_outside_is_refused(normal):
     for ids in ([0, 3], [-1, 0]):
         with pytest.raises(ValueError, match=r"ids must lie in 0\.\.2"):
             embedding_backward(normal(2, 4), np.array(ids), 3)
+
+
+def test_shapes_that_do_not_fit_are_refused(normal):
+    for grad, ids in ((normal(2, 4), [0, 1, 2]), (normal(4), [0, 1, 2, 0]), (normal(2, 2, 4), [0, 1]), (normal(2, 4), [[0, 1]])):
+        with pytest.raises(ValueError, match=r"embedding: grad .* and ids"):
+            embedding_backward(grad, np.array(ids), 3)

@@ -29,3 +29,9 @@ def test_strided_input_and_gradient(slope):
     np.testing.assert_array_equal(gelu_forward(x), gelu_forward(x.copy()))
     expected = slope(lambda a: float(gelu_forward(a).sum()), x.copy())
     np.testing.assert_allclose(gelu_backward(np.ones_like(x), x), expected, atol=1e-8)
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    for shape in ((4,), (2, 2), (1, 5)):
+        with pytest.raises(ValueError, match="differ in shape"):
+            gelu_backward(np.ones(shape), np.ones(5))

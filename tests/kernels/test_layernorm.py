@@ -54,3 +54,38 @@ def test_nan_is_seen_and_shapes_are_checked():
     assert np.isnan(y[1]).all() and not np.isnan(y[0]).any()
     with pytest.raises(ValueError, match=r"weight and bias of shape \(C,\)"):
         layernorm_forward(x, np.ones(5, np.float32), np.zeros(4, np.float32), 1e-5)
+
+
+def test_every_shape_that_does_not_fit_is_refused(normal):
+    ok = normal(6, 4), normal(4), normal(4)
+    for place, wrong in ((0, (4,)), (0, (2, 3, 4)), (0, (6, 5)), (1, (5,)), (1, (4, 1)), (2, (5,)), (2, (1, 4))):
+        arrays = [normal(*wrong) if i == place else array for i, array in enumerate(ok)]
+        with pytest.raises(ValueError, match="needs weight and bias of shape"):
+            layernorm_forward(*arrays, 1e-5)
+    with pytest.raises(ValueError, match=r"needs weight and bias of shape"):
+        layernorm_forward(normal(6, 0), normal(0), normal(0), 1e-5)
+    with pytest.raises(ValueError, match=r"needs weight and bias of shape"):
+        layernorm_forward(normal(4), normal(), normal(), 1e-5)
+
+
+def test_every_shape_that_does_not_fit_on_the_way_back_is_refused(normal):
+    ok = normal(6, 4), normal(6, 4), normal(4), normal(6), normal(6)
+    layernorm_backward(*ok)
+    for place, wrong, complaint in (
+        (0, (6, 5), "do not fit"),
+        (0, (24,), "do not fit"),
+        (1, (6, 5), "do not fit"),
+        (2, (5,), "do not fit"),
+        (3, (5,), "one value a row"),
+        (4, (5,), "one value a row"),
+        (4, (6, 1), "one value a row"),
+    ):
+        arrays = [normal(*wrong) if i == place else array for i, array in enumerate(ok)]
+        with pytest.raises(ValueError, match=complaint):
+            layernorm_backward(*arrays)
+    with pytest.raises(ValueError, match="do not fit"):
+        layernorm_backward(normal(6, 0), normal(6, 0), normal(0), normal(6), normal(6))
+    with pytest.raises(ValueError, match="do not fit"):
+        layernorm_backward(normal(2, 3, 4), normal(2, 3, 4), normal(3, 4), normal(2), normal(2))
+    with pytest.raises(ValueError, match="one value a row"):
+        layernorm_backward(*ok[:3], normal(5), normal(5))

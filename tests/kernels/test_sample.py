@@ -92,6 +92,14 @@ def test_shapes_that_do_not_fit_are_refused(normal):
         sample(normal(3, 5), np.zeros(2), *settings(3))
     with pytest.raises(ValueError, match="settings"):
         sample(normal(3, 5), np.zeros(3), *settings(2))
+    for logits, uniforms in ((normal(5), np.zeros(5)), (normal(3, 0), np.zeros(3)), (normal(3, 1, 5), np.zeros(3))):
+        with pytest.raises(ValueError, match=r"are not \(B, V\) and \(B,\)"):
+            sample(logits, uniforms, *settings(len(logits)))
+    for place in range(3):
+        of_three_rows, of_two = settings(3), settings(2)
+        of_each = [*of_three_rows[:place], of_two[place], *of_three_rows[place + 1 :]]
+        with pytest.raises(ValueError, match="settings .* of 3 rows"):
+            sample(normal(3, 5), np.zeros(3), *of_each)
 
 
 rows_of_settings = st.lists(

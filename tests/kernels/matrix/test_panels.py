@@ -90,3 +90,38 @@ def test_what_does_not_fit_is_refused(normal):
             linear(x, packed(weight), b)
     with pytest.raises(ValueError, match="dtypes"):
         linear_gelu(normal(2, 8), packed(weight), bias.astype(np.float16))
+
+
+@pytest.mark.parametrize("product", [linear, linear_gelu])
+def test_each_size_is_held_to_the_panels_on_both_sides(product, normal):
+    depth = 8
+    panels = packed(normal(depth, 40))
+    count, deep, width = panels.shape
+    x = normal(2, depth)
+    for columns in ((count - 1) * width + 1, count * width):  # as many as these panels can stand for
+        assert product(x, panels, normal(columns)).shape == (2, columns)
+    for columns in ((count - 1) * width, count * width + 1):
+        with pytest.raises(ValueError, match="do not fit"):
+            product(x, panels, normal(columns))
+    for length in (deep - width + 1, deep):
+        assert product(normal(2, length), panels, normal(40)).shape == (2, 40)
+    lengths = [length for length in (deep - width, deep + 1) if length >= 0]
+    for wrong in (*(normal(2, length) for length in lengths), normal(depth), normal(1, 2, depth)):
+        with pytest.raises(ValueError, match="do not fit"):
+            product(wrong, panels, normal(40))
+    for pieces in ((panels[0], normal(40)), (panels[None], normal(40)), (panels, normal(40, 1)), (panels, normal())):
+        with pytest.raises(ValueError, match="do not fit"):
+            product(x, *pieces)
+    other = np.float64 if x.dtype == np.float32 else np.float32
+    for arrays in ((x.astype(other), panels, normal(40)), (x, panels.astype(other), normal(40)), (x, panels, normal(40).astype(other))):
+        with pytest.raises(ValueError, match="dtypes"):
+            product(*arrays)
+
+
+def test_pairs_of_bf16_are_multiplied_by_float32_alone(bf16):
+    panels = packed(np.ones((9, 5), np.float32))
+    assert linear(np.ones((2, 9), np.float32), panels, np.zeros(5, np.float32)).tolist() == [[9] * 5] * 2
+    with pytest.raises(ValueError, match="dtypes"):
+        linear(np.ones((2, 9)), panels, np.zeros(5))
+    with pytest.raises(ValueError, match="do not fit"):
+        linear(np.ones((2, 2 * panels.shape[1] + 1), np.float32), panels, np.zeros(5, np.float32))
