@@ -99,7 +99,7 @@ def _fresh_model(plan: Plan) -> GPTConfig:
         return plan.preset.model
     texts = list(plan.data.documents()[0])
     if not plan.preset.running_text:
-        texts += [turn["content"] for record in plan.data.dialogues()[0] for turn in record["messages"]]
+        texts += [turn["content"] for record in plan.data.spoken() for turn in record["messages"]]
     characters = set().union(*texts)
     return dataclasses.replace(plan.preset.model, vocab_size=len(characters) + len(SPECIAL_TOKENS))
 
@@ -117,7 +117,8 @@ def _data_bytes(plan: Plan, stage: Stage, vocab_size: int, fresh: bool) -> float
     """The most that reading the stage's data takes, the tokenizer made from it included where there is none yet."""
     read = 0.0
     for source in stage.reads:
-        for records in source(plan.data):
+        found = source(plan.data)
+        for records in found if isinstance(found, tuple) else (found,):
             one = RECORD if len(records) and isinstance(records[0], Mapping) else DOCUMENT
             read += one * len(records) + CHARACTER * sum(map(_characters, records))
     if not fresh:

@@ -454,7 +454,7 @@ def _build(context: Context) -> Setup:
 
 
 def _memory(sizes: Sizes) -> list[Parts]:
-    asked = [*training_prompts(sizes.data), *(task["prompt"] for task in sizes.data.tasks()[1])]
+    asked = [*training_prompts(sizes.data), *(task["prompt"] for task in measured_tasks(sizes.data))]
     # policy, reference, reward and value model
     return policy_memory(sizes, asked, sizes.settings.batch_size, models=4, trained=2)
 

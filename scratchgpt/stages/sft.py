@@ -135,7 +135,7 @@ def _build(context: Context) -> Setup:
 
 
 def _memory(sizes: Sizes) -> list[Parts]:
-    model, (dialogues, heldout), (_, tasks) = sizes.model, sizes.data.dialogues(), sizes.data.tasks()
+    model, (dialogues, heldout), tasks = sizes.model, sizes.data.dialogues(), measured_tasks(sizes.data)
 
     def longest(records: Sequence[Record]) -> int:
         turns = max(len(record["messages"]) for record in records)
