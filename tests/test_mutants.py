@@ -15,7 +15,7 @@ from tests.mutants import running
 from tests.mutants.__main__ import equivalents, tell_stale
 from tests.mutants.choice import ROOT, chosen_tests
 from tests.mutants.faults import Mutant, mutants
-from tests.mutants.running import Fate, NotGreenError, fate_of, usual_seconds
+from tests.mutants.running import Fate, NotGreenError, fate_of, usual_end
 
 TINY = """
 import functools
@@ -166,7 +166,7 @@ def test_mutants_are_killed_or_survive(tiny: Path) -> None:
 def test_tests_that_fail_anyway_are_said(tiny: Path) -> None:
     tiny.write_text("def test():\n    assert 1 == 2\n")
     with pytest.raises(NotGreenError, match="assert 1 == 2"):
-        usual_seconds(tiny)
+        usual_end(tiny)
 
 
 def test_explanations_that_fit_nothing_are_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -158,7 +158,7 @@ def test_every_shape_that_does_not_fit_is_refused(normal):
     ok = normal(2, 4, 4), qkv, out, logsumexp
     for place, wrong in ((0, (2, 4, 5)), (0, (2, 16)), (2, (2, 5, 4)), (2, (2, 16)), (3, (2, 2, 5)), (3, (2, 3, 4)), (3, (4, 4))):
         arrays = [normal(*wrong) if i == place else array for i, array in enumerate(ok)]
-        with pytest.raises(ValueError, match="attention: qkv .*, grad .*, out .*, logsumexp"):
+        with pytest.raises(ValueError, match=r"attention: qkv .*, grad .*, out .*, logsumexp"):
             attention_backward(*arrays, 2)
-    with pytest.raises(ValueError, match="attention: qkv .*, grad .*, out .*, logsumexp"):
+    with pytest.raises(ValueError, match=r"attention: qkv .*, grad .*, out .*, logsumexp"):
         attention_backward(normal(2, 4, 8), qkv, normal(2, 4, 8), logsumexp, 2)

@@ -98,7 +98,7 @@ def test_shapes_that_do_not_fit_are_refused(normal):
     for place in range(3):
         of_three_rows, of_two = settings(3), settings(2)
         of_each = [*of_three_rows[:place], of_two[place], *of_three_rows[place + 1 :]]
-        with pytest.raises(ValueError, match="settings .* of 3 rows"):
+        with pytest.raises(ValueError, match=r"settings .* of 3 rows"):
             sample(normal(3, 5), np.zeros(3), *of_each)
 
 

@@ -109,8 +109,9 @@ def judge(chosen: list[Mutant], jobs: int) -> Counter[str]:
                 print(f"survived: {mutant.path}:{mutant.line}\n{mutant.key}", flush=True)
             elif fate is Fate.TIMEOUT:
                 print(f"timeout in {test}: {mutant.key}", flush=True)
-            if number % 50 == 0:
-                print(f"{number} of {len(chosen)} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+            if number % 10 == 0:
+                so_far = f"{number} of {len(chosen)} in {time.monotonic() - started:.0f} s, {counts['survived']} survived"
+                print(so_far, file=sys.stderr, flush=True)
     return counts
 
 

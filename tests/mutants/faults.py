@@ -31,6 +31,7 @@ OTHERS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
 """What an operator may be mistaken for."""
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "maximum", "maximum": "minimum"}
 """What a function may be mistaken for."""
+PLAIN_TYPES = {"int", "float", "str", "tuple", "list", "ndarray", "type"}
 LEGIBLE = 70
 """Characters; a fault is shown, and named, with as much around it as fits."""
 
@@ -147,8 +148,8 @@ def _run_by_python(parts: list[tuple[str, ast.AST]]) -> list[tuple[str, ast.AST]
     functions = [(name, node) for name, node in parts if name]
     used = {id(node): {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} for _, node in functions}
     found = [(name, node) for name, node in functions if not name.startswith("_")]
-    for name, node in found:  # the list grows while it is walked
-        found += [other for other in functions if other[0] in used[id(node)] and other not in found]
+    for _, node in found:  # the list grows while it is walked
+        found.extend([other for other in functions if other[0] in used[id(node)] and other not in found])
     return found
 
 
@@ -241,4 +242,4 @@ def _is_type(node: ast.AST) -> bool:
 def _names_type(node: ast.AST) -> bool:
     node = node.value if isinstance(node, ast.Subscript) else node
     name = getattr(node, "attr", getattr(node, "id", ""))
-    return name[:1].isupper() and not name.isupper() or name in ("int", "float", "str", "tuple", "list", "ndarray", "type")
+    return (name[:1].isupper() and not name.isupper()) or name in PLAIN_TYPES

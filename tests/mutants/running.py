@@ -19,10 +19,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 from tests.mutants.choice import ROOT, chosen_tests
 from tests.mutants.faults import Mutant
@@ -53,17 +56,19 @@ class NotGreenError(Exception):
 
 
 @dataclass(frozen=True)
-class _End:
+class End:
     """How a process ended.
 
     Attributes:
         status: pytest's exit status, minus the signal that ended the process, or None if the clock did.
         seconds: the processor time that it took, if it ended by itself.
+        durations: the seconds of each of its tests.
         output: the last that it wrote.
     """
 
     status: int | None
     seconds: float
+    durations: dict[str, float]
     output: str
 
 
@@ -75,8 +80,8 @@ def fate_of(mutant: Mutant, tests: list[Path] | None = None) -> tuple[Fate, str]
     """
     module = ".".join(Path(mutant.path).with_suffix("").parts)
     for test in chosen_tests(ROOT / mutant.path) if tests is None else tests:
-        allowed = SPARE + PATIENCE * usual_seconds(test)
-        end = _run(test, allowed, module, marshal.dumps(mutant.code))
+        usual = usual_end(test)
+        end = _run(test, SPARE + PATIENCE * usual.seconds, usual.durations, module, marshal.dumps(mutant.code))
         if end.status is None or end.status == -signal.SIGXCPU:
             return Fate.TIMEOUT, test.name
         if end.status != 0:
@@ -85,8 +90,8 @@ def fate_of(mutant: Mutant, tests: list[Path] | None = None) -> tuple[Fate, str]
 
 
 @cache
-def usual_seconds(test: Path) -> float:
-    """The processor time that a test module takes without any mutant.
+def usual_end(test: Path) -> End:
+    """How a test module ends without any mutant.
 
     Raises:
         NotGreenError: if it fails, or has no test.
@@ -96,7 +101,7 @@ def usual_seconds(test: Path) -> float:
         end = _run(test, LONGEST)
     if end.status != 0:
         raise NotGreenError(f"{test} fails without any mutant (exit status {end.status}):\n{end.output}")
-    return end.seconds
+    return end
 
 
 @cache
@@ -112,14 +117,16 @@ def _context() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-def _run(test: Path, allowed: float, module: str = "", code: bytes = b"") -> _End:
+def _run(
+    test: Path, allowed: float, durations: dict[str, float] | None = None, module: str = "", code: bytes = b""
+) -> End:
     context = _context()
     with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         (folder / "code").write_bytes(code)
         if module:
             shutil.copytree(os.environ["NUMBA_CACHE_DIR"], folder / "kernels", copy_function=_link)
-        process = context.Process(target=_work, args=(str(test), place, module, int(allowed)))
+        process = context.Process(target=_work, args=(str(test), place, module, int(allowed), durations or {}))
         process.start()
         process.join(3 * allowed + 60)  # processor time is limited in the process; this is for one that only waits
         status = process.exitcode  # None if it is still there, minus the signal if one has ended it
@@ -128,10 +135,10 @@ def _run(test: Path, allowed: float, module: str = "", code: bytes = b"") -> _En
         process.join()
         output = (folder / "output").read_text(errors="replace")[-3000:]
         if status is None or status < 0:
-            return _End(status, 0.0, output)
+            return End(status, 0.0, {}, output)
         if status < RAN:
             raise RuntimeError(f"{test} was not run:\n{output}")
-        return _End(status - RAN, float((folder / "seconds").read_text()), output)
+        return End(status - RAN, *json.loads((folder / "times").read_text()), output)
 
 
 def _link(source: str, target: str) -> None:
@@ -142,7 +149,20 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _work(test: str, folder: str, module: str, seconds: int) -> None:
+class _ShortestFirst:
+    """Runs those tests first that take least: most mutants are killed by many tests."""
+
+    def __init__(self, durations: dict[str, float]) -> None:
+        self.durations, self.measured = durations, Counter[str]()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: self.durations.get(item.nodeid, 0.0))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.measured[report.nodeid] += report.duration
+
+
+def _work(test: str, folder: str, module: str, seconds: int, durations: dict[str, float]) -> None:
     """In a process of its own: run a test module, and leave with pytest's exit status, moved up by ``RAN``."""
     os.setsid()
     output = os.open(f"{folder}/output", os.O_WRONLY | os.O_CREAT)
@@ -159,14 +179,15 @@ def _work(test: str, folder: str, module: str, seconds: int) -> None:
         import tests.mutants.in_programs.sitecustomize  # noqa: F401 (what it does is done on import)
 
     import numba
-    import pytest
 
     numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]  # the server has read the variable as it was
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # to look for plugins takes a third of a short test's time
     plugins = ["-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider"]
     options = ["-x", "-q", f"--basetemp={folder}/temporary", "--hypothesis-seed=0"]
-    status = int(pytest.main([test, *plugins, *options]))
+    order = _ShortestFirst(durations)
+    status = int(pytest.main([test, *plugins, *options], plugins=[order]))
     sys.stdout.flush()
     times = os.times()
-    Path(folder, "seconds").write_text(str(times.user + times.system))
+    used = times.user + times.system + times.children_user + times.children_system
+    Path(folder, "times").write_text(json.dumps((used, order.measured)))
     os._exit(RAN + status)

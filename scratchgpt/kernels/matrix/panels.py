@@ -197,8 +197,11 @@ def _check(x: np.ndarray, panels: np.ndarray, bias: np.ndarray) -> None:
     # Plain `if`s: prompts are read in a few milliseconds, and to format messages nobody reads would be 3% of them.
     pairs = panels.dtype == np.uint32
     fits = x.ndim == 2 and panels.ndim == 3 and bias.ndim == 1 and x.shape[1] > 0
-    columns, length = panels.shape[0] * panels.shape[2], -(-x.shape[1] // 2) if pairs else x.shape[1]
-    if not (fits and 0 <= columns - len(bias) < panels.shape[2] and 0 <= panels.shape[1] - length < panels.shape[2]):
+    if fits:
+        count, deep, width = panels.shape
+        length = -(-x.shape[1] // 2) if pairs else x.shape[1]
+        fits = 0 <= count * width - len(bias) < width and 0 <= deep - length < width
+    if not fits:
         raise ValueError(f"linear: x {x.shape}, panels {panels.shape} and bias {bias.shape} do not fit")
     if not (x.dtype == bias.dtype and (x.dtype == np.float32 if pairs else x.dtype == panels.dtype)):
         raise ValueError(f"linear: dtypes {x.dtype}, {panels.dtype}, {bias.dtype} differ")

@@ -154,10 +154,10 @@ def test_every_operand_that_does_not_fit_is_refused(normal, in_precision):
     a, b, bias = normal(2, 3), normal(3, 5), normal(5)
     other = np.float64 if a.dtype == np.float32 else np.float32
     for left, right in ((normal(3), b), (a, normal(3)), (normal(1, 2, 3), b), (normal(2, 0), normal(0, 5)), (a, normal(4, 5)), (a.astype(other), b)):
-        with pytest.raises(ValueError, match="matmul: a .* and b .* do not fit"):
+        with pytest.raises(ValueError, match=r"matmul: a .* and b .* do not fit"):
             matmul(left, right)
     for wrong in (normal(4), normal(1, 5), bias.astype(other)):
-        with pytest.raises(ValueError, match="matmul: bias .* for 5 columns"):
+        with pytest.raises(ValueError, match=r"matmul: bias .* for 5 columns"):
             matmul(a, b, wrong)
     for pre in (normal(3, 5), normal(10), normal(2, 5).astype(other)):
         with pytest.raises(ValueError, match="matmul_gelu_backward: pre"):

@@ -113,7 +113,7 @@ def test_each_size_is_held_to_the_panels_on_both_sides(product, normal):
         with pytest.raises(ValueError, match="do not fit"):
             product(x, *pieces)
     other = np.float64 if x.dtype == np.float32 else np.float32
-    for arrays in ((x.astype(other), panels, normal(40)), (x, panels.astype(other), normal(40)), (x, panels, normal(40).astype(other))):
+    for arrays in ((x.astype(other), panels, normal(40)), (x, np.zeros(panels.shape, other), normal(40)), (x, panels, normal(40).astype(other))):
         with pytest.raises(ValueError, match="dtypes"):
             product(*arrays)
 
