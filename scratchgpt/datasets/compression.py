@@ -50,7 +50,7 @@ def read_bytes(path: Path) -> bytes:
         if error.errno is None:
             raise _damaged(path, error) from None
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (EOFError, zlib.error, lzma.LZMAError, *_zstd_errors()) as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from None
     return content
 
@@ -68,7 +68,8 @@ def _all_of(file: BinaryIO, path: Path) -> bytes:
 
 def _opener(packing: str, path: Path) -> Callable[[Any], Any]:
     if packing != ".zst":
-        return {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}[packing]
+        openers: dict[str, Callable[[Any], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+        return openers[packing]
     zstd = _zstd()
     if zstd is None:
         raise UserError(f"{path}: .zst needs a library; install it with: pip install 'scratchgpt[files]'")
@@ -84,9 +85,9 @@ def _zstd() -> Any:
         return None
 
 
-def _zstd_errors() -> tuple[type[Exception], ...]:
-    zstd = _zstd()
-    return () if zstd is None else (zstd.ZstdError,)
+_DAMAGE: tuple[type[Exception], ...] = (EOFError, zlib.error, lzma.LZMAError)
+if (_module := _zstd()) is not None:
+    _DAMAGE += (_module.ZstdError,)
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -83,7 +83,7 @@ class Corpus:
         size = f"{len(self.documents):,} documents, {sum(map(len, self.documents)):,} characters"
         lines = [f"{self.path}: {'; '.join(filter(None, (kinds, encodings, size)))}"]
         for reason, one in self.left_out.items():
-            lines.append(f"{self.path}: left out: {one.count:,} {reason}, first {one.first}")
+            lines.append(f"{self.path}: left out: {reason}: {one.count:,}, first {one.first}")
         if self.dropped:
             lines.append(f"{self.path}: dropped: {dropped_in_words(self.dropped)}, first in {self.first_dropped}")
         return lines

@@ -279,7 +279,7 @@ def _languages() -> dict[str, _Language]:
         "korean": _Language(
             _HANGUL, 0.75, _JAPANESE_MARKS, 0.02, _rows("euc_kr", 0xB0, 0xC8), "[\uac00-\ud7a3\u4e00-\u9fff]"
         ),
-        "western": _Language(_LATIN, 0.9, "’“”–—«»‘…°•€£·§©®™²³½¿¡ºª", 0.09, (), "[\u00a1-\u017f]"),
+        "western": _Language(_LATIN, 0.7, "’“”–—«»‘…°•€£·§©®±×™²³½µ¿¡ºª", 0.28, (), "[\u00a1-\u017f]"),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import regex
 
@@ -67,6 +67,24 @@ def clean_text(text: str) -> CleanText:
         return match["kept"] or ""
 
     return CleanText(_KEEP_OR_DROP.sub(kept, text), dropped)
+
+
+def clean_values(value: Any, dropped: Counter[str]) -> Any:
+    """A record as JSON has it, with :func:`clean_text` of every text in it; names of fields stay.
+
+    Args:
+        value: a text, list, dict, or what is none of them, which stays as it is.
+        dropped: what is dropped is counted there, too.
+    """
+    if isinstance(value, str):
+        seen = clean_text(value)
+        dropped.update(seen.dropped)
+        return seen.text
+    if isinstance(value, list):
+        return [clean_values(item, dropped) for item in value]
+    if isinstance(value, dict):
+        return {name: clean_values(item, dropped) for name, item in value.items()}
+    return value
 
 
 def first_dropped_line(text: str) -> int:

@@ -77,6 +77,17 @@ def test_kernels_threads_and_precision_act_before_the_run(monkeypatch, tmp_path)
     assert asked == ["float32", "auto"]
 
 
+def test_what_is_said_of_the_data_reaches_the_run(monkeypatch, tmp_path):
+    plans = []
+    monkeypatch.setattr(pipeline, "run", lambda plan, console: plans.append(plan))
+    corpus = tmp_path / "own.txt"
+    corpus.write_text("一")
+    for argv in (["--stage", "pretrain", "--encoding", "big5"], ["--stage", "all"]):
+        assert train([*argv, "--corpus", str(corpus), "--out", str(tmp_path / "out")]) == 0
+    assert [plan.data.encoding for plan in plans] == ["big5", None]
+    assert [plan.data.dialogues_follow for plan in plans] == [False, True]
+
+
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_bf16_on_a_cpu_without_it(mistake, monkeypatch, tmp_path, backend):
     monkeypatch.setattr(sys.modules["scratchgpt.kernels.runtime.precision"], "has_bf16", lambda: False)

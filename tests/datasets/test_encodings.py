@@ -22,11 +22,11 @@ def test_pieces_of_many_genres_are_recognised() -> None:
         try:
             found = decode_text(data, "a.txt")
             if (found.text, found.encoding) != (text, NAMES[encoding]):
-                wrong.append((text[:20], encoding, found.encoding))
+                wrong.append((len(data), text[:20], encoding, found.encoding))
         except UserError as error:
-            wrong.append((text[:20], encoding, str(error)))
+            wrong.append((len(data), text[:20], encoding, str(error)))
     assert len(PIECES) >= 60 and len(tried) >= 120
-    assert len(wrong) <= 0.02 * len(tried), wrong
+    assert len(wrong) <= 0.02 * len(tried) and all(size < 60 for size, *_ in wrong), wrong
 
 
 def test_what_is_sure_is_not_called_guessed() -> None:
@@ -58,6 +58,9 @@ def test_a_character_cut_in_two_where_the_looking_ends_is_no_damage(monkeypatch:
         (bytes(range(128, 256)) * 4, "line 1: not UTF-8 from byte 0 on.*is it text.*--encoding"),
         (b"abc\n" + bytes((i * 73 + 41) % 256 for i in range(3000)), "no encoding that is recognised"),
         ("Привет, как дела?\n".encode("cp1251") * 9, "no encoding that is recognised"),
+        ("Вся наша жизнь — игра, а люди в ней актёры.".encode("cp1251"), "no encoding that is recognised"),
+        ("Съешь ещё этих мягких французских булок.".encode("koi8-r"), "no encoding that is recognised"),
+        ("Καλημέρα σας, τι κάνετε;".encode("iso8859-7"), "no encoding that is recognised"),
     ],
 )
 def test_what_cannot_be_decoded_is_named_with_its_byte_and_line(data: bytes, message: str) -> None:

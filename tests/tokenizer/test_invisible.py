@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from scratchgpt.tokenizer.invisible import clean_text, dropped_in_words, first_dropped_line
+from scratchgpt.tokenizer.invisible import clean_text, clean_values, dropped_in_words, first_dropped_line
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,15 @@ def test_the_words_for_what_was_dropped() -> None:
 def test_the_line_of_the_first_that_is_dropped() -> None:
     assert first_dropped_line("👩\u200d🚀\r\nb\rc\u200b\n\u200b") == 3
     assert first_dropped_line("👩\u200d🚀\n") == 0
+
+
+def test_every_text_of_a_record_is_cleaned() -> None:
+    dropped: Counter[str] = Counter()
+    record = {"messages": [{"role": "user", "content": "\u200b你\r\n好"}], "weight": 2, "prompt": "\ufeff一👩\u200d🚀", "x": None}
+    assert clean_values(record, dropped) == {
+        "messages": [{"role": "user", "content": "你\n好"}],
+        "weight": 2,
+        "prompt": "一👩\u200d🚀",
+        "x": None,
+    }
+    assert dropped == Counter("\u200b\ufeff")
