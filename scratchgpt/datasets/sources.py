@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scratchgpt.datasets.records import Record, read_corpus, read_dialogues, read_pairs, read_tasks, split_heldout
+import numpy as np
+
+from scratchgpt.datasets.records import (
+    DIALOGUE,
+    PAIR,
+    TASK,
+    Kind,
+    Record,
+    RecordFile,
+    load_records,
+    nothing_wrong,
+    question_of,
+    read_corpus,
+    split_heldout,
+)
 from scratchgpt.errors import UserError
 
 DATA = Path(__file__).resolve().parent.parent.parent / "data"
@@ -27,7 +41,13 @@ class DataSources:
         corpus_heldout, sft_heldout, reward_heldout, rlvf_heldout: to measure on; None with data of the user's own means
             that a part of it is held out.
         running_text: the corpus is one text, whose end is held out, instead of documents.
-        seed: of the choice of what is held out.
+        seed: of the choice of what is held out, and of what is mixed in.
+        strict: refuse a record that teaches nothing, rather than leave it out.
+        encoding: of the user's own records; None: recognise it.
+        mix: share of the project's own data in what is trained on beside the user's, at least 0 and below 1.
+
+    Raises:
+        UserError: if the share is out of range.
     """
 
     corpus: Path | None = None
@@ -40,6 +60,20 @@ class DataSources:
     rlvf_heldout: Path | None = None
     running_text: bool = False
     seed: int = 0
+    strict: bool = False
+    encoding: str | None = None
+    mix: float = 0.0
+    _read: dict[tuple[Path, str], tuple[Callable[[Record], str | None], RecordFile]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mix < 1:
+            raise UserError(f"the share that is mixed in must be at least 0 and below 1, not {self.mix:g}")
+
+    def descriptions(self) -> list[str]:
+        """Of every file of the user's own records read so far, what it was taken for, and what was left out."""
+        return [read.description() for _, read in self._read.values()]
 
     def documents(self) -> tuple[list[str], list[str]]:
         """Texts to pretrain on.
@@ -52,12 +86,15 @@ class DataSources:
         """
         if self.running_text and self.corpus is not None:
             return self._running_text(self.corpus)
-        return self._split(
+        training, heldout = self._split(
             read_corpus, self.corpus, self.corpus_heldout, "pretrain_data.txt", "pretrain_heldout.txt", str
         )
+        if not self.mix or self.corpus is None:
+            return training, heldout
+        return training + self._drawn(read_corpus(DATA / "pretrain_data.txt"), sum(map(len, training)), len), heldout
 
     def dialogues(self) -> tuple[list[Record], list[Record]]:
-        """SFT records; a user's own are split by what the dialogue opens with.
+        """SFT records; a user's own are split by what the user asks first.
 
         Returns:
             (training, held out).
@@ -66,13 +103,23 @@ class DataSources:
             UserError: if a file cannot be read, a record is malformed, or there is nothing to hold out.
         """
         return self._split(
-            read_dialogues,
+            lambda path: self._records(path, DIALOGUE),
             self.sft_data,
             self.sft_heldout,
             "sft_data.json",
             "sft_heldout.json",
-            lambda record: record["messages"][0]["content"],
+            question_of,
         )
+
+    def dialogues_mixed_in(self) -> list[Record]:
+        """The project's dialogues, of which every epoch shows some beside the user's own; none without ``mix``.
+
+        Raises:
+            UserError: if they cannot be read.
+        """
+        if not self.mix or self.sft_data is None:
+            return []
+        return self._records(DATA / "sft_data.json", DIALOGUE)
 
     def pairs(self) -> tuple[list[Record], list[Record]]:
         """Preference pairs; a user's own are split by prompt.
@@ -83,17 +130,20 @@ class DataSources:
         Raises:
             UserError: if a file cannot be read, a record is malformed, or there is nothing to hold out.
         """
-        return self._split(
-            read_pairs,
+        training, heldout = self._split(
+            lambda path: self._records(path, PAIR),
             self.reward_data,
             self.reward_heldout,
             "reward_data.json",
             "reward_heldout.json",
             lambda record: record["prompt"],
         )
+        if not self.mix or self.reward_data is None:
+            return training, heldout
+        return training + self._drawn(self._records(DATA / "reward_data.json", PAIR), len(training)), heldout
 
     def tasks(
-        self, complaint_about: Callable[[Record], str | None] = lambda task: None
+        self, complaint_about: Callable[[Record], str | None] = nothing_wrong
     ) -> tuple[list[Record], list[Record]]:
         """Verifiable tasks; a user's own are split by prompt.
 
@@ -106,14 +156,47 @@ class DataSources:
         Raises:
             UserError: if a file cannot be read, a record is malformed, or there is nothing to hold out.
         """
-        return self._split(
-            lambda path: read_tasks(path, complaint_about),
+        training, heldout = self._split(
+            lambda path: self._records(path, TASK, complaint_about),
             self.rlvf_data,
             self.rlvf_heldout,
             "rlvf_data.json",
             "rlvf_heldout.json",
             lambda record: record["prompt"],
         )
+        if not self.mix or self.rlvf_data is None:
+            return training, heldout
+        return training + self._drawn(self._records(DATA / "rlvf_data.json", TASK), len(training)), heldout
+
+    def _records(
+        self, path: Path, kind: Kind, unanswerable: Callable[[Record], str | None] = nothing_wrong
+    ) -> list[Record]:
+        """The records of a file; one of the user's is read once, so that all stages see the same."""
+        if path.parent == DATA:  # ours holds nothing that could be left out
+            return load_records(path, kind, strict=True, unanswerable=unanswerable).records
+        key = path, kind.name
+        known, read = self._read.get(key, (None, None))
+        if read is None or unanswerable not in (known, nothing_wrong):
+            read = load_records(path, kind, self.strict, self.encoding, unanswerable)
+            self._read[key] = unanswerable, read
+        return read.records
+
+    def _drawn(self, items: list[Any], own: float, size: Callable[[Any], float] = lambda item: 1) -> list[Any]:
+        """Some of the project's items, so that they are the share ``mix`` beside the user's own.
+
+        Args:
+            items: the project's.
+            own: how much there is of the user's.
+            size: how much an item is.
+        """
+        wanted, taken = own * self.mix / (1 - self.mix), 0.0
+        drawn = []
+        for number in np.random.default_rng((self.seed, len(items))).permutation(len(items)):
+            if taken + size(items[number]) / 2 > wanted:
+                break
+            drawn.append(items[number])
+            taken += size(items[number])
+        return drawn
 
     def _running_text(self, corpus: Path) -> tuple[list[str], list[str]]:
         """The corpus as one text, and its end: random documents of it would stand among those trained on."""

@@ -72,6 +72,8 @@ def run(plan: Plan, console: Console) -> None:
     stages = [stage for stage in ALL if stage.name in plan.stages]
     # Whatever is wrong with a file is said before hours are spent on the others.
     data = {read.__name__: digest_of(read(plan.data)) for read in {read for stage in stages for read in stage.reads}}
+    for line in plan.data.descriptions():
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     with only_run_at(plan.out):
         _run_stages(stages, plan, data, console)
 
@@ -87,6 +89,7 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
             check_resumable(plan, stage, origin_of(plan, stage, data))
     if start_record(plan.out):
         console.print(f"{plan.out}: of an earlier version, which kept no record of its run; from now on there is one")
+    to_check = list(stages)
     for stage in stages:
         origin = origin_of(plan, stage, data)
         resume = plan.resume and _up_to_date(stage, plan, origin, console)
@@ -94,7 +97,8 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
             recover_log(plan.out, stage.name)  # of a training anew that was killed before it left anything else
             console.print(f"[bold]{stage.name}[/] is finished already")
             continue
-        result = _run_stage(stage, plan, origin, console, resume)
+        result = _run_stage(stage, plan, origin, console, resume, to_check)
+        to_check = []
         for measure in result.measures:
             console.print(
                 f"    {measure.measure}: {measure.before:.4g} -> {measure.after:.4g}  ({measure.items} items)",
@@ -149,9 +153,14 @@ def _up_to_date(stage: Stage, plan: Plan, origin: Origin, console: Console) -> b
     return changed is None
 
 
-def _run_stage(stage: Stage, plan: Plan, origin: Origin, console: Console, resume: bool) -> StageResult:
+def _run_stage(
+    stage: Stage, plan: Plan, origin: Origin, console: Console, resume: bool, to_check: Sequence[Stage] = ()
+) -> StageResult:
     began = time.monotonic()
-    setup, settings = set_up(stage, plan, console), plan.preset.of(stage.name)
+    model, tokenizer = _start(stage, plan, console)
+    _check_lengths(to_check, plan, tokenizer, model.config.context_size, console)
+    setup = stage.build(context_of(plan, stage, model, tokenizer, console))
+    settings = plan.preset.of(stage.name)
     before, samples_before = setup.measure(), setup.samples()
     setup.trainer.fingerprint = f"seed={plan.seed} precision={kernels.precision()} {settings}"
     partial = partial_file(plan.out, stage.name)
@@ -186,6 +195,19 @@ def _run_stage(stage: Stage, plan: Plan, origin: Origin, console: Console, resum
     drop_log_set_aside(plan.out, stage.name)
     partial.unlink(missing_ok=True)  # last: whoever is killed before resumes from it, after it everything is there
     return result
+
+
+def _check_lengths(
+    stages: Sequence[Stage], plan: Plan, tokenizer: Tokenizer, context_size: int, console: Console
+) -> None:
+    """See that all the stages of a run have data that fit the context, before hours are spent on the first.
+
+    Raises:
+        UserError: if one has none, or has too long ones and they are read strictly.
+    """
+    for stage in stages:
+        if too_long := stage.lengths(plan.data, tokenizer, context_size):
+            console.print(f"{stage.name}: {too_long} and will be left out", highlight=False, soft_wrap=True)
 
 
 def _what_ruined(measure: Measure, plan: Plan) -> str:
@@ -241,7 +263,8 @@ def _start(stage: Stage, plan: Plan, console: Console) -> tuple[LanguageModel, T
         return load_model(*start)
     base = plan.base if stage.name == plan.stages[0] else None
     if base is not None:
-        wanted = " or ".join(str(stage_directory(base, predecessor)) for predecessor in stage.follows)
+        names = [plan.base_stage] if plan.base_stage else stage.follows or [stage.name]
+        wanted = " or ".join(str(stage_directory(base, predecessor)) for predecessor in names)
         raise UserError(f"--base {base}: there is no checkpoint to start from, no {wanted}; name the folder of a run")
     if not stage.from_nothing:
         command = f"python train.py --stage {_first_step_to(stage)} --out {plan.out}"

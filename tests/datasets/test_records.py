@@ -57,7 +57,8 @@ GOOD = '{"prompt": "a", "chosen": "b", "rejected": "c"}'
         (f'[\n{GOOD},\n\n{{"prompt": "a", "chosen": "b"}}]', "line 4: the record has no field 'rejected'"),
         ('[{"prompt": "a", "chosen": "", "rejected": "c"}]', "line 1: 'chosen' is empty"),
         (f"[{GOOD}]\n[{GOOD}]", "line 2: malformed JSON .something follows"),
-        (GOOD, "expected a JSON array"),
+        ('"a"', "expected a JSON array"),
+        (f"{GOOD},\n{GOOD}", "line 1: malformed JSON .a comma follows an object; put . before the first"),
         ("[]", "holds no records"),
     ],
 )
@@ -69,6 +70,8 @@ def test_bad_records_are_refused_with_the_line(tmp_path: Path, text: str, messag
 
 
 def test_good_records_are_read_from_json_and_jsonl(tmp_path: Path) -> None:
+    (tmp_path / "objects.json").write_text(f"{GOOD}\n{GOOD}\n", encoding="utf-8")
+    assert read_pairs(tmp_path / "objects.json") == [json.loads(GOOD)] * 2
     (tmp_path / "a.json").write_text(f"[{GOOD}, {GOOD}]", encoding="utf-8")
     (tmp_path / "a.jsonl").write_text(f"{GOOD}\n{GOOD}\n", encoding="utf-8")
     assert read_pairs(tmp_path / "a.json") == read_pairs(tmp_path / "a.jsonl") == [json.loads(GOOD)] * 2
