@@ -30,7 +30,8 @@ from typing import Any
 import numpy as np
 
 from scratchgpt.config import GPTConfig
-from scratchgpt.datasets.records import read_corpus, read_dialogues, read_pairs, read_tasks
+from scratchgpt.datasets.corpus import read_corpus
+from scratchgpt.datasets.records import read_dialogues, read_pairs, read_tasks
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel

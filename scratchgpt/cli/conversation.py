@@ -17,6 +17,7 @@ from scratchgpt.inference.text import TextGenerator
 from scratchgpt.stages import stage_named, writing_stages
 from scratchgpt.stages.run_folder import load_model, most_advanced_stage
 from scratchgpt.terminal import visible
+from scratchgpt.tokenizer.invisible import clean_text, dropped_in_words
 
 HELP = """\
 /help              显示这些命令 · show these commands
@@ -109,6 +110,7 @@ def answer_once(conversation: Conversation, prompt: str) -> None:
     Raises:
         UserError: if the prompt is empty or does not fit the context.
     """
+    prompt = _without_invisible(prompt)
     if not prompt.strip():
         raise UserError("--prompt is empty; give it a question")
     if not conversation.answers:
@@ -131,7 +133,7 @@ def talk(conversation: Conversation, read: Callable[[str], str] = input) -> None
     if not conversation.answers:
         print(CONTINUES)
     try:
-        while (line := read("\n你> ").strip()) not in ("/quit", "／quit"):
+        while (line := _without_invisible(read("\n你> ")).strip()) not in ("/quit", "／quit"):
             try:
                 _respond(conversation, line)
             except UserError as error:
@@ -139,6 +141,14 @@ def talk(conversation: Conversation, read: Callable[[str], str] = input) -> None
     except (EOFError, KeyboardInterrupt):
         print()
     print("再见！· Bye.")
+
+
+def _without_invisible(text: str) -> str:
+    """What was typed or pasted, without characters that nobody sees; on standard error it is said if there were any."""
+    seen, dropped = clean_text(text)
+    if dropped:
+        print(f"去掉了看不见的字符 · left out: {dropped_in_words(dropped)}", file=sys.stderr)
+    return seen
 
 
 def _respond(conversation: Conversation, line: str) -> None:

@@ -58,7 +58,8 @@ class RunFlags:
         threads: threads of the kernels and of BLAS. By default one a physical core.
         precision: of the matrix products in training. auto takes bf16 where the CPU is faster with it.
         profile: show where the time of a step of the stage goes (of the first one, if there are several), then leave.
-        corpus: text to pretrain on: a .txt or .jsonl file (field "text"), or a folder of them.
+        corpus: text to pretrain on: .txt, .md, .html, .jsonl, .json, .csv or .parquet (field "text"), packed as .gz,
+            .xz, .bz2 or .zst or not, or a folder of them.
         corpus_heldout: text to measure on. By default a part of --corpus is held out.
         sft_data: dialogues: messages, ShareGPT, Alpaca, questions and answers in JSON, CSV, Parquet or plain text, a
             messenger's export. What a file is taken for is said; python -m scratchgpt check FILE shows more.
@@ -67,10 +68,11 @@ class RunFlags:
         reward_heldout: pairs to measure on.
         rlvf_data: tasks: prompt and expected_answer, or question and answer (which may end in "#### 42").
         rlvf_heldout: tasks to measure on.
-        strict: refuse whatever teaches nothing (an empty answer, chosen and rejected the same, what exceeds the context),
-            rather than leave it out and count it.
+        strict: refuse whatever teaches nothing (an empty answer, chosen and rejected the same, more than the context
+            holds), rather than leave it out and count it.
         mix: share of the project's own data, from 0 to below 1, to mix into the data of yours: the model keeps what it
             knew.
+        encoding: of the texts, such as gb18030. By default it is recognised.
     """
 
     preset: Literal["tiny", "mini", "base", "shakespeare"] = "mini"
@@ -93,6 +95,7 @@ class RunFlags:
     rlvf_heldout: OptionalPath = None
     strict: bool = False
     mix: float = 0.0
+    encoding: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
 
 
 def stage_fields() -> list[tuple[str, Any, Any]]:
@@ -159,6 +162,8 @@ def _train(argv: Sequence[str]) -> None:
         seed=run_flags.seed,
         strict=run_flags.strict,
         mix=run_flags.mix,
+        encoding=run_flags.encoding,
+        dialogues_follow=any(DataSources.dialogues in stage_named(name).reads for name in stages),
     )
     base, base_stage = _base(run_flags.base)
     plan = Plan(

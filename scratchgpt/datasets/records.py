@@ -29,57 +29,6 @@ MAX_WEIGHT = 1000
 """How often a dialogue may be shown an epoch: enough for any taste, and no list of a billion numbers."""
 
 
-def read_text(path: Path) -> str:
-    """A UTF-8 file as it stands, without a byte-order mark.
-
-    Raises:
-        UserError: if the file is missing, empty or not UTF-8 (with the line).
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8 and try again") from None
-    if not text.strip():
-        raise UserError(f"{path}: the file is empty")
-    return text
-
-
-def read_corpus(path: Path) -> list[str]:
-    """The documents of a text file, a .jsonl file with ``text`` fields, or a folder of such files.
-
-    In a .txt file a blank line separates documents; in a .jsonl file every line is one.
-
-    Raises:
-        UserError: if nothing is there to read, or a line is malformed.
-    """
-    if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix in {".txt", ".jsonl"})
-        if not files:
-            raise UserError(f"{path}: the folder holds no .txt or .jsonl file")
-        return [document for file in files for document in read_corpus(file)]
-    text = read_text(path)
-    if path.suffix == ".jsonl":
-        return [_checked(path, place, record)["text"] for place, record in json_line_rows(path, text)]
-    return [document for part in text.split("\n\n") if (document := part.strip("\n"))]
-
-
-def _checked(path: Path, place: str, record: Any) -> Record:
-    """A record of a corpus.
-
-    Raises:
-        UserError: if it has no text.
-    """
-    problem, empty = _of_fields(record, {"text": str})
-    if problem or empty:
-        raise UserError(f"{path}, {place}: {problem or empty}")
-    return record
-
-
 def _of_fields(record: Any, fields: Mapping[str, type]) -> tuple[str, str]:
     """What is wrong with the fields that a record must have, and which one is empty; an empty text if nothing is."""
     if not isinstance(record, dict):
@@ -311,6 +260,36 @@ def _judged(
 
 
 NO_VERIFIER = "no verifier recognises its answer as one number, word or time"
+
+
+def kind_of(path: Path, encoding: str | None = None) -> Kind | None:
+    """What kind of records a file holds, as far as its first one says; None if it is a text, or has a field ``text``.
+
+    Args:
+        path: of the file.
+        encoding: of a text; None: recognise it.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    suffix = content_suffix(path)
+    if suffix not in {".json", ".jsonl", ".ndjson", ".parquet", *DELIMITERS}:
+        text = line_ends(read_text_file(path, encoding).text)
+        if text_format_of(text) is not None:
+            return DIALOGUE
+        if text.lstrip()[:1] not in {"[", "{"}:
+            return None
+    row = next(_rows(path, DIALOGUE, encoding)[0], ("", None))[1]
+    if not isinstance(row, dict):
+        return None
+    if any(isinstance(value, str) and "####" in value for value in row.values()) and format_of(row, TASKS):
+        return TASK
+    found = format_of(row, PAIRS), format_of(row, TASKS), format_of(row, DIALOGUES)
+    if found[0]:
+        return PAIR
+    if found[1] and (found[1].own or "expected_answer" in row or not found[2]):
+        return TASK
+    return DIALOGUE if found[2] else None
 
 
 # -- dialogues ------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from scratchgpt.datasets.corpus import load_corpus, read_corpus
 from scratchgpt.datasets.records import (
     DIALOGUE,
     PAIR,
@@ -19,7 +20,6 @@ from scratchgpt.datasets.records import (
     load_records,
     nothing_wrong,
     question_of,
-    read_corpus,
     split_heldout,
 )
 from scratchgpt.errors import UserError
@@ -43,8 +43,11 @@ class DataSources:
         running_text: the corpus is one text, whose end is held out, instead of documents.
         seed: of the choice of what is held out, and of what is mixed in.
         strict: refuse a record that teaches nothing, rather than leave it out.
-        encoding: of the user's own records; None: recognise it.
         mix: share of the project's own data in what is trained on beside the user's, at least 0 and below 1.
+        encoding: of the user's own texts; None: recognise it.
+        dialogues_follow: whether a stage of the run learns from dialogues: pretraining then makes tokens of their
+            words, too, those of the project where the user has none of his own.
+        notes: how the user's own files were read, in lines, as far as they were.
 
     Raises:
         UserError: if the share is out of range.
@@ -61,8 +64,10 @@ class DataSources:
     running_text: bool = False
     seed: int = 0
     strict: bool = False
-    encoding: str | None = None
     mix: float = 0.0
+    encoding: str | None = None
+    dialogues_follow: bool = True
+    notes: list[str] = field(default_factory=list, compare=False, repr=False)
     _read: dict[tuple[Path, str], tuple[Callable[[Record], str | None], RecordFile]] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
@@ -70,10 +75,6 @@ class DataSources:
     def __post_init__(self) -> None:
         if not 0 <= self.mix < 1:
             raise UserError(f"the share that is mixed in must be at least 0 and below 1, not {self.mix:g}")
-
-    def descriptions(self) -> list[str]:
-        """Of every file of the user's own records read so far, what it was taken for, and what was left out."""
-        return [read.description() for _, read in self._read.values()]
 
     def documents(self) -> tuple[list[str], list[str]]:
         """Texts to pretrain on.
@@ -87,7 +88,7 @@ class DataSources:
         if self.running_text and self.corpus is not None:
             return self._running_text(self.corpus)
         training, heldout = self._split(
-            read_corpus, self.corpus, self.corpus_heldout, "pretrain_data.txt", "pretrain_heldout.txt", str
+            self._read_corpus, self.corpus, self.corpus_heldout, "pretrain_data.txt", "pretrain_heldout.txt", str
         )
         if not self.mix or self.corpus is None:
             return training, heldout
@@ -120,6 +121,17 @@ class DataSources:
         if not self.mix or self.sft_data is None:
             return []
         return self._records(DATA / "sft_data.json", DIALOGUE)
+
+    def spoken(self) -> list[Record]:
+        """The dialogues whose words become tokens where a tokenizer is made.
+
+        None where only a text of the user's own is learned from: that takes nothing of the project's.
+
+        Raises:
+            UserError: as :meth:`dialogues`.
+        """
+        own_text_alone = self.corpus is not None and self.sft_data is None and not self.dialogues_follow
+        return [] if own_text_alone else self.dialogues()[0]
 
     def pairs(self) -> tuple[list[Record], list[Record]]:
         """Preference pairs; a user's own are split by prompt.
@@ -179,6 +191,7 @@ class DataSources:
         if read is None or unanswerable not in (known, nothing_wrong):
             read = load_records(path, kind, self.strict, self.encoding, unanswerable)
             self._read[key] = unanswerable, read
+            self.notes.extend(line for line in [read.description()] if line not in self.notes)
         return read.records
 
     def _drawn(self, items: list[Any], own: float, size: Callable[[Any], float] = lambda item: 1) -> list[Any]:
@@ -198,11 +211,25 @@ class DataSources:
             taken += size(items[number])
         return drawn
 
+    @property
+    def heldout_tasks_file(self) -> Path | None:
+        """Where the held-out tasks come from; None if there are none: neither the user's own nor the project's."""
+        own = self.rlvf_heldout or self.rlvf_data
+        project = DATA / "rlvf_heldout.json"
+        return own or (project if project.is_file() else None)
+
+    def _read_corpus(self, path: Path) -> list[str]:
+        if path.is_relative_to(DATA):
+            return read_corpus(path)
+        corpus = load_corpus(path, self.encoding)
+        self.notes.extend(line for line in corpus.description() if line not in self.notes)
+        return corpus.documents
+
     def _running_text(self, corpus: Path) -> tuple[list[str], list[str]]:
         """The corpus as one text, and its end: random documents of it would stand among those trained on."""
-        text = "\n\n".join(read_corpus(corpus))
+        text = "\n\n".join(self._read_corpus(corpus))
         if self.corpus_heldout is not None:
-            return [text], ["\n\n".join(read_corpus(self.corpus_heldout))]
+            return [text], ["\n\n".join(self._read_corpus(self.corpus_heldout))]
         end = int(RUNNING_TEXT_SHARE * len(text))
         return [text[:end]], [text[end:]]
 

@@ -26,6 +26,12 @@ def written_text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     return tokenizer.decode_bytes(ids).decode("utf-8", "replace")
 
 
+def encode_question(tokenizer: Tokenizer, prompt: str | Sequence[Message]) -> list[int]:
+    """The ids of a prompt, a question or messages, up to where the answer begins."""
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    return encode_chat(tokenizer, messages, add_generation_prompt=True)
+
+
 def answer_prompts(
     model: LanguageModel,
     tokenizer: Tokenizer,
@@ -36,8 +42,7 @@ def answer_prompts(
 ) -> list[Answer]:
     """The model's answers to prompts, greedy unless a temperature is given; a prompt is a question or messages."""
     model.eval()
-    asked = [[{"role": "user", "content": p}] if isinstance(p, str) else p for p in prompts]
-    encoded = [encode_chat(tokenizer, messages, add_generation_prompt=True) for messages in asked]
+    encoded = [encode_question(tokenizer, prompt) for prompt in prompts]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))  # similar lengths together: less padding
     answers: list[Answer] = [Answer("", False)] * len(encoded)
     for start in range(0, len(order), ANSWER_BATCH):

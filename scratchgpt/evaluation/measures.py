@@ -18,7 +18,7 @@ from scratchgpt.autograd import IGNORE_INDEX, no_grad
 from scratchgpt.datasets.batches import TokenBatch, encode_documents, heldout_windows
 from scratchgpt.datasets.records import Record, opening_of, prompt_of
 from scratchgpt.datasets.sources import DataSources
-from scratchgpt.evaluation.answering import Answer, answer_prompts
+from scratchgpt.evaluation.answering import Answer, answer_prompts, encode_question
 from scratchgpt.evaluation.rubric import rubric_passed
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import Tokenizer
@@ -85,6 +85,20 @@ def verifiable_tasks(data: DataSources) -> tuple[list[Record], list[Record]]:
         UserError: as :meth:`DataSources.tasks`, and for a task that no answer can be right to, with file and line.
     """
     return data.tasks(complaint_about)
+
+
+def measured_tasks(data: DataSources) -> list[Record]:
+    """The held-out tasks on which a stage is measured that does not learn from tasks; none if there are none.
+
+    Raises:
+        UserError: as :func:`verifiable_tasks`.
+    """
+    return [] if data.heldout_tasks_file is None else verifiable_tasks(data)[1]
+
+
+def fitting_tasks(tokenizer: Tokenizer, tasks: Sequence[Record], context_size: int) -> list[Record]:
+    """The tasks that leave room for an answer in a context of so many tokens."""
+    return [task for task in tasks if len(encode_question(tokenizer, task["prompt"])) < context_size]
 
 
 def task_accuracy(model: LanguageModel, tokenizer: Tokenizer, tasks: Sequence[Record]) -> dict[str, float]:

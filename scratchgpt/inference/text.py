@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from scratchgpt.errors import ContextWindowWarning, UserError
 from scratchgpt.inference.beam_search import beam_search
@@ -17,13 +17,15 @@ from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.decoder import RereadingDecoder
 from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
 from scratchgpt.tokenizer.chat_format import Message
+from scratchgpt.tokenizer.invisible import clean_text
 
 
 class TextGenerator:
     """Text in, text out: continues prompts and answers in chats.
 
     Every method ends a text at a token of ``END_IDS``, at a string of ``stop`` (which is left out), or after
-    ``max_length`` new tokens. Past the model's context it goes on with a sliding window and says so once. The
+    ``max_length`` new tokens. Past the model's context it goes on with a sliding window and says so once. Prompts
+    are read without the characters that nobody sees (:func:`scratchgpt.tokenizer.invisible.clean_text`). The
     arguments that the methods share:
 
         max_length: most new tokens.
@@ -68,7 +70,7 @@ class TextGenerator:
     ) -> str | list[str]:
         """The prompt and its continuation; for a list of prompts, a list, generated together."""
         sampling = SamplingConfig(temperature, top_k, top_p, repetition_penalty)
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        prompts = [clean_text(text).text for text in ([prompt] if isinstance(prompt, str) else prompt)]
         encoded = [self._encode_prompt(text) for text in prompts]
         continuations = self._continue(encoded, max_length, sampling, num_beams, _stop_strings(stop), seed)
         texts = [text + continuation for text, continuation in zip(prompts, continuations, strict=True)]
@@ -181,14 +183,16 @@ class TextGenerator:
             yield
 
     def _encode_prompt(self, text: str) -> list[int]:
-        if not text:
+        seen = clean_text(text).text
+        if not seen:
             raise UserError("the prompt is empty: give some text to go on from")
-        return self.tokenizer.encode(text)
+        return self.tokenizer.encode(seen)
 
     def _encode_chat(self, messages: Sequence[Message], max_length: int) -> list[int]:
         """The ids of the dialogue up to the opening of the answer, shortened to fit."""
         if not messages:
             raise UserError("the dialogue is empty: give at least one message")
+        messages = [_as_seen(message) for message in messages]
         context_size = self.model.config.context_size
         room = context_size - min(max_length, context_size // 4)
         ids = encode_chat(self.tokenizer, messages, add_generation_prompt=True)
@@ -211,6 +215,14 @@ def _note_dropped_turns(context_size: int) -> None:
         ContextWindowWarning,
         stacklevel=2,
     )
+
+
+def _as_seen(message: Message) -> Message:
+    """What a person wrote without invisible characters; what the model said as it said it."""
+    if not isinstance(message, Mapping) or message.get("role") == "assistant":
+        return message
+    content = message.get("content")
+    return {**message, "content": clean_text(content).text} if isinstance(content, str) else message
 
 
 def _stop_strings(stop: str | Sequence[str] | None) -> Sequence[str]:

@@ -72,8 +72,7 @@ def run(plan: Plan, console: Console) -> None:
     stages = [stage for stage in ALL if stage.name in plan.stages]
     # Whatever is wrong with a file is said before hours are spent on the others.
     data = {read.__name__: digest_of(read(plan.data)) for read in {read for stage in stages for read in stage.reads}}
-    for line in plan.data.descriptions():
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    _say_notes(plan, console)
     with only_run_at(plan.out):
         _run_stages(stages, plan, data, console)
 
@@ -127,6 +126,7 @@ def profile(plan: Plan, console: Console) -> None:
         raise UserError(f"--profile covers {covered}, not {stage.name}; choose one of them with --stage")
     _say_how(console)
     setup = set_up(stage, plan, console)
+    _say_notes(plan, console)
     console.print(f"{stage.name}: {WARM_UP} steps to warm up, {STEPS} measured", highlight=False)
     measured = profile_steps(setup.trainer)
     sizes: GPTConfig = setup.model.config
@@ -142,6 +142,12 @@ def profile(plan: Plan, console: Console) -> None:
 def _say_how(console: Console) -> None:
     how = f"precision: {kernels.precision_reason()}; threads: {kernels.num_threads()}"
     console.print(how, highlight=False, soft_wrap=True)
+
+
+def _say_notes(plan: Plan, console: Console) -> None:
+    """How the user's own files were read."""
+    for note in plan.data.notes:
+        console.print(note, highlight=False, soft_wrap=True, markup=False)
 
 
 def _up_to_date(stage: Stage, plan: Plan, origin: Origin, console: Console) -> bool:
@@ -282,7 +288,7 @@ def _first_step_to(stage: Stage) -> str:
 
 def _fresh_tokenizer(plan: Plan, documents: Sequence[str], console: Console) -> tuple[Tokenizer, GPTConfig]:
     """A tokenizer made for the training texts of the first two stages, and the model config that fits it."""
-    dialogues = [] if plan.preset.running_text else plan.data.dialogues()[0]
+    dialogues = [] if plan.preset.running_text else plan.data.spoken()
     spoken = sorted({message["content"] for record in dialogues for message in record["messages"]})  # each turn once
     # The words of the chat format stand in every dialogue: as often here, so that they become one token each.
     roles = render_chat([{"role": role, "content": ""} for role in ("system", "user", "assistant")])

@@ -32,8 +32,10 @@ FLAG_OF = {
     "documents": "--corpus",
     "dialogues": "--sft-data",
     "dialogues_mixed_in": "--mix",
+    "spoken": "--sft-data",
     "pairs": "--reward-data",
-    "tasks": "--rlvf-data",
+    "measured_tasks": "--rlvf-data",
+    "verifiable_tasks": "--rlvf-data",
 }
 """The flag that names the data which a method of DataSources reads."""
 

@@ -30,7 +30,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts, answered
 from scratchgpt.evaluation.divergence import kl_k1
 from scratchgpt.evaluation.judge import AnswerJudge, answer_rows, as_records
-from scratchgpt.evaluation.measures import task_accuracy, verifiable_tasks
+from scratchgpt.evaluation.measures import measured_tasks, task_accuracy
 from scratchgpt.evaluation.rollouts import (
     Rollouts,
     all_tokens,
@@ -56,7 +56,7 @@ from scratchgpt.stages.policy_gradient import (
     update_policy,
     whiten,
 )
-from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage
+from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, tasks_to_measure
 from scratchgpt.stages.warning_signs import (
     alike_share,
     entropy_collapse,
@@ -423,9 +423,9 @@ def lengths(data: DataSources, tokenizer: Tokenizer, context_size: int) -> str:
 
 
 def _build(context: Context) -> Setup:
+    tasks = tasks_to_measure("rlhf", context)
     policy, tokenizer, data = context.model, context.tokenizer, context.data
     size = policy.config.context_size
-    tasks = that_leave_room(data.tasks()[1], tokenizer, size)
     directory = context.checkpoint_of("reward")
     if directory is None:
         raise ValueError("rlhf: built before its reward model")
@@ -459,7 +459,7 @@ RLHF = Stage(
     title_en="RLHF with PPO",
     directory="rlhf",
     config=RLHFConfig,
-    reads=(DataSources.pairs, verifiable_tasks),
+    reads=(DataSources.pairs, measured_tasks),
     build=_build,
     lengths=lengths,
     follows=("sft", "pretrain"),

@@ -19,15 +19,14 @@ from scratchgpt.evaluation.answering import answer_prompts, answered
 from scratchgpt.evaluation.measures import (
     EVALUATION_BATCH,
     dialogue_metrics,
+    measured_tasks,
     question_accuracy,
     task_accuracy,
-    verifiable_tasks,
 )
-from scratchgpt.evaluation.rollouts import that_leave_room
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
-from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies
+from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies, tasks_to_measure
 from scratchgpt.stages.warning_signs import supervised_signs
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import History, Metrics
@@ -120,9 +119,9 @@ class SFTTrainer(Trainer):
 
 def _build(context: Context) -> Setup:
     data = context.data
-    (dialogues, heldout), (_, tasks) = data.dialogues(), data.tasks()
+    dialogues, heldout = data.dialogues()
     model, tokenizer = context.model, context.tokenizer
-    tasks = that_leave_room(tasks, tokenizer, model.config.context_size)
+    tasks = tasks_to_measure("sft", context)
     trainer = SFTTrainer(
         model,
         tokenizer,
@@ -180,7 +179,7 @@ SFT = Stage(
     title_en="Supervised fine-tuning",
     directory="sft",
     config=SFTConfig,
-    reads=(DataSources.dialogues, DataSources.dialogues_mixed_in, verifiable_tasks),
+    reads=(DataSources.dialogues, DataSources.dialogues_mixed_in, measured_tasks),
     build=_build,
     lengths=lengths,
     follows=("pretrain",),

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scratchgpt.config import Settings
+from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
+from scratchgpt.evaluation.measures import fitting_tasks, measured_tasks
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import History
@@ -114,6 +116,27 @@ class Stage:
     writes: Literal["text", "answers"] | None = "answers"
     generates: bool = False
     questions: int = 0
+
+
+def tasks_to_measure(stage: str, context: Context) -> list[Record]:
+    """The held-out tasks of the run that leave room for an answer; what is measured, and what not, is said.
+
+    Args:
+        stage: the name of the stage that is measured, for what is said.
+        context: of the stage.
+    """
+    file, tasks = context.data.heldout_tasks_file, measured_tasks(context.data)
+    if file is None:
+        context.say(f"{stage}: no held-out tasks; none is measured (give some with --rlvf-heldout)")
+        return []
+    context_size = context.model.config.context_size
+    fitting = fitting_tasks(context.tokenizer, tasks, context_size)
+    if len(fitting) < len(tasks):
+        context.say(
+            f"{stage}: {len(tasks) - len(fitting):,} of the {len(tasks):,} held-out tasks of {file} leave no room for "
+            f"an answer in the context of {context_size} tokens and are not measured"
+        )
+    return fitting
 
 
 def accuracies(name: str, metrics: Mapping[str, float]) -> Measures:

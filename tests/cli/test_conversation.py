@@ -78,6 +78,24 @@ def test_a_dialogue_streams_answers_and_ignores_empty_lines(dialogue, conversati
     assert len(answers) == 2
 
 
+def test_a_line_of_what_nobody_sees_is_an_empty_line(dialogue, conversation):
+    shown = dialogue("\u200b", "\ufeff你\u200b好")
+    assert [message["content"] for message in conversation.messages[::2]] == ["你好"]
+    assert shown.count("AI> ") == 1
+
+
+def test_a_prompt_is_answered_without_what_nobody_sees(conversation, capsys):
+    answer_once(conversation, "你好")
+    plain = capsys.readouterr()
+    conversation.reset()
+    answer_once(conversation, "\ufeff你好")
+    hidden = capsys.readouterr()
+    assert hidden.out == plain.out and not plain.err
+    assert hidden.err.strip().endswith("left out: 1 invisible character (1 U+FEFF byte-order mark)")
+    with pytest.raises(UserError, match="is empty"):
+        answer_once(conversation, "\u200b")
+
+
 def test_an_answer_without_text_is_noted(dialogue, monkeypatch):
     monkeypatch.setattr(TextGenerator, "stream_chat", lambda self, messages, **kw: iter([]))
     assert NO_ANSWER in dialogue("你好")

@@ -7,43 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scratchgpt.datasets.records import read_corpus, read_dialogues, read_pairs, read_tasks, split_heldout
+from scratchgpt.datasets.records import read_dialogues, read_pairs, read_tasks, split_heldout
 from scratchgpt.errors import UserError
-
-
-def test_a_corpus_is_documents_between_blank_lines(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("\ufeff一\n二\n\n\n三\n", encoding="utf-8")
-    (tmp_path / "b.jsonl").write_text('{"text": "四"}\n\n{"text": "五\\n\\n六"}\n', encoding="utf-8")
-    (tmp_path / "c.md").write_text("not read", encoding="utf-8")
-    assert read_corpus(tmp_path / "a.txt") == ["一\n二", "三"]
-    assert read_corpus(tmp_path) == ["一\n二", "三", "四", "五\n\n六"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("missing.txt", None, "cannot be read"),
-        ("empty.txt", b" \n", "empty"),
-        ("latin.txt", "第一行\n".encode() + b"\xff\n", "line 2: not UTF-8"),
-        ("bad.jsonl", b'{"text": "a"}\n{"text": }\n', "line 2: malformed JSON"),
-        ("bad2.jsonl", b'{"text": "a"}\n\n{"txt": "b"}\n', "line 3: the record has no field 'text'"),
-        ("bad3.jsonl", b'{"text": 5}\n', "line 1: 'text' must be of type str"),
-        ("bad4.jsonl", b'["a"]\n', "line 1: a record must be a JSON object"),
-    ],
-)
-def test_a_bad_corpus_is_refused_with_the_line(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
-    path = tmp_path / name
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match=message) as caught:
-        read_corpus(path)
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no \.txt or \.jsonl"):
-        read_corpus(tmp_path)
-
 
 GOOD = '{"prompt": "a", "chosen": "b", "rejected": "c"}'
 
@@ -183,12 +148,3 @@ def test_json_that_python_gives_up_on_is_refused(tmp_path: Path, value: str, mes
     path.write_text(f"{GOOD}\n{record}}}" if ending == "jsonl" else f"[{GOOD},\n{record}}}]", encoding="utf-8")
     with pytest.raises(UserError, match=f"line 2: malformed JSON .{message}"):
         read_pairs(path)
-
-
-def test_a_pair_of_surrogates_is_a_character(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text(r'{"text": "\ud83d\ude00"}', encoding="utf-8")
-    assert read_corpus(path) == ["\U0001f600"]
-    path.write_text(r'{"text": "\ud83d"}', encoding="utf-8")
-    with pytest.raises(UserError, match=r"line 1: malformed JSON .the lone surrogate"):
-        read_corpus(path)

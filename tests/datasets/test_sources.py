@@ -166,3 +166,28 @@ def test_a_bad_file_in_a_folder_is_named_itself(project: dict, tmp_path: Path) -
     with pytest.raises(UserError) as caught:
         DataSources(corpus=folder).documents()
     assert str(caught.value).startswith(f"{folder / 'b.jsonl'}, line 1: ") and str(caught.value).count("texts") == 1
+
+
+# -- a run without the project's data -------------------------------------------------------------------------
+def test_a_text_of_ones_own_alone_takes_nothing_of_the_projects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: dict
+) -> None:
+    corpus, talks = write(tmp_path / "a.txt", WORDS), write(tmp_path / "own.json", [dialogue("问", "答"), dialogue("二", "三")])
+    assert DataSources(corpus=corpus).spoken() == DataSources().spoken() == project["dialogues"][0]
+    assert DataSources(dialogues_follow=False).spoken() == project["dialogues"][0]  # the text is the project's, too
+    monkeypatch.setattr(sources, "DATA", tmp_path / "absent")
+    assert DataSources(corpus=corpus, dialogues_follow=False).spoken() == []
+    own = DataSources(corpus=corpus, sft_data=talks, dialogues_follow=False)
+    assert len(own.spoken()) == 1 and own.heldout_tasks_file is None
+    assert DataSources(rlvf_data=talks).heldout_tasks_file == talks
+
+
+def test_how_ones_own_texts_were_read_is_noted_once(tmp_path: Path, project: dict) -> None:
+    corpus = write(tmp_path / "a.txt", WORDS)
+    data = DataSources(corpus=corpus, encoding="utf-8")
+    data.documents()
+    data.documents()
+    assert data.notes == [f"{corpus}: 1 .txt; UTF-8; 40 documents, {sum(map(len, WORDS))} characters"]
+    default = DataSources()
+    default.documents()
+    assert default.notes == []

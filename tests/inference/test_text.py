@@ -57,6 +57,18 @@ def test_generate_returns_prompt_and_continuation(generator, tokenizer):
     assert text == "今天" + "".join(push_all(TextStream(tokenizer), ids))
 
 
+def test_what_nobody_sees_in_a_prompt_changes_nothing(generator):
+    options = {"max_length": 12, "temperature": 0}
+    plain = generator.generate("今天", **options)
+    assert generator.generate("\ufeff今\u200b天", **options) == generator.generate(["今\xad天"], **options)[0] == plain
+    assert "今天" + "".join(generator.stream("今\u200b天", **options)) == plain
+    asked, hidden = ([{"role": "user", "content": text}] for text in ("今天\n", "\u200b今天\r\n"))
+    answer = generator.chat(asked, **options)
+    assert generator.chat(hidden, **options) == "".join(generator.stream_chat(hidden, **options)) == answer
+    with pytest.raises(UserError, match="prompt is empty"):
+        generator.generate("\u200b")
+
+
 def test_a_list_of_prompts_gives_a_list(generator):
     prompts = ["今天", "The cat sat on", "小"]
     texts = generator.generate(prompts, max_length=10, temperature=0)

@@ -29,6 +29,7 @@ from scratchgpt.config import (
     RLVFConfig,
     SFTConfig,
 )
+from scratchgpt.datasets import sources
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import Interrupted, UserError
 from scratchgpt.models.reward import RewardModel
@@ -114,6 +115,31 @@ def test_five_stages_leave_five_checkpoints_and_a_report(plan: Plan, tokenizer: 
     assert pretraining["after"] < pretraining["before"]
     report = (plan.out / "report.md").read_text("utf-8")
     assert all(f"curves/{stage}.png" in report for stage in STAGES)
+
+
+def test_a_run_on_ones_own_text_and_short_dialogues_needs_nothing_of_the_projects(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "DATA", tmp_path / "absent")
+    console = quiet()
+    own = DataSources(corpus=plan.data.corpus, dialogues_follow=False)
+    run(dataclasses.replace(plan, stages=("pretrain",), data=own), console)
+    run(dataclasses.replace(plan, stages=("sft",), data=DataSources(sft_data=plan.data.sft_data)), console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"{plan.data.corpus}: 1 .txt; UTF-8; 60 documents" in said
+    assert "sft: no held-out tasks" in said
+
+
+def test_held_out_tasks_that_do_not_fit_the_context_are_counted_and_not_measured(plan: Plan, tmp_path: Path) -> None:
+    tasks = [{"type": "math", "prompt": "猫" * size + "1+1等于几？", "expected_answer": "2"} for size in (1, 2, 200, 300)]
+    heldout = tmp_path / "long.json"
+    heldout.write_text(json.dumps(tasks), "utf-8")
+    console = quiet()
+    data = dataclasses.replace(plan.data, rlvf_heldout=heldout)
+    run(dataclasses.replace(plan, stages=("sft",), data=data), console)
+    assert f"2 of the 4 held-out tasks of {heldout}" in " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    measured = {row["measure"]: row["items"] for row in json.loads((plan.out / "report.json").read_text("utf-8"))}
+    assert measured["verified accuracy on tasks"] == 2
 
 
 def test_what_we_save_is_what_transformers_loads(plan: Plan) -> None:

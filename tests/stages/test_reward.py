@@ -10,8 +10,8 @@ from scratchgpt.config import GPTConfig, RewardConfig
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.stages.reward import RewardModelTrainer, bradley_terry_loss
-from scratchgpt.tokenizer import CharTokenizer
+from scratchgpt.stages.reward import RewardModelTrainer, bradley_terry_loss, encoded_pairs
+from scratchgpt.tokenizer import CharTokenizer, encode_chat
 
 
 def test_the_loss_equals_pytorchs_and_does_not_overflow() -> None:

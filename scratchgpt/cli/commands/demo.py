@@ -23,7 +23,7 @@ from scratchgpt.autograd import no_grad
 from scratchgpt.cli.commands.terminal_plot import plot
 from scratchgpt.cli.commands.tokenize import coloured
 from scratchgpt.config import GPTConfig, PretrainConfig
-from scratchgpt.datasets.records import read_corpus
+from scratchgpt.datasets.corpus import read_corpus
 from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator

@@ -5,6 +5,7 @@ Every measure is one that the stages report too (``evaluation/measures.py``), an
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from rich.text import Text
 
 from scratchgpt.cli.machine_flags import StageFlag
 from scratchgpt.datasets.batches import DialogueBatches
-from scratchgpt.datasets.records import Record, read_corpus, read_dialogues, read_tasks
+from scratchgpt.datasets.corpus import read_corpus
+from scratchgpt.datasets.records import Record, read_dialogues, read_tasks
 from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation import bleu
@@ -26,6 +28,7 @@ from scratchgpt.evaluation.answering import answer_prompts
 from scratchgpt.evaluation.measures import (
     EVALUATION_BATCH,
     dialogue_metrics,
+    fitting_tasks,
     question_accuracy,
     task_accuracy,
     text_metrics,
@@ -176,7 +179,12 @@ def bleu_rows(model: LanguageModel, tokenizer: Tokenizer, data: HeldOutData) -> 
 
 def task_rows(model: LanguageModel, tokenizer: Tokenizer, data: HeldOutData) -> list[Row]:
     """Verified accuracy on the tasks, over all and by family."""
-    return _accuracy_rows("tasks: verified accuracy", task_accuracy(model, tokenizer, data.tasks), "tasks")
+    fitting = fitting_tasks(tokenizer, data.tasks, model.config.context_size)
+    rows = _accuracy_rows("tasks: verified accuracy", task_accuracy(model, tokenizer, fitting), "tasks")
+    if too_long := len(data.tasks) - len(fitting):
+        note = f"note: {too_long:,} tasks leave no room for an answer in the context and are not measured"
+        rows[0] = dataclasses.replace(rows[0], note=note)
+    return rows
 
 
 def _accuracy_rows(name: str, measured: dict[str, Any], kind: str) -> list[Row]:

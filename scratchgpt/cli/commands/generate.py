@@ -5,6 +5,7 @@ The plain continuation of a text, without the chat format: ``chat.py`` is for ta
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.inference.text import TextGenerator
 from scratchgpt.stages.checkpoint_choice import load_chosen
 from scratchgpt.terminal import visible
+from scratchgpt.tokenizer.invisible import clean_text, dropped_in_words
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,11 @@ def run(arguments: Arguments) -> None:
     for name, lowest in (("max_length", 1), ("num_beams", 1), ("seed", 0)):
         if getattr(arguments, name) < lowest:
             raise UserError(f"--{name} must be at least {lowest}, not {getattr(arguments, name)}")
-    if not arguments.prompt:
+    prompt, dropped = clean_text(arguments.prompt)
+    if dropped:
+        print(f"note: left out of the prompt: {dropped_in_words(dropped)}", file=sys.stderr)
+    arguments = dataclasses.replace(arguments, prompt=prompt)
+    if not prompt:
         raise UserError("--prompt is empty; give it some text to go on from")
     model, tokenizer, _ = load_chosen(arguments.checkpoint, arguments.stage, plain_text=True)
     pieces = _pieces(TextGenerator(model, tokenizer), arguments)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text as Styled
 
-from scratchgpt.datasets.records import read_corpus
+from scratchgpt.datasets.corpus import read_corpus
 from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
 from scratchgpt.inside.bilingual import Language, Text
@@ -66,7 +66,7 @@ def run(arguments: Arguments) -> None:
     """
     if not arguments.vocab and not arguments.text:
         raise UserError('there is no text to tokenize; give one, as in: tokenize "我爱你", or list --vocab')
-    tokenizer = _tokenizer(arguments.checkpoint, arguments.lang)
+    tokenizer = chosen_tokenizer(arguments.checkpoint, arguments.lang)
     if arguments.vocab:
         _print_vocabulary(tokenizer, arguments.text or "", arguments.lang)
     else:
@@ -74,7 +74,17 @@ def run(arguments: Arguments) -> None:
 
 
 # -- which tokenizer ----------------------------------------------------------------------------------------
-def _tokenizer(checkpoint: Path | None, language: Language) -> Tokenizer:
+def chosen_tokenizer(checkpoint: Path | None, language: Language) -> Tokenizer:
+    """The tokenizer that ``--checkpoint`` means.
+
+    Args:
+        checkpoint: a tokenizer.json, its folder, or the folder that training wrote to. None: that of ``CHECKPOINTS``,
+            or one that is made on the spot if there is none.
+        language: of what is said about it.
+
+    Raises:
+        UserError: if there is none at the place that was named.
+    """
     place = checkpoint or CHECKPOINTS
     if place.suffix == ".json" or (place / "tokenizer.json").is_file():
         return load_tokenizer(place)

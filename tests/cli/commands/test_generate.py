@@ -128,4 +128,11 @@ def test_control_characters_are_shown_and_not_obeyed(
     out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TextGenerator, "stream", lambda self, *_, **settings: iter(["\x1b[2J", "\x07", "猫\r"]))
-    assert written(dataclasses.replace(SAMPLED, checkpoint=out, prompt="\x1b"), capsys) == "␛␛[2J␇猫␍"
+    assert written(dataclasses.replace(SAMPLED, checkpoint=out, prompt="狗"), capsys) == "狗␛[2J␇猫␍"
+
+
+def test_what_nobody_sees_in_a_prompt_is_left_out_and_said(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(dataclasses.replace(SAMPLED, checkpoint=out, prompt="\x1b小\u200b猫"))
+    shown = capsys.readouterr()
+    assert shown.out == written(dataclasses.replace(SAMPLED, checkpoint=out), capsys) + "\n"
+    assert "left out of the prompt: 2 invisible characters (1 U+001B control, 1 U+200B" in shown.err
