@@ -49,8 +49,8 @@ class Arguments:
     Attributes:
         files: texts, dialogues, preference pairs or tasks, in any format that train.py reads.
         kind: what they hold. By default what they look like.
-        checkpoint: a tokenizer.json, its folder, or the folder that train.py wrote to, for the tokens and the context. By
-            default checkpoints, or a tokenizer made on the spot if there is none.
+        checkpoint: a tokenizer.json, its folder, or the folder that train.py wrote to, for the tokens and the context.
+            By default checkpoints, or a tokenizer made on the spot if there is none.
         context_size: tokens that the model reads. By default those of the checkpoint.
         encoding: of the files, such as gb18030. By default it is recognised.
         strict: refuse what teaches nothing, as train.py --strict does.
@@ -187,9 +187,10 @@ def _pair(record: Record, tokenizer: Tokenizer) -> Item:
 
 
 def _task(record: Record, tokenizer: Tokenizer) -> Item:
-    texts = record["prompt"], record["expected_answer"]
-    ids = encode_question(tokenizer, record["prompt"])
-    return Item(place_of(record), record["prompt"], json.dumps(texts), texts, [(ids, [0] * len(ids))], record["expected_answer"])
+    asked, expected = record["prompt"], record["expected_answer"]
+    ids = encode_question(tokenizer, asked)
+    content = json.dumps([asked, expected])
+    return Item(place_of(record), asked, content, (asked, expected), [(ids, [0] * len(ids))], expected)
 
 
 _ITEM_OF: dict[str, Callable[[Record, Tokenizer], Item]] = {"dialogues": _dialogue, "pairs": _pair, "tasks": _task}

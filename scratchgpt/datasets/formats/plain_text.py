@@ -145,7 +145,7 @@ def _moment(date: str, time: str) -> datetime | None:
     year, month, day = numbers if len(str(numbers[0])) == 4 else (numbers[2], numbers[1], numbers[0])
     if month > 12:  # 5/31/24 is American
         month, day = day, month
-    hour, minute = (int(part) for part in time.split(":", 2)[:2] if part) if time.count(":") else (0, 0)
+    hour, minute = (int(part) for part in re.findall(r"\d+", time)[:2])
     if time.lower().endswith("pm") and hour < 12:
         hour += 12
     try:
