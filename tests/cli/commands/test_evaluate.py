@@ -18,7 +18,8 @@ from scratchgpt.cli.commands.evaluate import (
     task_rows,
     text_rows,
 )
-from scratchgpt.datasets.records import read_corpus, read_dialogues, read_tasks
+from scratchgpt.datasets.corpus import read_corpus
+from scratchgpt.datasets.records import read_dialogues, read_tasks
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation import bleu
 from scratchgpt.evaluation.answering import Answer, answer_prompts
