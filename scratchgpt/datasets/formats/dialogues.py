@@ -22,8 +22,8 @@ from scratchgpt.datasets.formats.format import (
 
 ASKED_AND_ANSWERED = (
     ("prompt", "completion"), ("prompt", "response"), ("query", "response"), ("question", "answer"),
-    ("question", "response"), ("input", "output"), ("q", "a"), ("问题", "回答"), ("问题", "答案"), ("问", "答"),
-    ("提问", "回答"), ("指令", "回答"), ("ask", "answer"), ("user", "assistant"),
+    ("question", "response"), ("input", "output"), ("input", "ideal"), ("q", "a"), ("问题", "回答"), ("问题", "答案"),
+    ("问", "答"), ("提问", "回答"), ("指令", "回答"), ("ask", "answer"), ("user", "assistant"),
 )  # fmt: skip
 """Pairs of fields that hold a question and its answer."""
 _OF_OTHERS = {"tool_calls", "function_call", "weight", "tool_call_id"}

@@ -239,12 +239,14 @@ def names_of_turns(turns: Any) -> tuple[str, str]:
 
 
 def answer_field(record: Record, name: str) -> str:
-    """A field that holds an answer: a text, one turn, or a list of one turn.
+    """A field that holds an answer: a text, one turn, a list of one turn, or of wordings, of which the first is taken.
 
     Raises:
         MalformedRecordError: if it is missing or none of them.
     """
     value = record.get(name)
+    if isinstance(value, list) and value and all(isinstance(wording, str) for wording in value):
+        return str(value[0])
     turns = [value] if isinstance(value, Mapping) else value
     if not isinstance(turns, list):
         return text_field(record, name)

@@ -38,6 +38,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("question and answer", {"prompt": "问", "completion": "答"}, ONE),
     ("question and answer", {"prompt": ONE["messages"][:1], "completion": ONE["messages"][1:]}, ONE),
     ("question and answer", {"query": "问", "response": "答"}, ONE),
+    ("question and answer", {"input": ONE["messages"][:1], "ideal": ["答", "是答"]}, ONE),
     ("question and answer", {"id": 3, "question": "问", "answer": "答"}, ONE),
     ("question and answer", {"问题": "问", "答案": "答"}, ONE),
     ("question and answer", {"问题": "问", "回答": "答"}, ONE),
