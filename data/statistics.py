@@ -8,27 +8,22 @@ The limits that the data must keep are held by ``tests/data/test_statistics.py``
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data.build import passages
+from scratchgpt.datasets.surface import surface_features
 
 HERE = Path(__file__).resolve().parent
 WINDOW = 13
-STOCK_PHRASE = 20
-"""An opening or closing shared by so many answers is a stock phrase."""
 
 _SEPARATOR = "\0"
-_OPENING = re.compile(r"^[^，。！？：]*[，。！？：]")
-_CLOSING = re.compile(r"[^。！？]*[。！？]?$")
 
 Record = Mapping[str, Any]
-Feature = Callable[[str], float]
 
 
 def duplicate_share(items: Sequence[Any]) -> float:
@@ -81,55 +76,6 @@ def dialogue_statistics(records: Sequence[Record]) -> dict[str, float]:
             "questions with a rubric": sum("rubric" in record and not turns
                                            for record, turns in zip(records, several, strict=True)),
             "several turns, share of conversations": sum(conversations) / max(1, len(conversations))}
-
-
-def feature_accuracy(pairs: Sequence[Record], feature: Feature) -> float:
-    """How often a feature alone tells the preferred answer, in its better direction; a tie counts half."""
-    score = 0.0
-    for pair in pairs:
-        chosen, rejected = feature(pair["chosen"]), feature(pair["rejected"])
-        score += 0.5 if chosen == rejected else float(chosen > rejected)
-    return max(score, len(pairs) - score) / max(1, len(pairs))
-
-
-def best_presence(pairs: Sequence[Record], parts: Callable[[str], set[str]]) -> tuple[str, float]:
-    """(part, accuracy) of the one part of an answer whose presence tells most about which answer is preferred."""
-    balance: Counter[str] = Counter()
-    for pair in pairs:
-        chosen, rejected = parts(pair["chosen"]), parts(pair["rejected"])
-        balance.update(chosen - rejected)
-        balance.subtract(rejected - chosen)
-    part, difference = max(balance.items(), key=lambda item: (abs(item[1]), item[0]), default=("", 0))
-    return part, 0.5 + abs(difference) / (2 * max(1, len(pairs)))
-
-
-def _stock_phrases(pairs: Sequence[Record], pattern: re.Pattern[str]) -> Feature:
-    """Whether an answer opens or closes (as ``pattern`` cuts it) with a phrase that many answers share."""
-
-    def phrase(text: str) -> str:
-        found = pattern.search(text)
-        return found[0] if found else ""
-
-    counts = Counter(phrase(pair[side]) for pair in pairs for side in ("chosen", "rejected"))
-    return lambda text: float(counts[phrase(text)] >= STOCK_PHRASE)
-
-
-def surface_features(pairs: Sequence[Record]) -> dict[str, float]:
-    """Accuracy of each single surface feature at telling the preferred answer of a pair."""
-    character, character_accuracy = best_presence(pairs, set)
-    bigram, bigram_accuracy = best_presence(pairs, lambda text: {text[i : i + 2] for i in range(len(text) - 1)})
-    ending, ending_accuracy = best_presence(pairs, lambda text: {text[-1:]})
-    return {
-        "length": feature_accuracy(pairs, len),
-        "commas": feature_accuracy(pairs, lambda text: text.count("，")),
-        "stock opening": feature_accuracy(pairs, _stock_phrases(pairs, _OPENING)),
-        "stock closing": feature_accuracy(pairs, _stock_phrases(pairs, _CLOSING)),
-        "digits": feature_accuracy(pairs, lambda text: bool(re.search(r"\d", text))),
-        "exclamation": feature_accuracy(pairs, lambda text: "！" in text),
-        f"last character {ending!r}": ending_accuracy,
-        f"best character {character!r}": character_accuracy,
-        f"best pair of characters {bigram!r}": bigram_accuracy,
-    }
 
 
 def pair_statistics(pairs: Sequence[Record]) -> dict[str, float]:

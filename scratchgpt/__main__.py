@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "steps": ("scratchgpt.cli.commands.steps", "trace 能看的每一步 · every operation that trace shows"),
     "demo": ("scratchgpt.cli.commands.demo", "一分钟看完所有部件 · every component in a minute"),
     "tokenize": ("scratchgpt.cli.commands.tokenize", "文字怎样切成词元 · how text is cut into tokens"),
+    "check": ("scratchgpt.cli.commands.check", "训练之前看看数据 · look at data before training"),
     "generate": ("scratchgpt.cli.commands.generate", "续写一段文字 · continue a text"),
     "pack": ("scratchgpt.cli.commands.pack", "把训练结果打包成一半大小 · a finished run at half its size"),
     "evaluate": ("scratchgpt.cli.commands.evaluate", "给一个检查点打分 · measure a checkpoint"),

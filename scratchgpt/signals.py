@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +84,7 @@ def raised() -> Iterator[None]:
 
 
 @contextmanager
-def _handled(numbers: list[int], handle: Callable[[int, Handlers], None]) -> Iterator[None]:
+def _handled(numbers: Sequence[int], handle: Callable[[int, Handlers], None]) -> Iterator[None]:
     """Let signals call ``handle(number, the handlers before)`` inside the block."""
     terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
     before: Handlers = {}

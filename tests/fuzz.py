@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
+import importlib.util
 import json
 import multiprocessing
 import multiprocessing.connection
@@ -42,6 +44,7 @@ from scratchgpt.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
 from scratchgpt.training.history import read_history
 from scratchgpt.training.state import load_state, save_state
 from scratchgpt.training.trainer import Trainer
+from scratchgpt.verify.verifiers import complaint_about
 
 SECONDS, MEGABYTES = 1, 300
 """What one file may take: processor time, and memory beyond what the process had before."""
@@ -76,6 +79,25 @@ class OneLayer(Trainer):
         super().__init__()
         layer = Linear(np.zeros((3, 2), np.float32), np.zeros(2, np.float32))
         self.modules, self.optimizers = {"model": layer}, {"model": AdamW(layer.named_parameters(), lr=0.1)}
+
+
+SHAREGPT = {"conversations": [{"from": "human", "value": "几点？"}, {"from": "gpt", "value": "三点。"}], "system": "短些"}
+OPENAI = {
+    "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "几点？"}]},
+        {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "clock", "arguments": "{}"}}]},
+        {"role": "tool", "content": "3"},
+        {"role": "assistant", "content": "三点。", "weight": 1},
+    ],
+    "tools": [{"name": "clock"}],
+}
+ALPACA = {"instruction": "翻译", "input": "猫", "output": "cat", "history": [["你好", "你好！"]]}
+WHOLE_DIALOGUES = {
+    side: [{"role": "user", "content": "几点？"}, {"role": "assistant", "content": answer}]
+    for side, answer in (("chosen", "三点。"), ("rejected", "不知道。"))
+}
+GSM8K = {"question": "3 + 4 = ?", "answer": "3 + 4 = <<3+4=7>>7\n#### 7"}
+MESSENGER = "2024-05-01 12:03 甲: 在吗\n[2024/5/1 12:04:07] 乙: 在的\n5/1/24, 12:05 PM - 甲：吃什么？\n一起？\n" * 2
 
 
 @dataclass(frozen=True)
@@ -128,6 +150,18 @@ def records_reader(record: dict[str, Any], read: Callable[[Path], object], as_li
     )
 
 
+def text_reader(name: str, content: str, read: Callable[[Path], object]) -> Reader:
+    """A reader of records that are no JSON of ours."""
+    return Reader(lambda d: (d / name).write_text(content, encoding="utf-8"), lambda d: read(d / name), (name,))
+
+
+def write_parquet(folder: Path) -> None:
+    """Questions and answers in the columns of a table."""
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    table = arrow.table({"question": ["几点？", "你好"] * 3, "answer": ["三点。", "你好！"] * 3})
+    parquet.write_table(table, folder / "data.parquet")
+
+
 READERS = {
     "model": Reader(GPT(CONFIG).save_pretrained, GPT.from_pretrained, ("config.json", "model.safetensors")),
     "shards": Reader(write_shards, GPT.from_pretrained, (INDEX_FILE, "model-00001-of-00002.safetensors")),
@@ -140,6 +174,16 @@ READERS = {
     "dialogue-lines": records_reader(DIALOGUE, read_dialogues, as_lines=True),
     "pairs": records_reader(PAIR, read_pairs, as_lines=False),
     "tasks": records_reader(TASK, read_tasks, as_lines=True),
+    "sharegpt": records_reader(SHAREGPT, read_dialogues, as_lines=False),
+    "openai": records_reader(OPENAI, read_dialogues, as_lines=True),
+    "alpaca": records_reader(ALPACA, read_dialogues, as_lines=True),
+    "whole-dialogues": records_reader(WHOLE_DIALOGUES, read_pairs, as_lines=False),
+    "gsm8k": records_reader(GSM8K, lambda path: read_tasks(path, complaint_about), as_lines=True),
+    "csv": text_reader("data.csv", "问题,答案\n几点？,三点。\n\"你好，\n在吗？\",在。\n", read_dialogues),
+    "tsv-pairs": text_reader("data.tsv", "prompt\tchosen\trejected\n几点？\t三点。\t不知道。\n" * 2, read_pairs),
+    "questions": text_reader("data.txt", "问：几点？ 答：三点。\n问：你好\n答：你好！\n再见。\n", read_dialogues),
+    "speakers": text_reader("data.txt", "用户：几点？\n助手：三点。\n\nUser: hi\nAssistant: hello\n", read_dialogues),
+    "messenger": text_reader("data.txt", MESSENGER, read_dialogues),
     "corpus": Reader(
         lambda d: (d / "corpus.txt").write_text(TEXT, encoding="utf-8"),
         lambda d: read_corpus(d / "corpus.txt"),
@@ -153,6 +197,9 @@ READERS = {
         ("partial.safetensors",),
     ),
 }
+
+if importlib.util.find_spec("pyarrow") is not None:
+    READERS["parquet"] = Reader(write_parquet, lambda d: read_dialogues(d / "data.parquet"), ("data.parquet",))
 
 
 def write_note(folder: Path) -> None:
@@ -276,7 +323,7 @@ def change_header(data: bytes, rng: np.random.Generator) -> bytes:
 
 def damaged(name: str, data: bytes, rng: np.random.Generator) -> bytes:
     """The contents of a file after something has happened to it."""
-    if rng.integers(3) == 0 or name.endswith(".txt"):
+    if rng.integers(3) == 0 or name.endswith((".txt", ".csv", ".tsv", ".parquet")):
         return change_bytes(data, rng)
     if name.endswith(".safetensors"):
         return change_header(data, rng)

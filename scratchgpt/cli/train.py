@@ -24,7 +24,7 @@ from scratchgpt.runs import pipeline
 from scratchgpt.runs.plan import Plan
 from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.presets import get_preset
-from scratchgpt.stages.run_folder import DEFAULT_RUN, is_finished, stage_directory
+from scratchgpt.stages.run_folder import DEFAULT_RUN, stage_directory
 from scratchgpt.terminal import VisibleConsole
 
 DATA_PATHS = (
@@ -50,7 +50,8 @@ class RunFlags:
     Attributes:
         preset: model size and settings that go well together.
         out: where checkpoints, logs and the report go.
-        base: folder of another run, with whose model the first stage starts. By default --out.
+        base: folder of another run, with whose model the first stage starts, as it is: its sizes and its tokenizer.
+            RUN:STAGE takes the model of that stage there (as checkpoints:rlvf). By default --out.
         seed: of everything that is random.
         resume: go on where an interrupted run stopped, with the same flags otherwise.
         keep: which model becomes a stage's checkpoint, that of its last step or that of its best measurement on
@@ -67,12 +68,17 @@ class RunFlags:
         corpus: text to pretrain on: .txt, .md, .html, .jsonl, .json, .csv or .parquet (field "text"), packed as .gz,
             .xz, .bz2 or .zst or not, or a folder of them.
         corpus_heldout: text to measure on. By default a part of --corpus is held out.
-        sft_data: dialogues (field "messages"), .json or .jsonl.
+        sft_data: dialogues: messages, ShareGPT, Alpaca, questions and answers in JSON, CSV, Parquet or plain text, a
+            messenger's export. What a file is taken for is said; python -m scratchgpt check FILE shows more.
         sft_heldout: dialogues to measure on.
-        reward_data: preference pairs (fields "prompt", "chosen", "rejected").
+        reward_data: preference pairs: prompt, chosen, rejected as text or messages, or whole dialogues.
         reward_heldout: pairs to measure on.
-        rlvf_data: tasks (fields "type", "prompt", "expected_answer").
+        rlvf_data: tasks: prompt and expected_answer, or question and answer (which may end in "#### 42").
         rlvf_heldout: tasks to measure on.
+        strict: refuse whatever teaches nothing (an empty answer, chosen and rejected the same, more than the context
+            holds), rather than leave it out and count it.
+        mix: share of the project's own data, from 0 to below 1, to mix into the data of yours: the model keeps what it
+            knew.
         encoding: of the texts, such as gb18030. By default it is recognised.
     """
 
@@ -97,6 +103,8 @@ class RunFlags:
     reward_heldout: OptionalPath = None
     rlvf_data: OptionalPath = None
     rlvf_heldout: OptionalPath = None
+    strict: bool = False
+    mix: float = 0.0
     encoding: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
 
 
@@ -154,7 +162,6 @@ def _train(argv: Sequence[str]) -> None:
     stages = stages_asked_for(flags)
     preset = with_hyperparameters(get_preset(run_flags.preset), flags, stages)
     _check(run_flags)
-    _check_sizes(given(flags.everywhere), stages[0], run_flags.base or run_flags.out)
     set_kernels(run_flags.kernels, run_flags.threads)
     kernels.set_precision(run_flags.precision)
 
@@ -163,21 +170,26 @@ def _train(argv: Sequence[str]) -> None:
         **paths,
         running_text=preset.running_text,
         seed=run_flags.seed,
+        strict=run_flags.strict,
+        mix=run_flags.mix,
         encoding=run_flags.encoding,
         dialogues_follow=any(DataSources.dialogues in stage_named(name).reads for name in stages),
     )
+    base, base_stage = _base(run_flags.base)
     plan = Plan(
         stages=stages,
         preset=preset,
         tokenizer=run_flags.tokenizer,
         out=run_flags.out,
-        base=run_flags.base,
+        base=base,
+        base_stage=base_stage,
         resume=run_flags.resume,
         keep=run_flags.keep,
         early_stop=run_flags.early_stop,
         data=data,
         ignore_memory_limit=run_flags.ignore_memory_limit,
     )
+    _check_sizes(given(flags.everywhere), plan)
     action = pipeline.profile if run_flags.profile else pipeline.run
     action(plan, VisibleConsole())
 
@@ -188,18 +200,34 @@ def _check(flags: RunFlags) -> None:
         raise UserError(f"--seed must not be negative, not {flags.seed}")
     if flags.out.exists() and not flags.out.is_dir():
         raise UserError(f"--out {flags.out}: is a file; name a folder")
+    if not 0 <= flags.mix < 1:
+        raise UserError(f"--mix must be at least 0 and below 1, not {flags.mix:g}")
+    own = ("corpus", "sft_data", "reward_data", "rlvf_data")
+    if flags.mix and not any(getattr(flags, name) for name in own):
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in own)
+        raise UserError(f"--mix {flags.mix:g} has no effect without data of your own; name some with {named}")
     for name in DATA_PATHS:
         path = getattr(flags, name)
         if path is not None and not path.exists():
             raise UserError(f"--{name.replace('_', '-')} {path}: there is no such file; check the path")
 
 
-def _check_sizes(values: dict[str, Any], first_stage: str, out: Path) -> None:
+def _base(named: Path | None) -> tuple[Path | None, str | None]:
+    """The folder and the stage that --base names, as RUN or RUN:STAGE."""
+    if named is None or named.exists():
+        return named, None
+    folder, colon, stage = str(named).rpartition(":")
+    if colon and folder and stage in {one.name for one in ALL}:
+        return Path(folder), stage
+    return named, None
+
+
+def _check_sizes(values: dict[str, Any], plan: Plan) -> None:
     """A run that goes on from a checkpoint cannot change the model's sizes: say so rather than ignore the flags."""
-    start = next((name for name in stage_named(first_stage).follows if is_finished(out, name)), None)
+    start = plan.start_of(stage_named(plan.stages[0]))
     if start is None:
         return
-    directory = stage_directory(out, start)
+    directory = stage_directory(*start)
     sizes = dataclasses.asdict(read_config(directory))
     for name in ("emb_dim", "num_heads", "num_layers", "context_size", "dropout"):
         if values.get(name, sizes[name]) != sizes[name]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scratchgpt.autograd import IGNORE_INDEX
-from scratchgpt.datasets.records import Record
+from scratchgpt.datasets.records import Record, place_of
 from scratchgpt.errors import UserError
 from scratchgpt.tokenizer import EOS_ID, PAD_ID, Tokenizer, encode_chat_with_mask
 
@@ -124,10 +124,16 @@ def pad_sequences(sequences: Sequence[Sequence[int]], value: int = PAD_ID) -> np
     return padded
 
 
+def _weights(records: Sequence[Record]) -> np.ndarray:
+    """(N,) how often an epoch shows each of the dialogues."""
+    return np.array([int(record.get("weight", 1)) for record in records], dtype=np.int64)
+
+
 class DialogueBatches:
     """Dialogues of similar length together, padded; the loss is on the assistant's tokens.
 
-    A record with ``weight`` w is shown w times an epoch.
+    A record with ``weight`` w is shown w times an epoch. Others can be mixed in, drawn anew every epoch: what a model
+    knows already is kept by showing it much of that a little, better than by showing a little of it often.
 
     Args:
         records: dialogues, as of :func:`scratchgpt.datasets.records.read_dialogues`.
@@ -136,15 +142,19 @@ class DialogueBatches:
         batch_size: dialogues in a batch; fewer if there are not so many.
         seed: of the order.
         kind: what an error calls the records.
+        mixed_in: other dialogues, of which each is drawn as often as its weight says.
+        mix: the share of them in what an epoch shows.
+        strict: refuse a dialogue that does not fit the context, rather than leave it out.
 
     Attributes:
         records: the dialogues taken.
-        sequences: (ids int32, mask bool) of each of them, both (T,).
+        sequences: (ids int32, mask bool) of each of them, both (T,), then of those mixed in.
         too_long: how many were left out because they do not fit the context.
+        drawn: how many others an epoch shows.
         steps_per_epoch: whole batches in an epoch.
 
     Raises:
-        UserError: if no dialogue fits the context.
+        UserError: if no dialogue fits the context, or if strict and one does not.
     """
 
     POOL_BATCHES = 50  # sorting by length inside pools keeps padding low and the order random
@@ -157,30 +167,45 @@ class DialogueBatches:
         batch_size: int,
         seed: int,
         kind: str = "dialogues",
+        mixed_in: Sequence[Record] = (),
+        mix: float = 0.0,
+        strict: bool = False,
     ) -> None:
         self.seed = seed
-        self.records: list[Record] = []
         self.sequences: list[tuple[np.ndarray, np.ndarray]] = []
-        repeats = []
-        self.too_long = 0
-        for record in records:
-            ids, mask = encode_chat_with_mask(tokenizer, record["messages"])
-            if len(ids) > context_size + 1:
-                self.too_long += 1
-                continue
-            self.records.append(record)
-            self.sequences.append((np.array(ids, dtype=np.int32), np.array(mask, dtype=bool)))
-            repeats.append(int(record.get("weight", 1)))
-        if not self.sequences:
+        self.records = self._take(records, tokenizer, context_size, strict)
+        self.too_long = len(records) - len(self.records)
+        if not self.records:
             raise UserError(
                 f"none of the {len(records)} {kind} fits the context of {context_size} tokens; "
                 "give shorter ones, or train with a larger --context-size"
             )
-        self.shown = np.repeat(np.arange(len(self.sequences)), repeats)
-        self.batch_size = min(batch_size, len(self.shown))
-        self.steps_per_epoch = len(self.shown) // self.batch_size
+        self.shown = np.repeat(np.arange(len(self.records)), _weights(self.records))
+        others = self._take(mixed_in, tokenizer, context_size)
+        self._others = np.arange(len(self.records), len(self.sequences))
+        self._shares = _weights(others) / max(1, _weights(others).sum())
+        self.drawn = round(len(self.shown) * mix / (1 - mix)) if others else 0
+        self.batch_size = min(batch_size, len(self.shown) + self.drawn)
+        self.steps_per_epoch = (len(self.shown) + self.drawn) // self.batch_size
         self._epoch = -1
         self._order: list[np.ndarray] = []
+
+    def _take(
+        self, records: Sequence[Record], tokenizer: Tokenizer, context_size: int, strict: bool = False
+    ) -> list[Record]:
+        """Encode those of the records that fit the context, and return these."""
+        taken = []
+        for record in records:
+            ids, mask = encode_chat_with_mask(tokenizer, record["messages"])
+            if len(ids) <= context_size + 1:
+                taken.append(record)
+                self.sequences.append((np.array(ids, dtype=np.int32), np.array(mask, dtype=bool)))
+            elif strict:
+                raise UserError(
+                    f"{place_of(record)}: the dialogue has {len(ids)} tokens, more than the context of {context_size}; "
+                    "shorten it (--strict refuses it)"
+                )
+        return taken
 
     def batch(self, step: int) -> TokenBatch:
         """The batch of a step, counted from 0: (B, longest in the batch - 1)."""
@@ -197,7 +222,11 @@ class DialogueBatches:
 
     def _epoch_order(self, epoch: int) -> list[np.ndarray]:
         rng = np.random.default_rng((self.seed, epoch))
-        order = rng.permutation(self.shown)[: self.steps_per_epoch * self.batch_size]
+        shown = self.shown
+        if self.drawn:
+            often = self.drawn > len(self._others)
+            shown = np.concatenate([shown, rng.choice(self._others, self.drawn, replace=often, p=self._shares)])
+        order = rng.permutation(shown)[: self.steps_per_epoch * self.batch_size]
         lengths = np.array([len(ids) for ids, _ in self.sequences])
         batches: list[np.ndarray] = []
         pool = self.POOL_BATCHES * self.batch_size

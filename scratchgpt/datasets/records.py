@@ -1,156 +1,46 @@
-"""Files -> records. Reading is strict: whatever is wrong with a file is reported with its line."""
+"""Files -> records, in whatever of the known formats they are.
+
+What is malformed is reported with its line and ends the reading. What is well formed and teaches nothing, such as a
+pair whose two answers are the same, is left out and counted, or refused where reading is strict.
+"""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scratchgpt.datasets.compression import content_suffix, read_bytes
+from scratchgpt.datasets.encodings import read_text_file
+from scratchgpt.datasets.formats.dialogues import DIALOGUES
+from scratchgpt.datasets.formats.format import Format, MalformedRecordError, Record, format_of
+from scratchgpt.datasets.formats.pairs import PAIRS
+from scratchgpt.datasets.formats.plain_text import TEXTS, line_ends, text_format_of
+from scratchgpt.datasets.formats.tasks import TASKS
+from scratchgpt.datasets.rows import DELIMITERS, Row, json_line_rows, json_rows, parquet_rows, table_rows
 from scratchgpt.errors import UserError
 
-Record = dict[str, Any]
-"""One dialogue, pair or task: its fields by name."""
 MAX_WEIGHT = 1000
 """How often a dialogue may be shown an epoch: enough for any taste, and no list of a billion numbers."""
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def read_text(path: Path) -> str:
-    """A UTF-8 file as it stands, without a byte-order mark.
-
-    Raises:
-        UserError: if the file is missing, empty or not UTF-8 (with the line).
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8 and try again") from None
-    if not text.strip():
-        raise UserError(f"{path}: the file is empty")
-    return text
-
-
-def read_records(
-    path: Path, fields: dict[str, type], complaint: Callable[[Record], str | None] = lambda record: None
-) -> list[Record]:
-    """The records of a JSON array or of a .jsonl file, each with the ``fields`` of the right type.
-
-    Args:
-        path: file to read.
-        fields: the name and type of each field that must be there and not be empty.
-        complaint: says what else is wrong with a record, or None.
-
-    Raises:
-        UserError: with the line of what is malformed or missing.
-    """
-    text = read_text(path)
-    located = list(_json_lines(path, text) if path.suffix == ".jsonl" else _json_array(path, text))
-    if not located:
-        raise UserError(f"{path}: holds no records")
-    records = _checked(path, located, fields)
-    for (line, _), record in zip(located, records, strict=True):
-        if problem := _wrong_kind(record) or complaint(record):
-            raise UserError(f"{path}, line {line}: {problem}")
-    return records
-
-
-def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    for line, content in enumerate(text.split("\n"), 1):
-        if content.strip():
-            try:
-                yield line, _without_surrogates(json.loads(content), content)
-            except (ValueError, RecursionError) as error:
-                raise UserError(f"{path}, line {line}: malformed JSON ({_reason(error)})") from None
-
-
-def _json_array(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    """The members of a JSON array with the line each begins on."""
-    decoder = json.JSONDecoder()
-    position = len(text) - len(text.lstrip())
-    line, counted = 1, 0
-
-    def line_at(offset: int) -> int:
-        nonlocal line, counted
-        line += text.count("\n", counted, offset)
-        counted = offset
-        return line
-
-    def skip_space(offset: int) -> int:
-        while offset < len(text) and text[offset].isspace():
-            offset += 1
-        return offset
-
-    if text[position] != "[":
-        raise UserError(f"{path}, line {line_at(position)}: expected a JSON array, it must begin with [")
-    position = skip_space(position + 1)
-    while position < len(text) and text[position] != "]":
-        start = position
-        try:
-            value, position = decoder.raw_decode(text, position)
-            _without_surrogates(value, text, start, position)
-        except (ValueError, RecursionError) as error:
-            line = error.lineno if isinstance(error, json.JSONDecodeError) else line_at(start)
-            raise UserError(f"{path}, line {line}: malformed JSON ({_reason(error)})") from None
-        yield line_at(start), value
-        position = skip_space(position)
-        if position < len(text) and text[position] == ",":
-            position = skip_space(position + 1)
-        elif position < len(text) and text[position] != "]":
-            raise UserError(f"{path}, line {line_at(position)}: malformed JSON (a comma is missing between records)")
-    if position >= len(text):
-        raise UserError(f"{path}, line {line_at(len(text))}: malformed JSON (the array never ends, ] is missing)")
-    position = skip_space(position + 1)
-    if position < len(text):
-        raise UserError(f"{path}, line {line_at(position)}: malformed JSON (something follows the end of the array)")
-
-
-def _without_surrogates(value: Any, source: str, start: int = 0, end: int | None = None) -> Any:
-    """The value of some JSON, whose source stands there, once it is sure to be text that can be written.
-
-    Raises:
-        ValueError: if a string holds a lone surrogate, half a character that only an escape can spell.
-    """
-    if _SURROGATE.search(source, start, len(source) if end is None else end):
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            half = ord(error.object[error.start])
-            raise ValueError(f"the lone surrogate \\u{half:04x} is half a character; write the whole one") from None
-    return value
-
-
-def _reason(error: ValueError | RecursionError) -> str:
-    """Why JSON cannot be read."""
-    if isinstance(error, json.JSONDecodeError):
-        return error.msg
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    return "a number has too many digits" if "digits" in str(error) else str(error)
-
-
-def _checked(path: Path, located: Any, fields: dict[str, type]) -> list[Record]:
-    records = []
-    for line, record in located:
-        if not isinstance(record, dict):
-            raise UserError(f"{path}, line {line}: a record must be a JSON object, this is {type(record).__name__}")
-        for name, kind in fields.items():
-            if name not in record:
-                raise UserError(f"{path}, line {line}: the record has no field {name!r}")
-            if not isinstance(record[name], kind):
-                raise UserError(f"{path}, line {line}: {name!r} must be of type {kind.__name__}")
-            if not record[name]:
-                raise UserError(f"{path}, line {line}: {name!r} is empty")
-        records.append(record)
-    return records
+def _of_fields(record: Any, fields: Mapping[str, type]) -> tuple[str, str]:
+    """What is wrong with the fields that a record must have, and which one is empty; an empty text if nothing is."""
+    if not isinstance(record, dict):
+        return f"a record must be a JSON object, this is {type(record).__name__}", ""
+    for name, kind in fields.items():
+        if name not in record:
+            return f"the record has no field {name!r}", ""
+        if not isinstance(record[name], kind):
+            return f"{name!r} must be of type {kind.__name__}", ""
+        if not record[name]:
+            return "", f"{name!r} is empty"
+    return "", ""
 
 
 def _is_list_of_text(value: Any) -> bool:
@@ -177,39 +67,342 @@ def _wrong_kind(record: Record) -> str | None:
     return None
 
 
+# -- what a file of records holds ---------------------------------------------------------------------------------
+class PlacedRecord(Record):
+    """A record that knows where it stands.
+
+    Attributes:
+        place: the file and the line, as messages have them.
+    """
+
+    place = ""
+
+
+def place_of(record: Record) -> str:
+    """The file and the line of a record, or a few words of it where they are not known."""
+    return record.place if isinstance(record, PlacedRecord) else f"{record!r:.60}"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Records that were left out for one reason.
+
+    Attributes:
+        count: how many.
+        first: where the first of them stands.
+    """
+
+    count: int
+    first: str
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """What was read from a file, and what was not.
+
+    Attributes:
+        path: of the file.
+        kind: what the records are, in the plural.
+        how: container and encoding of the file, in words.
+        formats: how many records were recognised as what.
+        records: those that can be used, in order.
+        left_out: the others, by reason.
+        note: what else a reader has to know, or nothing.
+    """
+
+    path: Path
+    kind: str
+    how: str
+    formats: Mapping[str, int]
+    records: list[Record] = field(repr=False)
+    left_out: Mapping[str, LeftOut]
+    note: str = ""
+
+    def description(self) -> str:
+        """All this in one line."""
+        formats = ", ".join(
+            name if len(self.formats) == 1 else f"{name} ({count:,})" for name, count in self.formats.items()
+        )
+        parts = [f"{self.path}: {len(self.records):,} {self.kind}, {formats}, {self.how}", self.note]
+        return "; ".join(filter(None, [*parts, left_out_in_words(self.left_out)]))
+
+
+def left_out_in_words(left_out: Mapping[str, LeftOut]) -> str:
+    """What was left out, why, and where the first of each reason stands; empty if nothing was."""
+    return "; ".join(f"{one.count:,} left out, first {one.first}: {reason}" for reason, one in left_out.items())
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of records: dialogues, preference pairs or tasks.
+
+    Attributes:
+        name: in the plural.
+        formats: in which they come, our own among them.
+        fields: what a record of our own must have, and of which type.
+        complaint: what is wrong with a record that has these fields, or None.
+        useless: why a record without fault teaches nothing, or None.
+    """
+
+    name: str
+    formats: tuple[Format, ...]
+    fields: Mapping[str, type]
+    complaint: Callable[[Record], str | None]
+    useless: Callable[[Record], str | None]
+
+
+def nothing_wrong(record: Record) -> str | None:
+    """The complaint of whoever has none."""
+    return None
+
+
+def load_records(
+    path: Path,
+    kind: Kind,
+    strict: bool = False,
+    encoding: str | None = None,
+    unanswerable: Callable[[Record], str | None] = nothing_wrong,
+) -> RecordFile:
+    """The records of a file in any of the kind's formats.
+
+    Args:
+        path: a JSON array, JSON lines, CSV or TSV with a header, Parquet, or plain text; it may be packed.
+        kind: what is to be read.
+        strict: refuse what is useless, rather than leave it out.
+        encoding: of a text; None: recognise it.
+        unanswerable: why nothing can be right about a record, or None. One of our own is refused for it, of another
+            format, whose author did not know of it, it is left out.
+
+    Raises:
+        UserError: with the line of what is malformed, or, if strict, useless; or if nothing is left.
+    """
+    rows, how, recognised_as, note = _rows(path, kind, encoding)
+    last: Format | None = None
+    found: Counter[str] = Counter()
+    records: list[Record] = []
+    reasons: dict[str, LeftOut] = {}
+    for place, row in rows:
+        where = f"{path}, {place}"
+        last = _format_of(where, row, kind, last)
+        name = recognised_as or last.name
+        try:
+            converted = last.convert(row)
+        except MalformedRecordError as error:
+            raise UserError(f"{where}: {error}" + ("" if last.own else f" (read as {name})")) from None
+        problem, reason = _judged(converted, kind, last, unanswerable)
+        if problem:
+            raise UserError(f"{where}: {problem}")
+        found[name] += 1
+        if reason and strict:
+            raise UserError(f"{where}: {reason}; mend it or take it out (--strict refuses such {kind.name})")
+        if reason:
+            sooner = reasons.get(reason, LeftOut(0, place))
+            reasons[reason] = LeftOut(sooner.count + 1, sooner.first)
+            continue
+        record = PlacedRecord(converted)
+        record.place = where
+        records.append(record)
+    if not found:
+        raise UserError(f"{path}: holds no records")
+    if not records:
+        raise UserError(f"{path}: no {kind.name} can be used: {left_out_in_words(reasons)}")
+    return RecordFile(path, kind.name, how, found, records, reasons, note)
+
+
+def _rows(path: Path, kind: Kind, encoding: str | None) -> tuple[Iterator[Row], str, str, str]:
+    """The rows of a file, in which container they are, as what they were recognised already, and a note."""
+    suffix = content_suffix(path)
+    if suffix == ".parquet":
+        return parquet_rows(path, read_bytes(path)), "Parquet", "", ""
+    decoded = read_text_file(path, encoding)
+    text = line_ends(decoded.text)
+    spoken = f"{decoded.encoding}, recognised" if decoded.guessed else decoded.encoding
+    if suffix in DELIMITERS:
+        return table_rows(path, text, DELIMITERS[suffix]), f"{suffix[1:].upper()} in {spoken}", "", ""
+    if suffix in {".jsonl", ".ndjson"} and text.lstrip()[:1] != "[":
+        return json_line_rows(path, text), f"JSON lines in {spoken}", "", ""
+    written = None if suffix == ".json" else text_format_of(text)
+    if written is not None:
+        located = ((f"line {line}", record) for line, record in written.records(text))
+        return located, f"text in {spoken}", written.name, written.says(text)
+    if suffix == ".json" or suffix in {".jsonl", ".ndjson"} or text.lstrip()[:1] in {"[", "{"}:
+        return json_rows(path, text), f"JSON in {spoken}", "", ""
+    known = " or ".join(one.looks_like for one in TEXTS)
+    raise UserError(
+        f"{path}: this text holds no {kind.name} that can be recognised; write it as {known}, or as JSON lines"
+    )
+
+
+def _format_of(where: str, row: Any, kind: Kind, last: Format | None) -> Format:
+    """The format of a row: the one that recognises it, or that of the row before, which says what is missing."""
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: a record must be a JSON object, this is {type(row).__name__}")
+    found = format_of(row, kind.formats) or last
+    if found is None:
+        fields = ", ".join(map(str, row)) or "no fields"
+        known = "; ".join(one.fields for one in kind.formats)
+        raise UserError(f"{where}: no {kind.name} that can be recognised; it has {fields:.100}, known are: {known}")
+    return found
+
+
+def _judged(
+    record: Record, kind: Kind, its_format: Format, unanswerable: Callable[[Record], str | None]
+) -> tuple[str, str]:
+    """What is wrong with a record of ours, and else why it is useless; empty texts if nothing."""
+    problem, empty = _of_fields(record, kind.fields)
+    if problem or empty:
+        return problem, empty
+    if not its_format.own:
+        reason = kind.useless(record) or (NO_VERIFIER if unanswerable(record) else None)
+        return "", reason or kind.complaint(record) or ""
+    problem = _wrong_kind(record) or kind.complaint(record) or unanswerable(record) or ""
+    return problem, "" if problem else kind.useless(record) or ""
+
+
+NO_VERIFIER = "no verifier recognises its answer as one number, word or time"
+
+
+def kind_of(path: Path, encoding: str | None = None) -> Kind | None:
+    """What kind of records a file holds, as far as its first one says; None if it is a text, or has a field ``text``.
+
+    Args:
+        path: of the file.
+        encoding: of a text; None: recognise it.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    suffix = content_suffix(path)
+    if suffix not in {".json", ".jsonl", ".ndjson", ".parquet", *DELIMITERS}:
+        text = line_ends(read_text_file(path, encoding).text)
+        if text_format_of(text) is not None:
+            return DIALOGUE
+        if text.lstrip()[:1] not in {"[", "{"}:
+            return None
+    row = next(_rows(path, DIALOGUE, encoding)[0], ("", None))[1]
+    if not isinstance(row, dict):
+        return None
+    if any(isinstance(value, str) and "####" in value for value in row.values()) and format_of(row, TASKS):
+        return TASK
+    found = format_of(row, PAIRS), format_of(row, TASKS), format_of(row, DIALOGUES)
+    if found[0]:
+        return PAIR
+    if found[1] and (found[1].own or "expected_answer" in row or not found[2]):
+        return TASK
+    return DIALOGUE if found[2] else None
+
+
+# -- dialogues ------------------------------------------------------------------------------------------------
+def _wrong_turns(messages: Sequence[Any]) -> str | None:
+    for message in messages:
+        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
+            return "every message needs 'role' and 'content' as text"
+        if message.get("role") not in ("system", "user", "assistant"):
+            return f"role {message.get('role')!r} is none of system, user, assistant"
+    return None
+
+
+def _wrong_dialogue(record: Record) -> str | None:
+    if wrong := _wrong_turns(record["messages"]):
+        return wrong
+    if record["messages"][-1]["role"] != "assistant":
+        return "a dialogue must end with the assistant's answer"
+    weight = record.get("weight", 1)
+    if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= MAX_WEIGHT:
+        return f"weight must be a positive integer, at most {MAX_WEIGHT}, not {weight!r:.40}"
+    return None
+
+
+def _useless_dialogue(record: Record) -> str | None:
+    turns = [message for message in record["messages"] if message["role"] != "system"]
+    roles = [message["role"] for message in turns]
+    if not roles or roles[-1] != "assistant":
+        return "it ends without an answer"
+    if roles[0] == "assistant":
+        return "the assistant speaks first"
+    if any(one == following for one, following in itertools.pairwise(roles)):
+        return "two turns of one role follow each other"
+    for message in turns:
+        if not message["content"].strip():
+            return "an answer is empty" if message["role"] == "assistant" else "a question is empty"
+    if all(message.get("weight", 1) == 0 for message in turns if message["role"] == "assistant"):
+        return "none of its answers is to be learned (their weight is 0)"
+    return None
+
+
+DIALOGUE = Kind("dialogues", DIALOGUES, {"messages": list}, _wrong_dialogue, _useless_dialogue)
+
+
 def read_dialogues(path: Path) -> list[Record]:
     """SFT records: ``messages`` (role and content each), optionally ``weight``, ``family``, ``rubric``.
 
     Raises:
         UserError: with the line, also for a role that does not exist or a dialogue without an answer.
     """
+    return load_records(path, DIALOGUE).records
 
-    def complaint(record: Record) -> str | None:
-        for message in record["messages"]:
-            if not isinstance(message, dict) or not isinstance(message.get("content"), str):
-                return "every message needs 'role' and 'content' as text"
-            if message.get("role") not in ("system", "user", "assistant"):
-                return f"role {message.get('role')!r} is none of system, user, assistant"
-        if record["messages"][-1]["role"] != "assistant":
-            return "a dialogue must end with the assistant's answer"
-        weight = record.get("weight", 1)
-        if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= MAX_WEIGHT:
-            return f"weight must be a positive integer, at most {MAX_WEIGHT}, not {weight!r:.40}"
-        return None
 
-    return read_records(path, {"messages": list}, complaint)
+def opening_of(dialogue: Record) -> list[dict[str, Any]]:
+    """The messages up to the user's first one, a system turn among them: what the first answer is an answer to."""
+    messages = dialogue["messages"]
+    asked = next((i for i, message in enumerate(messages) if message["role"] == "user"), 0)
+    return list(messages[: asked + 1])
+
+
+def question_of(dialogue: Record) -> str:
+    """What the user asks first."""
+    return str(opening_of(dialogue)[-1]["content"])
+
+
+def prompt_of(dialogue: Record) -> str | list[dict[str, Any]]:
+    """What to put to a model to get the first answer: the question, with what stands before it if anything does."""
+    opening = opening_of(dialogue)
+    return opening if len(opening) > 1 else question_of(dialogue)
+
+
+# -- pairs ----------------------------------------------------------------------------------------------------
+def _wrong_pair(record: Record) -> str | None:
+    history = record.get("history", [])
+    if not isinstance(history, list):
+        return f"'history' must be a list of messages, not {history!r:.40}"
+    return _wrong_turns(history)
+
+
+def _useless_pair(record: Record) -> str | None:
+    for name in ("prompt", "chosen", "rejected"):
+        if not record[name].strip():
+            return f"{name!r} is empty"
+    return "chosen and rejected are the same" if record["chosen"].strip() == record["rejected"].strip() else None
+
+
+PAIR = Kind("pairs", PAIRS, {"prompt": str, "chosen": str, "rejected": str}, _wrong_pair, _useless_pair)
 
 
 def read_pairs(path: Path) -> list[Record]:
-    """Preference records: ``prompt``, ``chosen``, ``rejected``, optionally ``kind`` and ``rubric``.
+    """Preference records: ``prompt``, ``chosen``, ``rejected``, optionally ``history``, ``kind`` and ``rubric``.
 
     Raises:
         UserError: with the line of what is malformed or missing.
     """
-    return read_records(path, {"prompt": str, "chosen": str, "rejected": str})
+    return load_records(path, PAIR).records
 
 
-def read_tasks(path: Path, complaint_about: Callable[[Record], str | None] = lambda task: None) -> list[Record]:
+# -- tasks ----------------------------------------------------------------------------------------------------
+def _wrong_task(record: Record) -> str | None:
+    if record["type"] not in {"math", "logic"}:
+        return f"type {record['type']!r} is neither math nor logic"
+    return None
+
+
+def _useless_task(record: Record) -> str | None:
+    empty = (name for name in ("prompt", "expected_answer") if not record[name].strip())
+    return next((f"{name!r} is empty" for name in empty), None)
+
+
+TASK = Kind("tasks", TASKS, {"type": str, "prompt": str, "expected_answer": str}, _wrong_task, _useless_task)
+
+
+def read_tasks(path: Path, complaint_about: Callable[[Record], str | None] = nothing_wrong) -> list[Record]:
     """RLVF records: ``type`` (math or logic), ``prompt``, ``expected_answer``, optionally ``keywords``, ``family``.
 
     Args:
@@ -219,13 +412,7 @@ def read_tasks(path: Path, complaint_about: Callable[[Record], str | None] = lam
     Raises:
         UserError: with the line of what is malformed or missing, also for another type.
     """
-
-    def complaint(record: Record) -> str | None:
-        if record["type"] not in {"math", "logic"}:
-            return f"type {record['type']!r} is neither math nor logic"
-        return complaint_about(record)
-
-    return read_records(path, {"type": str, "prompt": str, "expected_answer": str}, complaint)
+    return load_records(path, TASK, unanswerable=complaint_about).records
 
 
 def split_heldout(items: Sequence[Any], key: Callable[[Any], str], share: float, seed: int) -> tuple[list, list]:

@@ -7,8 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from scratchgpt.datasets.corpus import load_corpus, read_corpus
-from scratchgpt.datasets.records import Record, read_dialogues, read_pairs, read_tasks, split_heldout
+from scratchgpt.datasets.records import (
+    DIALOGUE,
+    PAIR,
+    TASK,
+    Kind,
+    Record,
+    RecordFile,
+    load_records,
+    nothing_wrong,
+    question_of,
+    split_heldout,
+)
 from scratchgpt.errors import UserError
 from scratchgpt.installation import data_file, is_own_data
 
@@ -27,11 +40,16 @@ class DataSources:
         corpus_heldout, sft_heldout, reward_heldout, rlvf_heldout: to measure on; None with data of the user's own means
             that a part of it is held out.
         running_text: the corpus is one text, whose end is held out, instead of documents.
-        seed: of the choice of what is held out.
+        seed: of the choice of what is held out, and of what is mixed in.
+        strict: refuse a record that teaches nothing, rather than leave it out.
+        mix: share of the project's own data in what is trained on beside the user's, at least 0 and below 1.
         encoding: of the user's own texts; None: recognise it.
         dialogues_follow: whether a stage of the run learns from dialogues: pretraining then makes tokens of their
             words, too, those of the project where the user has none of his own.
         notes: how the user's own files were read, in lines, as far as they were.
+
+    Raises:
+        UserError: if the share is out of range.
     """
 
     corpus: Path | None = None
@@ -44,9 +62,18 @@ class DataSources:
     rlvf_heldout: Path | None = None
     running_text: bool = False
     seed: int = 0
+    strict: bool = False
+    mix: float = 0.0
     encoding: str | None = None
     dialogues_follow: bool = True
     notes: list[str] = field(default_factory=list, compare=False, repr=False)
+    _read: dict[tuple[Path, str], tuple[Callable[[Record], str | None], RecordFile]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mix < 1:
+            raise UserError(f"the share that is mixed in must be at least 0 and below 1, not {self.mix:g}")
 
     def documents(self) -> tuple[list[str], list[str]]:
         """Texts to pretrain on.
@@ -59,12 +86,16 @@ class DataSources:
         """
         if self.running_text and self.corpus is not None:
             return self._running_text(self.corpus)
-        return self._split(
+        training, heldout = self._split(
             self._read_corpus, self.corpus, self.corpus_heldout, "pretrain_data.txt", "pretrain_heldout.txt", str
         )
+        if not self.mix or self.corpus is None:
+            return training, heldout
+        own = read_corpus(data_file("pretrain_data.txt"))
+        return training + self._drawn(own, sum(map(len, training)), len), heldout
 
     def dialogues(self) -> tuple[list[Record], list[Record]]:
-        """SFT records; a user's own are split by what the dialogue opens with.
+        """SFT records; a user's own are split by what the user asks first.
 
         Returns:
             (training, held out).
@@ -73,13 +104,23 @@ class DataSources:
             UserError: if a file cannot be read, a record is malformed, or there is nothing to hold out.
         """
         return self._split(
-            read_dialogues,
+            lambda path: self._records(path, DIALOGUE),
             self.sft_data,
             self.sft_heldout,
             "sft_data.json",
             "sft_heldout.json",
-            lambda record: record["messages"][0]["content"],
+            question_of,
         )
+
+    def dialogues_mixed_in(self) -> list[Record]:
+        """The project's dialogues, of which every epoch shows some beside the user's own; none without ``mix``.
+
+        Raises:
+            UserError: if they cannot be read.
+        """
+        if not self.mix or self.sft_data is None:
+            return []
+        return self._records(data_file("sft_data.json"), DIALOGUE)
 
     def spoken(self) -> list[Record]:
         """The dialogues whose words become tokens where a tokenizer is made.
@@ -101,17 +142,20 @@ class DataSources:
         Raises:
             UserError: if a file cannot be read, a record is malformed, or there is nothing to hold out.
         """
-        return self._split(
-            read_pairs,
+        training, heldout = self._split(
+            lambda path: self._records(path, PAIR),
             self.reward_data,
             self.reward_heldout,
             "reward_data.json",
             "reward_heldout.json",
             lambda record: record["prompt"],
         )
+        if not self.mix or self.reward_data is None:
+            return training, heldout
+        return training + self._drawn(self._records(data_file("reward_data.json"), PAIR), len(training)), heldout
 
     def tasks(
-        self, complaint_about: Callable[[Record], str | None] = lambda task: None
+        self, complaint_about: Callable[[Record], str | None] = nothing_wrong
     ) -> tuple[list[Record], list[Record]]:
         """Verifiable tasks; a user's own are split by prompt.
 
@@ -124,14 +168,48 @@ class DataSources:
         Raises:
             UserError: if a file cannot be read, a record is malformed, or there is nothing to hold out.
         """
-        return self._split(
-            lambda path: read_tasks(path, complaint_about),
+        training, heldout = self._split(
+            lambda path: self._records(path, TASK, complaint_about),
             self.rlvf_data,
             self.rlvf_heldout,
             "rlvf_data.json",
             "rlvf_heldout.json",
             lambda record: record["prompt"],
         )
+        if not self.mix or self.rlvf_data is None:
+            return training, heldout
+        return training + self._drawn(self._records(data_file("rlvf_data.json"), TASK), len(training)), heldout
+
+    def _records(
+        self, path: Path, kind: Kind, unanswerable: Callable[[Record], str | None] = nothing_wrong
+    ) -> list[Record]:
+        """The records of a file; one of the user's is read once, so that all stages see the same."""
+        if is_own_data(path):  # ours holds nothing that could be left out
+            return load_records(path, kind, strict=True, unanswerable=unanswerable).records
+        key = path, kind.name
+        known, read = self._read.get(key, (None, None))
+        if read is None or unanswerable not in (known, nothing_wrong):
+            read = load_records(path, kind, self.strict, self.encoding, unanswerable)
+            self._read[key] = unanswerable, read
+            self.notes.extend(line for line in [read.description()] if line not in self.notes)
+        return read.records
+
+    def _drawn(self, items: list[Any], own: float, size: Callable[[Any], float] = lambda item: 1) -> list[Any]:
+        """Some of the project's items, so that they are the share ``mix`` beside the user's own.
+
+        Args:
+            items: the project's.
+            own: how much there is of the user's.
+            size: how much an item is.
+        """
+        wanted, taken = own * self.mix / (1 - self.mix), 0.0
+        drawn = []
+        for number in np.random.default_rng((self.seed, len(items))).permutation(len(items)):
+            if taken + size(items[number]) / 2 > wanted:
+                break
+            drawn.append(items[number])
+            taken += size(items[number])
+        return drawn
 
     @property
     def heldout_tasks_file(self) -> Path | None:

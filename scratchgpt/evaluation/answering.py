@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scratchgpt.inference.generate import generate_batch
 from scratchgpt.models.base import LanguageModel
-from scratchgpt.tokenizer import END_IDS, Tokenizer, encode_chat
+from scratchgpt.tokenizer import END_IDS, Message, Tokenizer, encode_chat
 
 ANSWER_BATCH = 128
 """Prompts answered together."""
@@ -26,20 +26,21 @@ def written_text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     return tokenizer.decode_bytes(ids).decode("utf-8", "replace")
 
 
-def encode_question(tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """The ids of a single-turn prompt, up to where the answer begins."""
-    return encode_chat(tokenizer, [{"role": "user", "content": prompt}], add_generation_prompt=True)
+def encode_question(tokenizer: Tokenizer, prompt: str | Sequence[Message]) -> list[int]:
+    """The ids of a prompt, a question or messages, up to where the answer begins."""
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    return encode_chat(tokenizer, messages, add_generation_prompt=True)
 
 
 def answer_prompts(
     model: LanguageModel,
     tokenizer: Tokenizer,
-    prompts: Sequence[str],
+    prompts: Sequence[str | Sequence[Message]],
     max_new_tokens: int = 96,
     temperature: float = 0.0,
     seed: int = 0,
 ) -> list[Answer]:
-    """The model's answers to single-turn prompts, greedy unless a temperature is given."""
+    """The model's answers to prompts, greedy unless a temperature is given; a prompt is a question or messages."""
     model.eval()
     encoded = [encode_question(tokenizer, prompt) for prompt in prompts]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))  # similar lengths together: less padding
@@ -60,7 +61,10 @@ def answer_prompts(
     return answers
 
 
-def answered(model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[tuple[str, str]]:
-    """Each prompt and the text of the model's likeliest answer."""
+def answered(
+    model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str | Sequence[Message]]
+) -> list[tuple[str, str]]:
+    """Each prompt, of messages the last one's text, and the text of the model's likeliest answer."""
     answers = answer_prompts(model, tokenizer, prompts)
-    return [(prompt, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
+    questions = [prompt if isinstance(prompt, str) else str(prompt[-1]["content"]) for prompt in prompts]
+    return [(question, answer.text) for question, answer in zip(questions, answers, strict=True)]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import IGNORE_INDEX, no_grad
 from scratchgpt.datasets.batches import TokenBatch, encode_documents, heldout_windows
-from scratchgpt.datasets.records import Record
+from scratchgpt.datasets.records import Record, opening_of, prompt_of
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.answering import Answer, answer_prompts, encode_question
 from scratchgpt.evaluation.rubric import rubric_passed
@@ -64,8 +64,8 @@ def dialogue_metrics(model: LanguageModel, batches: Iterable[TokenBatch]) -> dic
 
 def question_accuracy(model: LanguageModel, tokenizer: Tokenizer, records: Sequence[Record]) -> dict[str, float]:
     """Share of held-out single-turn questions with a rubric whose answer passes it; by category as well."""
-    asked = [r for r in records if "rubric" in r and len(r["messages"]) == 2]
-    answers = answer_prompts(model, tokenizer, [r["messages"][0]["content"] for r in asked])
+    asked = [r for r in records if "rubric" in r and len(r["messages"]) == len(opening_of(r)) + 1]
+    answers = answer_prompts(model, tokenizer, [prompt_of(r) for r in asked])
     passed = [rubric_passed(r["rubric"], a) for r, a in zip(asked, answers, strict=True)]
     return accuracy_by_group(passed, [r.get("category", "other") for r in asked])
 

@@ -9,15 +9,23 @@ import numpy as np
 from scratchgpt.autograd import no_grad
 from scratchgpt.datasets.batches import pad_sequences
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.tokenizer import Tokenizer, encode_chat
+from scratchgpt.tokenizer import Message, Tokenizer, encode_chat
 
 SCORING_BATCH = 64
 """Answers scored together."""
 
 
-def encode_answer(tokenizer: Tokenizer, prompt: str, answer: str) -> list[int]:
-    """Ids of a question and its complete answer, as the reward model reads them."""
-    ids = encode_chat(tokenizer, [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}])
+def encode_answer(tokenizer: Tokenizer, prompt: str, answer: str, history: Sequence[Message] = ()) -> list[int]:
+    """Ids of a question and its complete answer, as the reward model reads them.
+
+    Args:
+        tokenizer: made for the model's vocabulary.
+        prompt: the question.
+        answer: to it.
+        history: messages before the question.
+    """
+    exchange = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+    ids = encode_chat(tokenizer, [*history, *exchange])
     return ids[:-1]  # without the newline behind <|im_end|>: the score is read where generation stops
 
 

@@ -8,7 +8,7 @@ and nothing needs a mask.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ import numpy as np
 from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor, no_grad
 from scratchgpt.datasets.batches import pad_sequences
+from scratchgpt.datasets.records import Record, place_of
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import Answer, written_text
 from scratchgpt.inference.engine import Engine
@@ -29,6 +30,54 @@ SAMPLING_BATCH = 128
 """Responses sampled together."""
 FORWARD_BATCH = 16
 """Responses in one pass through a model, similar lengths together: little padding, and few logits at a time."""
+
+
+def that_leave_room(
+    records: Sequence[Record], tokenizer: Tokenizer, context_size: int, strict: bool = False
+) -> list[Record]:
+    """The records whose prompt leaves room for an answer in the context.
+
+    Args:
+        records: with ``prompt``.
+        tokenizer: made for the model's vocabulary.
+        context_size: of the model, in tokens.
+        strict: refuse a record whose prompt does not, rather than leave it out.
+
+    Raises:
+        UserError: if none does, or if strict and one does not.
+    """
+    fitting = []
+    for record in records:
+        try:
+            encode_prompt(tokenizer, record["prompt"], context_size)
+        except UserError as error:
+            if strict or len(records) == 1:
+                raise UserError(f"{place_of(record)}: {error}") from None
+        else:
+            fitting.append(record)
+    if records and not fitting:
+        which = f"{place_of(records[0])}: none of the {len(records)} prompts"
+        raise UserError(f"{which} leaves room for an answer in the context of {context_size} tokens; shorten them")
+    return fitting
+
+
+def too_long_in_words(
+    kinds: Mapping[str, Sequence[Record]], tokenizer: Tokenizer, context_size: int, strict: bool
+) -> str:
+    """Which prompts leave no room for an answer; empty if all do. A stage's :attr:`Stage.lengths` says so.
+
+    Args:
+        kinds: records with ``prompt``, by what they are in words.
+        tokenizer, context_size, strict: as of :func:`that_leave_room`.
+
+    Raises:
+        UserError: as :func:`that_leave_room`.
+    """
+    return " and ".join(
+        f"the prompts of {count:,} of {len(records):,} {kind} leave no room for an answer in {context_size} tokens"
+        for kind, records in kinds.items()
+        if (count := len(records) - len(that_leave_room(records, tokenizer, context_size, strict)))
+    )
 
 
 # -- responses ----------------------------------------------------------------------------------------------

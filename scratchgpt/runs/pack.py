@@ -86,7 +86,7 @@ def _card(results: Sequence[StageResult], parameters: int) -> str:
     return f"""# Model card
 
 A Chinese language model of {parameters:,} parameters, in five stages: pretrain, SFT, reward model, RLHF (PPO), RLVF.
-Made by `python train.py --stage all` with {_seed(results)} in {_minutes(results)} minutes, from nothing, on the
+Made by `python train.py --stage all` with {_seed(results)}, from nothing, on the
 project's own data and on nothing else; packed by `python -m scratchgpt pack`. `{REPORT_FILE}` is the report of the run.
 
 - **What it was trained on**: the texts, dialogues, preference pairs and tasks in `data/`, which were written by hand or
@@ -108,7 +108,7 @@ def _chinese_card(results: Sequence[StageResult], parameters: int) -> str:
     return f"""# 模型卡片
 
 一个 {parameters:,} 参数的中文语言模型，五个阶段：预训练、SFT、奖励模型、RLHF（PPO）、RLVF。
-由 `python train.py --stage all`（{_seed(results)}）从零训练 {_minutes(results)} 分钟得到，只用了本项目自己的数据；
+由 `python train.py --stage all`（{_seed(results)}）从零训练得到，只用了本项目自己的数据；
 由 `python -m scratchgpt pack` 打包。`{REPORT_FILE}` 是这次训练的报告。
 
 - **用什么训练**：`data/` 里的文章、对话、偏好对和题目，全部由手写或为本项目生成；各有多少见 `data/README.md`。
@@ -136,10 +136,6 @@ def _row(measure: Measure) -> tuple[str, ...]:
 
 def _seed(results: Sequence[StageResult]) -> str:
     return f"seed {setting_text(results[0].settings.get('seed', 0))}"
-
-
-def _minutes(results: Sequence[StageResult]) -> str:
-    return f"{sum(result.seconds for result in results) / 60:.0f}"
 
 
 def _context(results: Sequence[StageResult]) -> str:

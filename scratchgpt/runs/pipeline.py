@@ -102,9 +102,11 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
         console.print(f"memory: about {room}", highlight=False, soft_wrap=True)
     if start_record(plan.out):
         console.print(f"{plan.out}: of an earlier version, which kept no record of its run; from now on there is one")
+    to_check = list(stages)
     try:
         for stage in stages:
-            _finish(stage, plan, origin_of(plan, stage, data), console)
+            if _finish(stage, plan, origin_of(plan, stage, data), console, to_check):
+                to_check = []
     except UserError:
         if any(is_finished(plan.out, stage.name) for stage in ALL):
             with contextlib.suppress(UserError):  # the first mistake is the one to tell
@@ -113,19 +115,20 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
     _write_reports(plan.out, console)
 
 
-def _finish(stage: Stage, plan: Plan, origin: Origin, console: Console) -> None:
-    """Run the stage, or what is left of it, if it is not finished already."""
+def _finish(stage: Stage, plan: Plan, origin: Origin, console: Console, to_check: Sequence[Stage]) -> bool:
+    """Run the stage, or what is left of it, if it is not finished already; returns whether it was not."""
     resume = plan.resume and _up_to_date(stage, plan, origin, console)
     if resume and _finished_already(plan, stage):
         recover_log(plan.out, stage.name)  # of a training anew that was killed before it left anything else
         console.print(f"[bold]{stage.name}[/] is finished already")
-        return
-    result = _run_stage(stage, plan, origin, console, resume)
+        return False
+    result = _run_stage(stage, plan, origin, console, resume, to_check)
     for measure in result.measures:
         console.print(
             f"    {measure.measure}: {measure.before:.4g} -> {measure.after:.4g}  ({measure.items} items)",
             highlight=False,
         )
+    return True
 
 
 def _write_reports(out: Path, console: Console) -> None:
@@ -190,9 +193,14 @@ def _up_to_date(stage: Stage, plan: Plan, origin: Origin, console: Console) -> b
     return changed is None
 
 
-def _run_stage(stage: Stage, plan: Plan, origin: Origin, console: Console, resume: bool) -> StageResult:
+def _run_stage(
+    stage: Stage, plan: Plan, origin: Origin, console: Console, resume: bool, to_check: Sequence[Stage] = ()
+) -> StageResult:
     began = time.monotonic()
-    setup, settings = set_up(stage, plan, console), plan.preset.of(stage.name)
+    model, tokenizer = _start(stage, plan, console)
+    _check_lengths(to_check, plan, tokenizer, model.config.context_size, console)
+    setup = stage.build(context_of(plan, stage, model, tokenizer, console))
+    settings = plan.preset.of(stage.name)
     with waiting(console, f"{stage.name}: measuring the model as it begins"):
         before, samples_before = setup.measure(), setup.samples()
     setup.trainer.fingerprint = f"seed={plan.seed} precision={kernels.precision()} {settings}"
@@ -276,6 +284,19 @@ def _say_if_seldom_measured(trainer: Trainer, plan: Plan, console: Console) -> N
         console.print(line, highlight=False, soft_wrap=True)
 
 
+def _check_lengths(
+    stages: Sequence[Stage], plan: Plan, tokenizer: Tokenizer, context_size: int, console: Console
+) -> None:
+    """See that all the stages of a run have data that fit the context, before hours are spent on the first.
+
+    Raises:
+        UserError: if one has none, or has too long ones and they are read strictly.
+    """
+    for stage in stages:
+        if too_long := stage.lengths(plan.data, tokenizer, context_size):
+            console.print(f"{stage.name}: {too_long} and will be left out", highlight=False, soft_wrap=True)
+
+
 def _what_ruined(measure: Measure, plan: Plan) -> str:
     older = stage_directory(plan.out, measure.stage)
     kept = f"the older {older} is kept" if is_finished(plan.out, measure.stage) else f"there is no {older}"
@@ -329,7 +350,8 @@ def _start(stage: Stage, plan: Plan, console: Console) -> tuple[LanguageModel, T
         return load_model(*start)
     base = plan.base if stage.name == plan.stages[0] else None
     if base is not None:
-        wanted = " or ".join(str(stage_directory(base, predecessor)) for predecessor in stage.follows)
+        names = [plan.base_stage] if plan.base_stage else stage.follows or [stage.name]
+        wanted = " or ".join(str(stage_directory(base, predecessor)) for predecessor in names)
         raise UserError(f"--base {base}: there is no checkpoint to start from, no {wanted}; name the folder of a run")
     if not stage.from_nothing:
         command = f"{typed('train')} --stage {_first_step_to(stage)} --out {plan.out}"

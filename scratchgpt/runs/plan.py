@@ -8,7 +8,7 @@ from typing import Literal
 
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
-from scratchgpt.stages import stage_named
+from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.presets import Preset
 from scratchgpt.stages.run_folder import is_finished
 from scratchgpt.stages.stage import Stage
@@ -23,6 +23,8 @@ class Plan:
         preset: the model's sizes and the settings of every stage.
         out: the folder that the run writes to.
         base: the folder of another run, with whose model the first stage starts; None means ``out``.
+        base_stage: the finished stage there that it starts from; None means one that it follows, and for pretraining
+            the pretrained model, which then goes on with its own tokenizer.
         tokenizer: "bpe" or "char".
         resume: pass over finished stages, and go on with one that was interrupted.
         keep: which model of a stage becomes its checkpoint where they differ, that of the last step or that of the
@@ -39,6 +41,7 @@ class Plan:
     preset: Preset
     out: Path
     base: Path | None = None
+    base_stage: str | None = None
     tokenizer: str = "bpe"
     resume: bool = False
     keep: Literal["best", "last"] = "last"
@@ -49,8 +52,14 @@ class Plan:
     def __post_init__(self) -> None:
         if self.early_stop is not None and self.early_stop < 1:
             raise UserError(f"--early-stop must be at least 1 measurement, not {self.early_stop}")
-        if self.base is not None and not stage_named(self.stages[0]).follows:
-            raise UserError("pretraining starts from nothing; leave out --base, or add --skip-pretrain")
+        if self.base_stage is not None and stage_named(self.base_stage).writes is None:
+            raise UserError(f"--base {self.base}:{self.base_stage}: that model writes no text; name another stage")
+        made = self._starts()[0]
+        if self.base is not None and self.base.absolute() == self.out.absolute() and _comes_after(made, self.stages[0]):
+            raise UserError(
+                f"--base {self.base}:{made}: {self.stages[0]} would take the place of what that was made from; "
+                "name another folder with --out"
+            )
         if self.preset.running_text and (self.stages != ("pretrain",) or self.data.corpus is None):
             raise UserError(
                 "this preset measures language modelling on a text of your own and nothing else; "
@@ -68,6 +77,19 @@ class Plan:
         Returns:
             The folder of a run and the name of a finished stage there; None if there is none that it follows.
         """
-        source = self.base if self.base is not None and stage.name == self.stages[0] else self.out
-        found = (name for name in stage.follows if is_finished(source, name))
-        return next(((source, name) for name in found), None)
+        if self.base is not None and stage.name == self.stages[0]:
+            source, names = self.base, self._starts()
+        else:
+            source, names = self.out, stage.follows
+        return next(((source, name) for name in names if is_finished(source, name)), None)
+
+    def _starts(self) -> tuple[str, ...]:
+        """The stages that the first one may start from where a base is given, the best first."""
+        first = stage_named(self.stages[0])
+        return (self.base_stage,) if self.base_stage else first.follows or (first.name,)
+
+
+def _comes_after(made: str, stage: str) -> bool:
+    """Whether a stage is the other one or comes after it."""
+    names = [one.name for one in ALL]
+    return names.index(made) >= names.index(stage)

@@ -32,6 +32,7 @@ RECORD_FILE = "run.json"
 FLAG_OF = {
     "documents": "--corpus",
     "dialogues": "--sft-data",
+    "dialogues_mixed_in": "--mix",
     "spoken": "--sft-data",
     "pairs": "--reward-data",
     "measured_tasks": "--rlvf-data",
@@ -52,6 +53,7 @@ class Origin:
         base: the SHA-256 of the weights that it starts from and of those that it needs; the key is the name of a stage
             of this folder, or the directory of another run's.
         data_format: ``DATA_FORMAT`` of the version that made it.
+        mix: share of the project's own data in what is trained on.
     """
 
     seed: int
@@ -60,10 +62,15 @@ class Origin:
     new_model: dict[str, Any] = dataclasses.field(default_factory=dict)
     base: dict[str, str] = dataclasses.field(default_factory=dict)
     data_format: int = DATA_FORMAT
+    mix: float = 0.0
 
     def difference(self, here: Origin) -> str:
         """The first thing beside the base that differs from another origin, in words; empty if nothing does."""
-        pairs = [("seed", self.seed, here.seed), ("the data format", self.data_format, here.data_format)]
+        pairs: list[tuple[str, Any, Any]] = [
+            ("seed", self.seed, here.seed),
+            ("the data format", self.data_format, here.data_format),
+            ("mix", self.mix, here.mix),
+        ]
         for there, now in ((self.new_model, here.new_model), (self.settings, here.settings)):
             # A setting that only one of two versions knows cannot be compared.
             pairs += [(name, there[name], now[name]) for name in there if name in now]
@@ -103,6 +110,7 @@ def origin_of(plan: Plan, stage: Stage, data: Mapping[str, str]) -> Origin:
             settings=settings,
             new_model={} if start else {"tokenizer": plan.tokenizer, **dataclasses.asdict(plan.preset.model)},
             base=base,
+            mix=plan.data.mix,
         )
     )
 

@@ -17,7 +17,7 @@ from scratchgpt import autograd as ag
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RewardConfig
 from scratchgpt.datasets.batches import pad_sequences
-from scratchgpt.datasets.records import Record
+from scratchgpt.datasets.records import Record, place_of
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.measures import accuracy_by_group, wins
@@ -36,6 +36,7 @@ from scratchgpt.training.update import Loss, update
 
 UNDECIDED = 0.98 * math.log(2)
 """The loss of equal scores, ln 2, less what noise can gain: with 58% of the pairs right it can be as low."""
+SIDES = ("chosen", "rejected")
 
 
 def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -47,6 +48,52 @@ def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
     return -ag.log_softmax(pairs)[:, 0].mean()
 
 
+def encoded_pairs(
+    records: Sequence[Record], tokenizer: Tokenizer, context_size: int, strict: bool = False
+) -> dict[int, tuple[list[int], list[int]]]:
+    """The pairs that fit the context, encoded as (chosen, rejected), by their number in ``records``.
+
+    Args:
+        records: with ``prompt``, ``chosen``, ``rejected``, perhaps ``history``.
+        tokenizer: made for the model's vocabulary.
+        context_size: tokens of the longer side at most.
+        strict: refuse a pair that is longer, rather than leave it out.
+
+    Raises:
+        UserError: if none fits, or if strict and one does not.
+    """
+    encoded = {}
+    for number, record in enumerate(records):
+        chosen, rejected = (
+            encode_answer(tokenizer, record["prompt"], record[side], record.get("history", ()))
+            for side in SIDES
+        )
+        if max(len(chosen), len(rejected)) <= context_size:
+            encoded[number] = chosen, rejected
+        elif strict or (number == len(records) - 1 and not encoded):
+            raise UserError(
+                f"{place_of(record)}: the preference pair is longer than the context of {context_size} tokens"
+                + (" (--strict refuses it)" if strict else f", as all {len(records)} are")
+                + "; shorten it: "
+                + f"{record['prompt'][:40]!r}"
+            )
+    return encoded
+
+
+def lengths(data: DataSources, tokenizer: Tokenizer, context_size: int) -> str:
+    """What does not fit the context, in words; empty if everything does.
+
+    Raises:
+        UserError: if nothing fits, or if the data are read strictly and something does not.
+    """
+    left_out = [
+        f"{count:,} of {len(records):,} {kind} exceed the context of {context_size} tokens"
+        for kind, records in zip(("pairs", "held-out pairs"), data.pairs(), strict=True)
+        if (count := len(records) - len(encoded_pairs(records, tokenizer, context_size, data.strict)))
+    ]
+    return " and ".join(left_out)
+
+
 class RewardModelTrainer(Trainer):
     """Trains a reward model on preference pairs.
 
@@ -55,8 +102,12 @@ class RewardModelTrainer(Trainer):
         tokenizer: made for the same vocabulary.
         config: the model's sizes.
         reward_config: settings of the stage.
-        pairs, heldout: records with ``prompt``, ``chosen``, ``rejected``.
+        pairs, heldout: records with ``prompt``, ``chosen``, ``rejected``; those that exceed the context are left out.
         seed: of the order of the pairs and of dropout.
+        strict: refuse a pair that exceeds the context, rather than leave it out.
+
+    Raises:
+        UserError: if no pair fits the context, or if strict and one does not.
     """
 
     name = "reward"
@@ -72,30 +123,20 @@ class RewardModelTrainer(Trainer):
         pairs: Sequence[Record],
         heldout: Sequence[Record],
         seed: int = 0,
+        strict: bool = False,
     ) -> None:
         super().__init__()
         self.model, self.tokenizer, self.settings, self.seed = model, tokenizer, reward_config, seed
-        self.pairs = self._encode(pairs, config.context_size)
-        self.heldout = self._encode(heldout, config.context_size)
-        self.heldout_kinds = [r.get("kind", "other") for r in heldout]
+        self.pairs = list(encoded_pairs(pairs, tokenizer, config.context_size, strict).values())
+        measured = encoded_pairs(heldout, tokenizer, config.context_size, strict)
+        self.heldout = list(measured.values())
+        self.heldout_kinds = [heldout[number].get("kind", "other") for number in measured]
         self.batch_size = min(reward_config.batch_size, len(self.pairs))
         self.steps_per_epoch = len(self.pairs) // self.batch_size
         self.total_steps = total_steps(reward_config.epochs, self.steps_per_epoch)
         self.evaluate_every = reward_config.evaluate_every
         self.optimizer = AdamW(model.named_parameters(), reward_config.lr, weight_decay=reward_config.weight_decay)
         self.modules, self.optimizers = {"model": model}, {"model": self.optimizer}
-
-    def _encode(self, records: Sequence[Record], context_size: int) -> list[tuple[list[int], list[int]]]:
-        encoded = []
-        for record in records:
-            sides = [encode_answer(self.tokenizer, record["prompt"], record[side]) for side in ("chosen", "rejected")]
-            if max(map(len, sides)) > context_size:
-                raise UserError(
-                    f"a preference pair is longer than the context of {context_size} tokens; shorten it: "
-                    f"{record['prompt'][:40]!r}"
-                )
-            encoded.append((sides[0], sides[1]))
-        return encoded
 
     def step(self, index: int) -> Metrics:
         """One batch of pairs, both sides in one forward pass, one update."""
@@ -153,13 +194,17 @@ def _build(context: Context) -> Setup:
     pairs, heldout = context.data.pairs()
     tokenizer = context.tokenizer
     model = RewardModel.from_pretrained(context.model, seed=context.seed)
-    context.say(f"reward: {len(pairs):,} pairs")
     trainer = RewardModelTrainer(
-        model, tokenizer, model.config, context.settings, pairs, heldout, context.seed
+        model, tokenizer, model.config, context.settings, pairs, heldout, context.seed, context.data.strict
     )
-    shown = [(record["prompt"], side, record[side]) for record in heldout[:SAMPLES] for side in ("chosen", "rejected")]
-    labels = [f"{prompt} ({side}) {answer}" for prompt, side, answer in shown]
-    sequences = [encode_answer(tokenizer, prompt, answer) for prompt, _, answer in shown]
+    context.say(f"reward: {len(trainer.pairs):,} pairs")
+    too_long = len(pairs) - len(trainer.pairs), len(heldout) - len(trainer.heldout)
+    for count, kind in zip(too_long, ("pairs", "held-out pairs"), strict=True):
+        if count:
+            context.say(f"reward: {count:,} {kind} exceed the context and are left out")
+    shown = list(encoded_pairs(heldout, tokenizer, model.config.context_size).items())[:SAMPLES]
+    labels = [f"{heldout[number]['prompt']} ({side}) {heldout[number][side]}" for number, _ in shown for side in SIDES]
+    sequences = [ids for _, pair in shown for ids in pair]
 
     def samples() -> list[tuple[str, str]]:
         scores = score_sequences(model, sequences)
@@ -191,6 +236,7 @@ REWARD = Stage(
     config=RewardConfig,
     reads=(DataSources.pairs,),
     build=_build,
+    lengths=lengths,
     follows=("sft", "pretrain"),
     writes=None,
     memory=_memory,

@@ -36,7 +36,9 @@ from scratchgpt.evaluation.rollouts import (
     all_tokens,
     encode_prompt,
     sample_responses,
+    that_leave_room,
     token_logprobs,
+    too_long_in_words,
     without_dropout,
 )
 from scratchgpt.models.base import LanguageModel
@@ -414,29 +416,43 @@ class PPOTrainer(Trainer):
 
 
 def heldout_prompts(data: DataSources) -> list[Record]:
-    """The held-out prompts, each once, with their rubrics."""
-    return list({record["prompt"]: record for record in data.pairs()[1]}.values())
+    """The held-out prompts, each once, with their rubrics; not those that turns stand before."""
+    return list({record["prompt"]: record for record in data.pairs()[1] if not record.get("history")}.values())
 
 
-def training_prompts(data: DataSources) -> list[str]:
-    """The prompts to answer in training, each once."""
-    return sorted({record["prompt"] for record in data.pairs()[0]})
+def training_prompts(data: DataSources) -> list[Record]:
+    """The prompts to answer in training, each once and in order; not those that turns stand before."""
+    prompts = {record["prompt"]: record for record in data.pairs()[0] if not record.get("history")}
+    return [prompts[prompt] for prompt in sorted(prompts)]
+
+
+def lengths(data: DataSources, tokenizer: Tokenizer, context_size: int) -> str:
+    """Which prompts leave no room for an answer, in words; empty if all do.
+
+    Raises:
+        UserError: if none does or there is none, or if the data are read strictly and one does not.
+    """
+    kinds = {"pairs": training_prompts(data), "held-out pairs": heldout_prompts(data)}
+    if not all(kinds.values()):
+        raise UserError("rlhf asks questions with nothing before them, and there is no such pair; add --skip-rlhf")
+    return too_long_in_words(kinds, tokenizer, context_size, data.strict)
 
 
 def _build(context: Context) -> Setup:
     tasks = tasks_to_measure("rlhf", context)
-    policy, tokenizer = context.model, context.tokenizer
+    policy, tokenizer, data = context.model, context.tokenizer, context.data
+    size = policy.config.context_size
     directory = context.checkpoint_of("reward")
     if directory is None:
         raise ValueError("rlhf: built before its reward model")
-    asked = heldout_prompts(context.data)
+    asked = that_leave_room(heldout_prompts(data), tokenizer, size, data.strict)
     trainer = PPOTrainer(
         policy,
         load_reward_model(directory, tokenizer),
         tokenizer,
         policy.config,
         context.settings,
-        prompts=training_prompts(context.data),
+        prompts=that_leave_room(training_prompts(data), tokenizer, size, data.strict),
         heldout=asked,
         seed=context.seed,
     )
@@ -467,6 +483,7 @@ RLHF = Stage(
     config=RLHFConfig,
     reads=(DataSources.pairs, measured_tasks),
     build=_build,
+    lengths=lengths,
     follows=("sft", "pretrain"),
     needs=("reward",),
     generates=True,

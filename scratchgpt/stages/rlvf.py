@@ -26,12 +26,20 @@ import numpy as np
 from scratchgpt.autograd import Tensor
 from scratchgpt.config import GPTConfig, RLVFConfig
 from scratchgpt.datasets.records import Record
+from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts, answered
 from scratchgpt.evaluation.divergence import kl_k3
 from scratchgpt.evaluation.judge import AnswerJudge, answer_rows
 from scratchgpt.evaluation.measures import is_right, task_accuracy, verifiable_tasks
-from scratchgpt.evaluation.rollouts import Rollouts, encode_prompt, sample_responses, token_logprobs
+from scratchgpt.evaluation.rollouts import (
+    Rollouts,
+    encode_prompt,
+    sample_responses,
+    that_leave_room,
+    token_logprobs,
+    too_long_in_words,
+)
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.stages.policy_gradient import (
@@ -360,15 +368,16 @@ class RLVFTrainer(Trainer):
 
 
 def _build(context: Context) -> Setup:
-    tasks, heldout = context.data.tasks()
-    model, tokenizer = context.model, context.tokenizer
+    model, tokenizer, data = context.model, context.tokenizer, context.data
+    size = model.config.context_size
+    tasks, heldout = (that_leave_room(part, tokenizer, size, data.strict) for part in data.tasks())
     trainer = RLVFTrainer(
         model, tokenizer, model.config, context.settings, tasks=tasks, heldout=heldout, seed=context.seed
     )
     context.say(f"rlvf: {len(tasks):,} tasks")
     shown = [task["prompt"] for task in heldout[:: max(1, len(heldout) // SAMPLES)]][:SAMPLES]
     judge = answer_judge(context)
-    asked = [] if judge is None else heldout_prompts(context.data)
+    asked = [] if judge is None else that_leave_room(heldout_prompts(data), tokenizer, size)
 
     def measure() -> Measures:
         rows = accuracies("verified accuracy on tasks", trainer.evaluate(heldout))
@@ -387,14 +396,24 @@ def _memory(sizes: Sizes) -> list[Parts]:
 
 
 def answer_judge(context: Context) -> AnswerJudge | None:
-    """What RLHF measures answers with, to see what becomes of them; None without an SFT and a reward model."""
+    """What RLHF measures answers with, to see what becomes of them; None without SFT and reward model, or prompts."""
     sft, reward = context.checkpoint_of("sft"), context.checkpoint_of("reward")
-    if sft is None or reward is None:
+    if sft is None or reward is None or not training_prompts(context.data) or not heldout_prompts(context.data):
         return None
     reference, tokenizer = load_checkpoint(sft)
     reward_model = load_reward_model(reward, tokenizer)
-    prompts = training_prompts(context.data)
+    prompts = that_leave_room(training_prompts(context.data), tokenizer, reference.config.context_size)
     return AnswerJudge(reference, reward_model, tokenizer, prompts, context.settings_of("rlhf"), context.seed)
+
+
+def lengths(data: DataSources, tokenizer: Tokenizer, context_size: int) -> str:
+    """Which prompts leave no room for an answer, in words; empty if all do.
+
+    Raises:
+        UserError: if none does, or if the data are read strictly and one does not.
+    """
+    kinds = dict(zip(("tasks", "held-out tasks"), data.tasks(), strict=True))
+    return too_long_in_words(kinds, tokenizer, context_size, data.strict)
 
 
 RLVF = Stage(
@@ -405,6 +424,7 @@ RLVF = Stage(
     config=RLVFConfig,
     reads=(verifiable_tasks,),
     build=_build,
+    lengths=lengths,
     follows=("rlhf", "sft", "pretrain"),
     generates=True,
     questions=3,

@@ -9,10 +9,11 @@ model learns to stop.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from scratchgpt.config import GPTConfig, SFTConfig
 from scratchgpt.datasets.batches import DialogueBatches
-from scratchgpt.datasets.records import Record
+from scratchgpt.datasets.records import Record, prompt_of, question_of
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.answering import ANSWER_BATCH, answer_prompts, answered
 from scratchgpt.evaluation.measures import (
@@ -56,6 +57,7 @@ class SFTTrainer(Trainer):
         dialogues, heldout: records with ``messages`` to train on and to measure on.
         tasks: held-out tasks with a verifiable answer (may be empty).
         seed: of the order of the dialogues and of dropout.
+        mixed_in, mix, strict: as :class:`DialogueBatches` has them.
     """
 
     name = "sft"
@@ -71,15 +73,27 @@ class SFTTrainer(Trainer):
         heldout: Sequence[Record],
         tasks: Sequence[Record] = (),
         seed: int = 0,
+        mixed_in: Sequence[Record] = (),
+        mix: float = 0.0,
+        strict: bool = False,
     ) -> None:
         super().__init__()
         self.model, self.tokenizer, self.settings, self.seed = model, tokenizer, sft_config, seed
         self.tasks = tasks[:: max(1, len(tasks) // PROGRESS_TASKS)]
-        self.batches = DialogueBatches(dialogues, tokenizer, config.context_size, sft_config.batch_size, seed)
-        self.heldout = DialogueBatches(
-            heldout, tokenizer, config.context_size, EVALUATION_BATCH, seed, "held-out dialogues"
+        self.batches = DialogueBatches(
+            dialogues,
+            tokenizer,
+            config.context_size,
+            sft_config.batch_size,
+            seed,
+            mixed_in=mixed_in,
+            mix=mix,
+            strict=strict,
         )
-        self.prompt = self.heldout.records[0]["messages"][0]["content"]
+        self.heldout = DialogueBatches(
+            heldout, tokenizer, config.context_size, EVALUATION_BATCH, seed, "held-out dialogues", strict=strict
+        )
+        self.question, self.prompt = question_of(self.heldout.records[0]), prompt_of(self.heldout.records[0])
         self.total_steps = total_steps(sft_config.epochs, self.batches.steps_per_epoch)
         self.evaluate_every = sft_config.evaluate_every
         self.optimizer = AdamW(model.named_parameters(), sft_config.lr, weight_decay=sft_config.weight_decay)
@@ -109,20 +123,39 @@ class SFTTrainer(Trainer):
 
     def sample(self) -> str:
         """A question and the model's answer."""
-        return f"{self.prompt} -> {answer_prompts(self.model, self.tokenizer, [self.prompt])[0].text}"
+        return f"{self.question} -> {answer_prompts(self.model, self.tokenizer, [self.prompt])[0].text}"
 
 
 def _build(context: Context) -> Setup:
-    dialogues, heldout = context.data.dialogues()
+    data = context.data
+    dialogues, heldout = data.dialogues()
     model, tokenizer = context.model, context.tokenizer
     tasks = tasks_to_measure("sft", context)
-    trainer = SFTTrainer(model, tokenizer, model.config, context.settings, dialogues, heldout, tasks, context.seed)
+    trainer = SFTTrainer(
+        model,
+        tokenizer,
+        model.config,
+        context.settings,
+        dialogues,
+        heldout,
+        tasks,
+        context.seed,
+        mixed_in=data.dialogues_mixed_in(),
+        mix=data.mix,
+        strict=data.strict,
+    )
     for kind, batches in (("dialogues", trainer.batches), ("held-out dialogues", trainer.heldout)):
         if batches.too_long:
             context.say(f"sft: {batches.too_long} {kind} exceed the context and are left out")
     measured = trainer.heldout.records
-    context.say(f"sft: {len(trainer.batches.sequences):,} dialogues, {len(trainer.batches.shown):,} shown an epoch")
-    prompts = list(dict.fromkeys(record["messages"][0]["content"] for record in measured))[:SAMPLES]
+    context.say(f"sft: {len(trainer.batches.records):,} dialogues, {len(trainer.batches.shown):,} shown an epoch")
+    if trainer.batches.drawn:
+        drawn = f"{trainer.batches.drawn:,} of the project's own"
+        context.say(f"sft: and {drawn} are mixed in, others in every epoch (--mix {data.mix:g})")
+    asked: dict[str, str | list[dict[str, Any]]] = {}
+    for record in measured:
+        asked.setdefault(question_of(record), prompt_of(record))
+    prompts = list(asked.values())[:SAMPLES]
 
     def measure() -> Measures:
         return {
@@ -151,14 +184,30 @@ def _memory(sizes: Sizes) -> list[Parts]:
     return [together(held, moment) for moment in moments]
 
 
+def lengths(data: DataSources, tokenizer: Tokenizer, context_size: int) -> str:
+    """What does not fit the context, in words; empty if everything does.
+
+    Raises:
+        UserError: if nothing fits, or if the data are read strictly and something does not.
+    """
+    training, heldout = data.dialogues()
+    left_out = [
+        f"{batches.too_long:,} of {len(records):,} {kind} exceed the context of {context_size} tokens"
+        for kind, records in (("dialogues", training), ("held-out dialogues", heldout))
+        if (batches := DialogueBatches(records, tokenizer, context_size, 1, 0, kind, strict=data.strict)).too_long
+    ]
+    return " and ".join(left_out)
+
+
 SFT = Stage(
     name="sft",
     title_zh="监督微调",
     title_en="Supervised fine-tuning",
     directory="sft",
     config=SFTConfig,
-    reads=(DataSources.dialogues, measured_tasks),
+    reads=(DataSources.dialogues, DataSources.dialogues_mixed_in, measured_tasks),
     build=_build,
+    lengths=lengths,
     follows=("pretrain",),
     from_nothing=True,
     questions=3,

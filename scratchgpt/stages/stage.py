@@ -130,6 +130,8 @@ class Stage:
         reads: what it reads of the data, methods of DataSources or functions of it: read before the first stage
             begins, so that whatever is wrong with a file is said before hours are spent.
         build: from where it starts to a stage that is ready to run.
+        lengths: of the data, a tokenizer and a context size: what is too long and will be left out, in words. It is
+            asked before the first stage of a run begins, and raises UserError where the stage could not run.
         follows: the stages whose checkpoint it can start from, the best first.
         from_nothing: whether it can start from a fresh model and tokenizer where there is no such checkpoint.
         needs: further stages of the same run whose checkpoints it cannot do without.
@@ -148,6 +150,7 @@ class Stage:
     config: type[Settings]
     reads: tuple[Callable[[DataSources], Any], ...]
     build: Callable[[Context], Setup]
+    lengths: Callable[[DataSources, Tokenizer, int], str] = lambda data, tokenizer, context_size: ""
     follows: tuple[str, ...] = ()
     from_nothing: bool = False
     needs: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from pathlib import Path
 from scratchgpt.tokenizer.base import Tokenizer, read_tokenizer_file
 from scratchgpt.tokenizer.bpe import BPETokenizer
 from scratchgpt.tokenizer.char import CharTokenizer
-from scratchgpt.tokenizer.chat_format import CHAT_TEMPLATE, encode_chat, encode_chat_with_mask, render_chat
+from scratchgpt.tokenizer.chat_format import CHAT_TEMPLATE, Message, encode_chat, encode_chat_with_mask, render_chat
 from scratchgpt.tokenizer.special_tokens import (
     BOS,
     BOS_ID,
@@ -48,6 +48,7 @@ __all__ = [
     "UNK_ID",
     "BPETokenizer",
     "CharTokenizer",
+    "Message",
     "Tokenizer",
     "encode_chat",
     "encode_chat_with_mask",

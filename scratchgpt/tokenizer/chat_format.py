@@ -7,7 +7,7 @@ plain text, so a message that spells ``<|im_end|>`` cannot end its turn.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from scratchgpt.errors import UserError
 from scratchgpt.tokenizer.special_tokens import IM_END, IM_END_ID, IM_START, IM_START_ID
@@ -22,8 +22,8 @@ CHAT_TEMPLATE = (
 )
 """The same format as a Jinja template, for ``tokenizer_config.json`` and ``apply_chat_template``."""
 
-Message = Mapping[str, str]
-"""One turn: ``role`` and ``content``."""
+Message = Mapping[str, Any]
+"""One turn: ``role`` and ``content``; a ``weight`` of 0 says that it is not to be learned."""
 
 
 class Encoder(Protocol):
@@ -61,19 +61,20 @@ def encode_chat_with_mask(tokenizer: Encoder, messages: Sequence[Message]) -> tu
 
     Returns:
         (ids, mask) of the same length. The mask is 1 on what the assistant must learn to say, its content and the
-        ``<|im_end|>`` that ends its turn, and 0 on everything it is given.
+        ``<|im_end|>`` that ends its turn, and 0 on everything it is given, a turn of ``weight`` 0 included.
 
     Raises:
         UserError: for a malformed message.
     """
     ids: list[int] = []
     mask: list[int] = []
-    for role, content in _checked(messages):
+    for message, (role, content) in zip(messages, _checked(messages), strict=True):
         opening = [IM_START_ID, *tokenizer.encode(role + "\n")]
         said = [*tokenizer.encode(content), IM_END_ID]
         closing = tokenizer.encode("\n")
         ids += opening + said + closing
-        mask += [0] * len(opening) + [int(role == "assistant")] * len(said) + [0] * len(closing)
+        learned = int(role == "assistant" and message.get("weight", 1) != 0)
+        mask += [0] * len(opening) + [learned] * len(said) + [0] * len(closing)
     return ids, mask
 
 

@@ -96,6 +96,23 @@ def test_bf16_on_a_cpu_without_it(mistake, monkeypatch, tmp_path, backend):
     assert files_in(tmp_path) == {}
 
 
+def test_a_base_may_name_a_stage(plan_for, tmp_path):
+    save_checkpoint(tmp_path / "run", "rlvf")
+    plan = plan_for("--stage", "sft", "--base", f"{tmp_path / 'run'}:rlvf")
+    assert (plan.base, plan.base_stage) == (tmp_path / "run", "rlvf")
+    plan = plan_for("--stage", "sft", "--base", str(tmp_path / "run"))
+    assert (plan.base, plan.base_stage) == (tmp_path / "run", None)
+    odd = tmp_path / "odd:sft"
+    odd.mkdir()
+    assert plan_for("--stage", "sft", "--base", str(odd)).base == odd
+
+
+def test_mix_and_strict_reach_the_data(plan_for, tmp_path):
+    (tmp_path / "x.json").write_text("x")
+    data = plan_for("--mix", "0.3", "--strict", "--sft-data", str(tmp_path / "x.json")).data
+    assert (data.mix, data.strict) == (0.3, True)
+
+
 # -- mistakes on the command line ----------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("argv", "fragment"),
@@ -125,6 +142,9 @@ def test_bf16_on_a_cpu_without_it(mistake, monkeypatch, tmp_path, backend):
         (["--early-stop", "0"], "--early-stop must be at least 1 measurement, not 0"),
         (["--early-stop", "soon"], "--early-stop: 'soon' is not of type INT"),
         (["--keep", "first"], "invalid choice 'first' for argument '--keep'"),
+        (["--mix", "1"], "--mix must be at least 0 and below 1, not 1"),
+        (["--mix", "0.3"], "--mix 0.3 has no effect without data of your own; name some with --corpus, --sft-data"),
+        (["--stage", "sft", "--base", "x:reward"], "--base x:reward: that model writes no text"),
         (["--rlvf-data", "no/such/file.json"], "no/such/file.json"),
     ],
 )

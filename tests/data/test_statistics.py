@@ -35,14 +35,6 @@ def test_shares_and_counts() -> None:
     assert figures.han_characters(["我，a1", "你"]) == 2
 
 
-def test_a_feature_that_tells_is_found_and_a_tie_counts_half() -> None:
-    telling = [{"chosen": "好！", "rejected": "很好。"}, {"chosen": "对！", "rejected": "对吗。"}]
-    assert figures.feature_accuracy(telling, len) == 1.0
-    assert figures.best_presence(telling, set)[1] == 1.0
-    assert figures.feature_accuracy(telling, lambda text: 0.0) == 0.5
-    assert figures.surface_features(telling)["exclamation"] == 1.0
-
-
 def test_pretraining_text_keeps_the_limits(shipped: dict[str, dict[str, float]]) -> None:
     text = shipped["pretrain_data.txt"]
     assert text["bytes"] >= 8_388_608

@@ -86,6 +86,35 @@ def test_dialogues_beyond_the_context_are_counted_and_none_left_is_an_error(
         DialogueBatches(dialogues, char_tokenizer, 8, 2, seed=0)
 
 
+def test_others_are_mixed_in_and_drawn_anew_every_epoch(char_tokenizer: CharTokenizer, dialogues: list) -> None:
+    others = [{"messages": dialogues[0]["messages"], "weight": weight} for weight in [*range(1, 40), 500]]
+    own = DialogueBatches(dialogues, char_tokenizer, 64, 3, seed=1)
+    mixed = DialogueBatches(dialogues, char_tokenizer, 64, 3, seed=1, mixed_in=others, mix=0.5)
+    assert mixed.drawn == len(own.shown) and mixed.records == own.records
+    assert mixed.steps_per_epoch == 2 * len(own.shown) // 3
+    epochs = [np.concatenate(mixed._epoch_order(epoch)).tolist() for epoch in range(3)]
+    drawn = [sorted(i for i in epoch if i >= len(own.records)) for epoch in epochs]
+    assert drawn[0] != drawn[1] != drawn[2] and all(len(set(d)) == len(d) for d in drawn)
+    assert sum(len(own.records) + len(others) - 1 in d for d in drawn) >= 2  # the one that weighs most
+    without = DialogueBatches(dialogues, char_tokenizer, 64, 3, seed=1, mixed_in=others, mix=0.0)
+    assert without.drawn == 0
+    for step in range(4):
+        np.testing.assert_array_equal(without.batch(step).input_ids, own.batch(step).input_ids)
+
+
+def test_a_turn_of_weight_zero_is_read_and_not_learned(char_tokenizer: CharTokenizer, dialogues: list) -> None:
+    question, answer = dialogues[0]["messages"][:2]
+    twice = [question, {**answer, "weight": 0}, question, answer]
+    ids, mask = encode_chat_with_mask(char_tokenizer, twice)
+    whole, learned = encode_chat_with_mask(char_tokenizer, [question, answer])
+    assert ids == whole * 2 and mask == [0] * len(learned) + learned
+
+
+def test_strict_refuses_a_dialogue_beyond_the_context(char_tokenizer: CharTokenizer, dialogues: list) -> None:
+    with pytest.raises(UserError, match=r"the dialogue has \d+ tokens, more than the context of 20"):
+        DialogueBatches(dialogues, char_tokenizer, 20, 3, seed=1, strict=True)
+
+
 def test_dialogues_of_similar_length_stand_together(char_tokenizer: CharTokenizer) -> None:
     lengths = [1, 30] * 8
     dialogues = [

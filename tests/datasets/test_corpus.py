@@ -15,8 +15,8 @@ import pyarrow.parquet
 import pytest
 
 from scratchgpt.datasets.corpus import documents_of, load_corpus, read_corpus
-from scratchgpt.datasets.sources import DATA
 from scratchgpt.errors import UserError
+from scratchgpt.installation import DATA
 
 
 def test_a_corpus_is_documents_between_blank_lines(tmp_path: Path) -> None:

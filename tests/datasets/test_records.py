@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 
-from scratchgpt.datasets.records import read_dialogues, read_pairs, read_tasks, split_heldout
+from scratchgpt.datasets.records import DIALOGUE as DIALOGUE_KIND
+from scratchgpt.datasets.records import PAIR as PAIR_KIND
+from scratchgpt.datasets.records import TASK as TASK_KIND
+from scratchgpt.datasets.records import (
+    LeftOut,
+    kind_of,
+    load_records,
+    opening_of,
+    place_of,
+    prompt_of,
+    question_of,
+    read_dialogues,
+    read_pairs,
+    read_tasks,
+    split_heldout,
+)
 from scratchgpt.errors import UserError
 
 GOOD = '{"prompt": "a", "chosen": "b", "rejected": "c"}'
@@ -22,7 +38,8 @@ GOOD = '{"prompt": "a", "chosen": "b", "rejected": "c"}'
         (f'[\n{GOOD},\n\n{{"prompt": "a", "chosen": "b"}}]', "line 4: the record has no field 'rejected'"),
         ('[{"prompt": "a", "chosen": "", "rejected": "c"}]', "line 1: 'chosen' is empty"),
         (f"[{GOOD}]\n[{GOOD}]", "line 2: malformed JSON .something follows"),
-        (GOOD, "expected a JSON array"),
+        ('"a"', "expected a JSON array"),
+        (f"{GOOD},\n{GOOD}", "line 1: malformed JSON .a comma follows an object; put . before the first"),
         ("[]", "holds no records"),
     ],
 )
@@ -34,6 +51,8 @@ def test_bad_records_are_refused_with_the_line(tmp_path: Path, text: str, messag
 
 
 def test_good_records_are_read_from_json_and_jsonl(tmp_path: Path) -> None:
+    (tmp_path / "objects.json").write_text(f"{GOOD}\n{GOOD}\n", encoding="utf-8")
+    assert read_pairs(tmp_path / "objects.json") == [json.loads(GOOD)] * 2
     (tmp_path / "a.json").write_text(f"[{GOOD}, {GOOD}]", encoding="utf-8")
     (tmp_path / "a.jsonl").write_text(f"{GOOD}\n{GOOD}\n", encoding="utf-8")
     assert read_pairs(tmp_path / "a.json") == read_pairs(tmp_path / "a.jsonl") == [json.loads(GOOD)] * 2
@@ -145,3 +164,139 @@ def test_json_that_python_gives_up_on_is_refused(tmp_path: Path, value: str, mes
     path.write_text(f"{GOOD}\n{record}}}" if ending == "jsonl" else f"[{GOOD},\n{record}}}]", encoding="utf-8")
     with pytest.raises(UserError, match=f"line 2: malformed JSON .{message}"):
         read_pairs(path)
+
+
+# -- what is recognised, and what is left out -------------------------------------------------------------------
+def test_what_teaches_nothing_is_counted_by_reason_with_the_first_place(tmp_path: Path) -> None:
+    user, assistant = DIALOGUE["messages"]
+    useless = {
+        "an answer is empty": [user, {**assistant, "content": " \u3000"}],
+        "a question is empty": [{**user, "content": ""}, assistant],
+        "the assistant speaks first": [assistant, user, assistant],
+        "two turns of one role follow each other": [user, user, assistant],
+        "none of its answers is to be learned (their weight is 0)": [user, {**assistant, "weight": 0}],
+    }
+    path = tmp_path / "a.jsonl"
+    records = [DIALOGUE, *({"messages": messages} for messages in useless.values()), {"messages": []}, {"messages": [assistant]}]
+    path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    read = load_records(path, DIALOGUE_KIND)
+    assert read.records == [DIALOGUE] and place_of(read.records[0]) == f"{path}, line 1"
+    expected = {reason: LeftOut(1, f"line {line}") for line, reason in enumerate(useless, 2)}
+    expected["the assistant speaks first"] = LeftOut(2, "line 4")
+    assert read.left_out == expected | {"'messages' is empty": LeftOut(1, "line 7")}
+    assert "; 2 left out, first line 4: the assistant speaks first" in read.description()
+    with pytest.raises(UserError, match=r"line 2: an answer is empty; mend it or take it out .--strict"):
+        load_records(path, DIALOGUE_KIND, strict=True)
+    path.write_text(json.dumps(records[1]), encoding="utf-8")
+    with pytest.raises(UserError, match="no dialogues can be used: 1 left out, first line 1: an answer is empty"):
+        read_dialogues(path)
+
+
+def test_pairs_that_are_the_same_or_empty_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    records = [PAIR, PAIR | {"rejected": "b "}, PAIR | {"rejected": "  "}]
+    path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    read = load_records(path, PAIR_KIND)
+    assert read.records == [PAIR]
+    assert list(read.left_out) == ["chosen and rejected are the same", "'rejected' is empty"]
+
+
+def test_a_task_of_anothers_without_a_verifier_is_left_out_and_ours_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    own = TASK | {"expected_answer": "什么都行，随便吧，好不好？"}
+    foreign = [{"question": "1+1?", "answer": "#### 2"}, {"question": "诗？", "answer": "什么都行，随便吧，好不好？"}]
+    path.write_text("\n".join(map(json.dumps, foreign)), encoding="utf-8")
+    complaint = lambda task: "no answer can be right" if task["expected_answer"] != "2" else None  # noqa: E731
+    assert [task["expected_answer"] for task in read_tasks(path, complaint)] == ["2"]
+    path.write_text(json.dumps(own), encoding="utf-8")
+    with pytest.raises(UserError, match="line 1: no answer can be right"):
+        read_tasks(path, complaint)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "问题,答案\n问,答\n", "question and answer, CSV in UTF-8"),
+        ("a.tsv", "prompt\tcompletion\n问\t答\n", "question and answer, TSV in UTF-8"),
+        ("a.txt", "问：问 答：答\r\n", "questions and answers in text, text in UTF-8"),
+        ("a.txt", "用户：问\n助手：答\n", "speakers in text, text in UTF-8"),
+        ("a.txt", "2024-05-01 12:03 甲: 问\n2024-05-01 12:03 乙: 答\n", "messenger export, text in UTF-8; 乙 is the assistant"),
+        ("a.json", '{"instruction": "问", "output": "答"}', "Alpaca, JSON in UTF-8"),
+        ("a.jsonl", '[{"instruction": "问", "output": "答"}]', "Alpaca, JSON in UTF-8"),
+        ("a.ndjson", '{"instruction": "问", "output": "答"}', "Alpaca, JSON lines in UTF-8"),
+        ("a", '{"instruction": "问", "output": "答"}', "Alpaca, JSON in UTF-8"),
+    ],
+)
+def test_files_as_they_come(tmp_path: Path, name: str, content: str, said: str) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8", newline="")
+    read = load_records(path, DIALOGUE_KIND)
+    assert read.records == [{"messages": [{"role": "user", "content": "问"}, {"role": "assistant", "content": "答"}]}]
+    assert read.description().startswith(f"{path}: 1 dialogues, {said}")
+
+
+def test_packed_and_in_another_encoding_and_parquet(tmp_path: Path) -> None:
+    text = "问题,答案\n" + "今天的天气怎么样啊？,今天的天气很好，适合出去走走。\n" * 3
+    with gzip.open(tmp_path / "a.csv.gz", "wb") as file:
+        file.write(text.encode("gb18030"))
+    read = load_records(tmp_path / "a.csv.gz", DIALOGUE_KIND)
+    assert len(read.records) == 3 and "CSV in GB" in read.description() and "recognised" in read.description()
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    messages = [[dict(message) for message in DIALOGUE["messages"]]] * 2
+    parquet.write_table(arrow.table({"messages": messages}), tmp_path / "a.parquet")
+    read = load_records(tmp_path / "a.parquet", DIALOGUE_KIND)
+    assert read.records == [DIALOGUE] * 2 and place_of(read.records[1]).endswith("a.parquet, row 2")
+
+
+def test_a_missing_field_of_a_known_format_names_the_format(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    good = {"conversations": [{"from": "human", "value": "问"}, {"from": "gpt", "value": "答"}]}
+    for bad, message in (
+        ({"conversations": [{"from": "human"}]}, r"line 2: turn 1 has no 'value' .read as ShareGPT"),
+        ({"id": 5}, r"line 2: the record has no field 'conversations' .read as ShareGPT"),
+    ):
+        path.write_text("\n".join(map(json.dumps, (good, bad))), encoding="utf-8")
+        with pytest.raises(UserError, match=message):
+            read_dialogues(path)
+    path.write_text('{"foo": 1, "bar": 2}', encoding="utf-8")
+    with pytest.raises(UserError, match="line 1: no dialogues that can be recognised; it has foo, bar, known are: messages"):
+        read_dialogues(path)
+    (tmp_path / "a.txt").write_text("从前有座山。", encoding="utf-8")
+    with pytest.raises(UserError, match="this text holds no pairs that can be recognised; write it as"):
+        read_pairs(tmp_path / "a.txt")
+
+
+def test_several_formats_in_one_file_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    lines = [DIALOGUE, {"prompt": "a", "completion": "b"}, DIALOGUE]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    assert "3 dialogues, messages (2), question and answer (1), JSON lines" in load_records(path, DIALOGUE_KIND).description()
+
+
+@pytest.mark.parametrize(
+    ("record", "kind"),
+    [
+        (DIALOGUE, DIALOGUE_KIND),
+        (PAIR, PAIR_KIND),
+        (TASK, TASK_KIND),
+        ({"question": "a", "answer": "#### 4"}, TASK_KIND),
+        ({"question": "a", "answer": "b"}, DIALOGUE_KIND),
+        ({"chosen": [], "rejected": []}, PAIR_KIND),
+        ({"text": "a"}, None),
+        (["a"], None),
+    ],
+)
+def test_the_kind_of_a_file_is_seen(tmp_path: Path, record: object, kind: object) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert kind_of(path) is kind
+    for text, expected in (("从前有座山。", None), ("问：a 答：b", DIALOGUE_KIND)):
+        (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+        assert kind_of(tmp_path / "a.txt") is expected
+
+
+def test_the_question_is_what_the_user_asks_first() -> None:
+    system = {"role": "system", "content": "s"}
+    with_system = {"messages": [system, *DIALOGUE["messages"]]}
+    assert question_of(DIALOGUE) == question_of(with_system) == prompt_of(DIALOGUE) == "a"
+    assert prompt_of(with_system) == opening_of(with_system) == [system, DIALOGUE["messages"][0]]

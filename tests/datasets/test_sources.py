@@ -192,3 +192,47 @@ def test_how_ones_own_texts_were_read_is_noted_once(tmp_path: Path, project: dic
     default = DataSources()
     default.documents()
     assert default.notes == []
+
+
+# -- mixing -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", ["documents", "pairs", "tasks"])
+def test_of_the_projects_data_the_share_is_mixed_in(kind: str, project: dict, tmp_path: Path) -> None:
+    _, name, _, make = KINDS[kind]
+    write(installation.DATA / name, [make(f"项{number}") for number in range(10, 60)])
+    path = write(tmp_path / name, [make(word) for word in WORDS])
+    own, heldout = getattr(DataSources(**fields(kind, path, None)), kind)()
+    training, same = getattr(DataSources(**fields(kind, path, None), mix=0.25), kind)()
+    assert same == heldout and training[: len(own)] == own
+    added = training[len(own) :]
+    assert all("项" in json.dumps(item, ensure_ascii=False) for item in added)
+    assert abs(len(added) - len(own) / 3) <= 1
+    assert getattr(DataSources(**fields(kind, None, None), mix=0.25), kind)() == getattr(DataSources(), kind)()
+
+
+def test_dialogues_to_mix_in_are_the_projects_and_the_share_has_its_bounds(project: dict, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", [KINDS["dialogues"][3](word) for word in WORDS])
+    assert DataSources(sft_data=path, mix=0.1).dialogues_mixed_in() == project["dialogues"][0]
+    assert DataSources(sft_data=path).dialogues_mixed_in() == DataSources(mix=0.1).dialogues_mixed_in() == []
+    for mix in (-0.1, 1.0):
+        with pytest.raises(UserError, match="must be at least 0 and below 1"):
+            DataSources(mix=mix)
+
+
+def test_one_system_text_does_not_keep_dialogues_together(project: dict, tmp_path: Path) -> None:
+    system = {"role": "system", "content": "短些。"}
+    records = [dialogue(f"{word}是什么？", f"{word}。") for word in WORDS]
+    path = write(tmp_path / "a.json", [{"messages": [system, *record["messages"]]} for record in records])
+    training, heldout = DataSources(sft_data=path).dialogues()
+    assert (len(training), len(heldout)) == (38, 2)
+
+
+def test_how_a_file_was_read_is_noted_once_and_it_is_read_once(project: dict, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("question,answer\n" + "".join(f"{word},{word}。\n" for word in WORDS) + "空,\n", encoding="utf-8")
+    data = DataSources(sft_data=path)
+    first = data.dialogues()
+    path.unlink()
+    assert data.dialogues() == first
+    assert data.notes == [
+        f"{path}: 40 dialogues, question and answer, CSV in UTF-8; 1 left out, first line 42: an answer is empty"
+    ]

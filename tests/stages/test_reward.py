@@ -10,8 +10,8 @@ from scratchgpt.config import GPTConfig, RewardConfig
 from scratchgpt.errors import UserError
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.reward import RewardModel
-from scratchgpt.stages.reward import RewardModelTrainer, bradley_terry_loss
-from scratchgpt.tokenizer import CharTokenizer
+from scratchgpt.stages.reward import RewardModelTrainer, bradley_terry_loss, encoded_pairs
+from scratchgpt.tokenizer import CharTokenizer, encode_chat
 
 
 def test_the_loss_equals_pytorchs_and_does_not_overflow() -> None:
@@ -42,12 +42,26 @@ def test_it_learns_to_prefer(tiny_config: GPTConfig, char_tokenizer: CharTokeniz
     assert trainer.sample()
 
 
-def test_a_pair_beyond_the_context_is_refused(
+def test_a_pair_beyond_the_context_is_left_out_or_refused(
     tiny_config: GPTConfig, char_tokenizer: CharTokenizer, pairs: list
 ) -> None:
     pairs[0]["chosen"] = "天空" * 40
+    given = RewardModel(tiny_config), char_tokenizer, tiny_config, RewardConfig(), pairs, [pairs[0], pairs[1]]
+    trainer = RewardModelTrainer(*given)
+    assert (len(trainer.pairs), len(trainer.heldout), len(trainer.heldout_kinds)) == (len(pairs) - 1, 1, 1)
     with pytest.raises(UserError, match="longer than the context of 64"):
-        RewardModelTrainer(RewardModel(tiny_config), char_tokenizer, tiny_config, RewardConfig(), pairs, pairs)
+        RewardModelTrainer(*given, strict=True)
+    with pytest.raises(UserError, match="longer than the context of 64 tokens, as all 1 are"):
+        RewardModelTrainer(*given[:-2], pairs[1:], pairs[:1])
+
+
+def test_what_stands_before_the_question_is_read_too(char_tokenizer: CharTokenizer, pairs: list) -> None:
+    history = [{"role": "user", "content": "你好"}, {"role": "assistant", "content": "你好呀。"}]
+    (alone,), (behind,) = (
+        encoded_pairs([{**pairs[1], **more}], char_tokenizer, 200).values() for more in ({}, {"history": history})
+    )
+    before = encode_chat(char_tokenizer, history)
+    assert behind == tuple(before + ids for ids in alone)
 
 
 def test_a_pair_of_equal_sides_counts_half(

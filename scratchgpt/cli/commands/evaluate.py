@@ -20,7 +20,7 @@ from scratchgpt.cli.machine_flags import StageFlag
 from scratchgpt.cli.which_run import RunFlag, chosen_run
 from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.datasets.corpus import read_corpus
-from scratchgpt.datasets.records import Record, read_dialogues, read_tasks
+from scratchgpt.datasets.records import DIALOGUE, TASK, Record, load_records
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation import bleu
 from scratchgpt.evaluation.answering import answer_prompts
@@ -107,16 +107,20 @@ def run(arguments: Arguments) -> None:
     """
     if arguments.items is not None and arguments.items < 1:
         raise UserError(f"--items must be at least 1, not {arguments.items}")
+    dialogues = load_records(arguments.sft_heldout or data_file("sft_heldout.json"), DIALOGUE)
+    tasks = load_records(arguments.rlvf_heldout or data_file("rlvf_heldout.json"), TASK, unanswerable=complaint_about)
     data = HeldOutData(
         spread(read_corpus(arguments.corpus_heldout or data_file("pretrain_heldout.txt")), arguments.items),
-        spread(read_dialogues(arguments.sft_heldout or data_file("sft_heldout.json")), arguments.items),
-        spread(read_tasks(arguments.rlvf_heldout or data_file("rlvf_heldout.json"), complaint_about), arguments.items),
+        spread(dialogues.records, arguments.items),
+        spread(tasks.records, arguments.items),
     )
     model, tokenizer, place = load_chosen(chosen_run(arguments.checkpoint), arguments.stage)
     measures: list[Callable[[LanguageModel, Tokenizer, HeldOutData], list[Row]]] = [text_rows, dialogue_rows]
     measures += [bleu_rows] if bleu.available() and not arguments.skip_bleu else []
     measures += [task_rows]
-    notes = [] if bleu.available() or arguments.skip_bleu else [f"note: {bleu.MISSING}"]
+    own = (arguments.sft_heldout and dialogues, arguments.rlvf_heldout and tasks)
+    notes = [read.description() for read in own if read]
+    notes += [] if bleu.available() or arguments.skip_bleu else [f"note: {bleu.MISSING}"]
     console = VisibleConsole(highlight=False)
     table = Table(title=Text(str(place)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, side in (("measure", "left"), ("value", "right"), ("items", "right")):

@@ -69,7 +69,7 @@ def run(arguments: Arguments) -> None:
         raise UserError('there is no text to tokenize; give one, as in: tokenize "我爱你", or list --vocab')
     if arguments.vocab and arguments.merges:
         raise UserError("--merges shows how a text is cut, --vocab lists the vocabulary; leave one of them out")
-    tokenizer = _tokenizer(chosen_run(arguments.checkpoint))
+    tokenizer = tokenizer_at(chosen_run(arguments.checkpoint))
     if arguments.merges:
         print(*merge_lines(tokenizer, arguments.text or "", arguments.lang), sep="\n")
     elif arguments.vocab:
@@ -79,7 +79,15 @@ def run(arguments: Arguments) -> None:
 
 
 # -- which tokenizer ----------------------------------------------------------------------------------------
-def _tokenizer(place: Path) -> Tokenizer:
+def tokenizer_at(place: Path) -> Tokenizer:
+    """The tokenizer of a place.
+
+    Args:
+        place: a tokenizer.json, its folder, or the folder of a run.
+
+    Raises:
+        UserError: if there is none.
+    """
     if place.suffix == ".json" or (place / "tokenizer.json").is_file():
         return load_tokenizer(place)
     for stage in finished_writers(place):
