@@ -13,7 +13,7 @@ if sys.platform != "linux":
 
 from tests.mutants import running
 from tests.mutants.__main__ import equivalents, tell_stale
-from tests.mutants.choice import ROOT, chosen_tests
+from tests.mutants.choice import ROOT, chosen_tests, imports_of
 from tests.mutants.faults import Mutant, mutants
 from tests.mutants.running import Fate, NotGreenError, fate_of, usual_end
 
@@ -51,10 +51,13 @@ from tiny import clamp, halvings
 def test_clamp():
     assert [clamp(x, 3) for x in (1, 5, 20)] == [3, 5, 9]
 
-def test_halvings_in_another_program():
-    program = "import sys; sys.path.insert(0, sys.argv[1]); import tiny; print(tiny.halvings(8))"
+def test_halvings():
+    assert halvings(8) == 3
+
+def test_next_in_another_program():
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import tiny; print(tiny.next_one(8))"
     said = subprocess.run([sys.executable, "-c", program, sys.path[0]], capture_output=True, text=True).stdout
-    assert said == "3\\n"
+    assert said == "9\\n"
 """
 
 
@@ -137,7 +140,9 @@ def _helper(a):
 def test_a_modules_own_test_comes_first() -> None:
     chosen = chosen_tests(ROOT / "scratchgpt" / "verify" / "numerals.py")
     assert [test.name for test in chosen] == ["test_numerals.py", "test_readers.py", "test_verifiers.py"]
-    assert ROOT / "tests/stages/test_rlhf.py" in chosen_tests(ROOT / "scratchgpt/stages/policy_gradient.py")
+    assert "scratchgpt.stages.policy_gradient" in imports_of(ROOT / "tests/stages/test_policy_gradient.py")
+    assert "scratchgpt.kernels.gelu" in imports_of(ROOT / "tests/kernels/test_gelu.py")  # by way of the package
+    assert "scratchgpt.evaluation.rollouts" in imports_of(ROOT / "tests/stages/test_rlvf.py")  # by way of a helper
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from tests.mutants.faults import Mutant
 SITE = Path(__file__).resolve().parent / "in_programs"
 MEMORY = 8 << 30
 """Bytes of addresses that a process may use, so that a loop without an end does not take all of the machine's."""
-PATIENCE, SPARE = 5, 10
+PATIENCE, SPARE = 3, 5
 """How many times as long as usual the tests may take, and seconds added, before a mutant counts as caught in a loop."""
 RAN = 100
 """Added to pytest's exit status, to tell it from that of a process that never came to it."""
@@ -169,7 +169,7 @@ def _work(test: str, folder: str, module: str, seconds: int, durations: dict[str
     os.dup2(output, 1)
     os.dup2(output, 2)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))  # first a signal that tells, then one that kills
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = f"{folder}/hypothesis"
     if module:

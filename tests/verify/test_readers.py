@@ -178,3 +178,14 @@ def test_maybe_and_maybe_not_is_cannot_tell() -> None:
 )
 def test_what_competes_with_the_expected_answer(expected: str, prompt: str, options: set[str]) -> None:
     assert options_of(expected, prompt) == options
+
+
+def test_a_statement_without_a_verb_that_can_be_denied_is_affirmed_by_saying_it() -> None:
+    comes = closed_reader("小明今天来吗？")
+    assert asked_statement("小明今天来吗？") == "小明今天来"
+    assert [comes.read(clause) for clause in ("小明今天来", "对", "不对", "小明走了")] == ["yes", "yes", "no", None]
+
+
+def test_what_is_announced_last_may_be_followed_by_a_few_words_and_no_more() -> None:
+    assert APPLES.read("吃了2个剩3个苹果呀呀") == 3
+    assert APPLES.read("吃了2个剩3个苹果呀呀呀") is UNCLEAR

@@ -104,3 +104,26 @@ def test_a_temporary_folder_that_others_can_write_is_refused(monkeypatch, tmp_pa
     folder.chmod(mode)
     with pytest.raises(PermissionError, match="not this user's own"):
         environment._own_temporary_folder()
+
+
+def test_the_first_folder_that_can_be_written_is_taken(monkeypatch, tmp_path):
+    (tmp_path / "a file").touch()
+    monkeypatch.setattr(environment, "_cache_parents", lambda: iter([tmp_path / "a file", tmp_path / "b", tmp_path / "c"]))
+    assert environment.cache_folder() == tmp_path / "b" / f"numba-{environment.source_fingerprint()}"
+    assert not (tmp_path / "c").exists()
+    monkeypatch.setattr(environment, "_cache_parents", lambda: iter([tmp_path / "a file"]))
+    assert environment.cache_folder() is None
+
+
+def test_the_row_of_the_cpu_decides_what_the_libraries_are_told(monkeypatch):
+    monkeypatch.setattr(environment.cpu, "host_features", lambda: {"sse2": True, "avx512f": False})
+    for row, told in (
+        (environment.cpu.CPUS[0], {"OPENBLAS_CORETYPE": "SkylakeX", "NUMBA_CPU_FEATURES": "-avx512f,+sse2,-prefer-256-bit"}),
+        (environment.cpu.CPUS[-1], {}),
+    ):
+        told_to_all = {"NUMBA_CACHE_DIR": "/elsewhere"}
+        monkeypatch.setattr(environment.os, "environ", told_to_all)
+        monkeypatch.setattr(environment.cpu, "host", lambda row=row: row)
+        environment.set_defaults()
+        always = {"NUMBA_CACHE_DIR": "/elsewhere", "OMP_WAIT_POLICY": "passive", "OPENBLAS_THREAD_TIMEOUT": "4"}
+        assert told_to_all == always | told
