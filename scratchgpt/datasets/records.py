@@ -24,6 +24,8 @@ from scratchgpt.datasets.formats.plain_text import TEXTS, line_ends, text_format
 from scratchgpt.datasets.formats.tasks import TASKS
 from scratchgpt.datasets.rows import DELIMITERS, Row, json_line_rows, json_rows, parquet_rows, table_rows
 from scratchgpt.errors import UserError
+from scratchgpt.installation import is_own_data
+from scratchgpt.tokenizer.invisible import clean_values, dropped_in_words
 
 MAX_WEIGHT = 1000
 """How often a dialogue may be shown an epoch: enough for any taste, and no list of a billion numbers."""
@@ -108,6 +110,7 @@ class RecordFile:
         records: those that can be used, in order.
         left_out: the others, by reason.
         note: what else a reader has to know, or nothing.
+        dropped: characters that nobody sees, taken out of the texts, and how often.
     """
 
     path: Path
@@ -117,6 +120,7 @@ class RecordFile:
     records: list[Record] = field(repr=False)
     left_out: Mapping[str, LeftOut]
     note: str = ""
+    dropped: Counter[str] = field(default_factory=Counter)
 
     def description(self) -> str:
         """All this in one line."""
@@ -124,7 +128,8 @@ class RecordFile:
             name if len(self.formats) == 1 else f"{name} ({count:,})" for name, count in self.formats.items()
         )
         parts = [f"{self.path}: {len(self.records):,} {self.kind}, {formats}, {self.how}", self.note]
-        return "; ".join(filter(None, [*parts, left_out_in_words(self.left_out)]))
+        unseen = f"{dropped_in_words(self.dropped)} dropped" if self.dropped else ""
+        return "; ".join(filter(None, [*parts, left_out_in_words(self.left_out), unseen]))
 
 
 def left_out_in_words(left_out: Mapping[str, LeftOut]) -> str:
@@ -181,12 +186,16 @@ def load_records(
     found: Counter[str] = Counter()
     records: list[Record] = []
     reasons: dict[str, LeftOut] = {}
+    dropped: Counter[str] = Counter()
+    ours = is_own_data(path)
     for place, row in rows:
         where = f"{path}, {place}"
         last = _format_of(where, row, kind, last)
         name = recognised_as or last.name
         try:
             converted = last.convert(row)
+            if not ours:  # a second for each 60,000 dialogues, and ours are clean: a test holds that
+                converted = clean_values(converted, dropped)
         except MalformedRecordError as error:
             raise UserError(f"{where}: {error}" + ("" if last.own else f" (read as {name})")) from None
         problem, reason = _judged(converted, kind, last, unanswerable)
@@ -206,7 +215,7 @@ def load_records(
         raise UserError(f"{path}: holds no records")
     if not records:
         raise UserError(f"{path}: no {kind.name} can be used: {left_out_in_words(reasons)}")
-    return RecordFile(path, kind.name, how, found, records, reasons, note)
+    return RecordFile(path, kind.name, how, found, records, reasons, note, dropped)
 
 
 def _rows(path: Path, kind: Kind, encoding: str | None) -> tuple[Iterator[Row], str, str, str]:

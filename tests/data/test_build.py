@@ -12,6 +12,7 @@ import pytest
 from data import build
 from data.generators.tasks.reserved import shows_reserved
 from data.generators.tasks.written_arithmetic import value_of
+from scratchgpt.tokenizer.invisible import clean_text
 from scratchgpt.verify.verifiers import verifier_for
 
 DATA = Path(build.__file__).parent
@@ -132,3 +133,11 @@ def test_hand_written_tasks_share_no_operation_and_no_people_with_the_held_out_o
         assert not [asked for asked in heldout if all(entity in asked for entity in record["entities"])], record
     shipped = [r for r in records("rlvf_data.json") if r.get("source") == "hand"]
     assert {r["prompt"] for r in shipped} == {r["prompt"] for r in tasks}
+
+
+@pytest.mark.parametrize("path", sorted([*DATA.glob("*_data.*"), *DATA.glob("*_heldout.*")]), ids=lambda path: path.name)
+def test_nothing_in_the_data_is_invisible(path: Path) -> None:
+    text = path.read_text("utf-8")
+    if path.suffix == ".json":
+        text = json.dumps(json.loads(text), ensure_ascii=False)
+    assert not clean_text(text).dropped

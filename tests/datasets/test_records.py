@@ -25,6 +25,7 @@ from scratchgpt.datasets.records import (
     split_heldout,
 )
 from scratchgpt.errors import UserError
+from tests.tiny import dialogue
 
 GOOD = '{"prompt": "a", "chosen": "b", "rejected": "c"}'
 
@@ -190,6 +191,16 @@ def test_what_teaches_nothing_is_counted_by_reason_with_the_first_place(tmp_path
     path.write_text(json.dumps(records[1]), encoding="utf-8")
     with pytest.raises(UserError, match="no dialogues can be used: 1 left out, first line 1: an answer is empty"):
         read_dialogues(path)
+
+
+def test_what_nobody_sees_is_dropped_and_counted_and_alone_it_is_no_answer(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    seen, unseen = dialogue("\u200b你\ufeff好", "你\u00ad好👨‍👩‍👧"), dialogue("在吗", "\u200b")
+    path.write_text("\n".join(json.dumps(record) for record in (seen, unseen)), "utf-8")
+    read = load_records(path, DIALOGUE_KIND)
+    assert [dict(record) for record in read.records] == [dialogue("你好", "你好👨‍👩‍👧")]
+    assert "1 left out, first line 2" in read.description()
+    assert "4 invisible characters (2 U+200B zero width space" in read.description()
 
 
 def test_pairs_that_are_the_same_or_empty_are_left_out(tmp_path: Path) -> None:
