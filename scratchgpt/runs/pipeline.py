@@ -26,8 +26,9 @@ from scratchgpt.inside.profiler import STEPS, WARM_UP, profile_steps, profile_ta
 from scratchgpt.installation import typed
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.runs.expected_time import say_expected_time
 from scratchgpt.runs.lock import only_run_at
-from scratchgpt.runs.plan import Plan
+from scratchgpt.runs.plan import MAX_TOKEN_LENGTH, Plan
 from scratchgpt.runs.record import (
     Origin,
     begin,
@@ -61,9 +62,6 @@ from scratchgpt.training.history import History
 from scratchgpt.training.loop import run_trainer
 from scratchgpt.training.trainer import Trainer
 
-MAX_TOKEN_LENGTH = 12
-"""Bytes of the longest token: four Han characters, as long as nearly all Chinese words and idioms are."""
-
 
 def run(plan: Plan, console: Console) -> None:
     """Run the plan's stages in order and write the report.
@@ -81,13 +79,17 @@ def run(plan: Plan, console: Console) -> None:
     # Whatever is wrong with a file is said before hours are spent on the others.
     reads = {read for stage in stages for read in stage.reads}
     with waiting(console, "reading the data"):
-        data = {read.__name__: digest_of(read(plan.data)) for read in reads}
+        records = {read.__name__: read(plan.data) for read in reads}
+        data = {name: digest_of(read) for name, read in records.items()}
     _say_notes(plan, console)
     with only_run_at(plan.out):
+        _check_startable(stages, plan, data)
+        say_expected_time(plan, records, console)
+        del records  # every stage reads what it needs
         _run_stages(stages, plan, data, console)
 
 
-def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], console: Console) -> None:
+def _check_startable(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str]) -> None:
     for stage in stages:
         for need in stage.needs:
             if need not in plan.stages and not is_finished(plan.out, need):
@@ -96,6 +98,9 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
     if plan.resume:
         for stage in stages:
             check_resumable(plan, stage, origin_of(plan, stage, data))
+
+
+def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], console: Console) -> None:
     if start_record(plan.out):
         console.print(f"{plan.out}: of an earlier version, which kept no record of its run; from now on there is one")
     try:

@@ -27,6 +27,7 @@ from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
 from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Stage, accuracies, tasks_to_measure
 from scratchgpt.stages.warning_signs import supervised_signs
+from scratchgpt.stages.work import LONGEST_ANSWER, Outlook, Piece, Work, batches, measurements
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.trainer import Trainer
@@ -108,9 +109,9 @@ def _build(context: Context) -> Setup:
     model, tokenizer = context.model, context.tokenizer
     tasks = tasks_to_measure("sft", context)
     trainer = SFTTrainer(model, tokenizer, model.config, context.settings, dialogues, heldout, tasks, context.seed)
-    for kind, batches in (("dialogues", trainer.batches), ("held-out dialogues", trainer.heldout)):
-        if batches.too_long:
-            context.say(f"sft: {batches.too_long} {kind} exceed the context and are left out")
+    for kind, taken in (("dialogues", trainer.batches), ("held-out dialogues", trainer.heldout)):
+        if taken.too_long:
+            context.say(f"sft: {taken.too_long} {kind} exceed the context and are left out")
     measured = trainer.heldout.records
     context.say(f"sft: {len(trainer.batches.sequences):,} dialogues, {len(trainer.batches.shown):,} shown an epoch")
     prompts = list(dict.fromkeys(record["messages"][0]["content"] for record in measured))[:SAMPLES]
@@ -125,6 +126,28 @@ def _build(context: Context) -> Setup:
     return Setup(trainer, model, tokenizer, measure, lambda: answered(model, tokenizer, prompts))
 
 
+def _work(outlook: Outlook) -> Work:
+    dialogues, heldout = outlook.read_by(DataSources.dialogues)
+    tasks, settings = outlook.read_by(measured_tasks), outlook.settings
+    shown = sum(int(record.get("weight", 1)) for record in dialogues)
+    batch = min(settings.batch_size, shown)
+    steps = total_steps(settings.epochs, batches(shown, batch))
+    looks = measurements(steps, settings.evaluate_every)
+    lengths, asked = outlook.dialogues(dialogues), outlook.questions([task["prompt"] for task in tasks])
+    questions = sum("rubric" in record and len(record["messages"]) == 2 for record in heldout)
+    some = min(PROGRESS_TASKS, len(tasks))
+    pieces = [
+        Piece("train", steps, batch, round(lengths.prompt + lengths.answer), round(lengths.answer)),
+        outlook.reading((looks + 2) * len(heldout), 0, lengths.prompt + lengths.answer),
+        # A model that has not seen a dialogue does not know where an answer ends.
+        outlook.writing(some + len(tasks), asked, LONGEST_ANSWER),
+        outlook.writing(questions, lengths.prompt, LONGEST_ANSWER),
+        outlook.writing((looks - 1) * some + len(tasks), asked, lengths.answer),
+        outlook.writing(questions, lengths.prompt, lengths.answer),
+    ]
+    return Work(steps, pieces)
+
+
 SFT = Stage(
     name="sft",
     title_zh="监督微调",
@@ -133,6 +156,7 @@ SFT = Stage(
     config=SFTConfig,
     reads=(DataSources.dialogues, measured_tasks),
     build=_build,
+    work=_work,
     follows=("pretrain",),
     from_nothing=True,
     questions=3,

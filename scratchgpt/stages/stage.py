@@ -17,6 +17,7 @@ from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.measures import fitting_tasks, measured_tasks
 from scratchgpt.models.base import LanguageModel
+from scratchgpt.stages.work import Outlook, Work
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import History
 from scratchgpt.training.trainer import Trainer
@@ -91,6 +92,7 @@ class Stage:
         reads: what it reads of the data, methods of DataSources or functions of it: read before the first stage
             begins, so that whatever is wrong with a file is said before hours are spent.
         build: from where it starts to a stage that is ready to run.
+        work: how much there is to do, before anything is built, for the time that a run is expected to take.
         follows: the stages whose checkpoint it can start from, the best first.
         from_nothing: whether it can start from a fresh model and tokenizer where there is no such checkpoint.
         needs: further stages of the same run whose checkpoints it cannot do without.
@@ -107,6 +109,7 @@ class Stage:
     config: type[Settings]
     reads: tuple[Callable[[DataSources], Any], ...]
     build: Callable[[Context], Setup]
+    work: Callable[[Outlook], Work]
     follows: tuple[str, ...] = ()
     from_nothing: bool = False
     needs: tuple[str, ...] = ()
