@@ -40,6 +40,7 @@ from scratchgpt.runs.record import (
     start_record,
 )
 from scratchgpt.runs.report import Measure, Sample, StageResult, Turn, number_text, save_result, write_report
+from scratchgpt.runs.warm_up import for_training, warm_up_if_cold
 from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.run_folder import (
     bring_log_back,
@@ -84,6 +85,7 @@ def run(plan: Plan, console: Console) -> None:
     _say_notes(plan, console)
     with only_run_at(plan.out):
         _check_startable(stages, plan, data)
+        warm_up_if_cold(for_training(), console)
         say_expected_time(plan, records, console)
         del records  # every stage reads what it needs
         _run_stages(stages, plan, data, console)
