@@ -29,7 +29,7 @@ from scratchgpt.kernels.runtime.precision import PRECISIONS
 from scratchgpt.models.gpt2 import GPT
 from scratchgpt.models.weights import save_weights
 from scratchgpt.nn.schedules import cosine_schedule
-from scratchgpt.runs.pipeline import MAX_TOKEN_LENGTH
+from scratchgpt.runs.plan import MAX_TOKEN_LENGTH
 from scratchgpt.stages.presets import get_preset
 from scratchgpt.stages.pretrain import Pretrainer
 from scratchgpt.tokenizer import BPETokenizer

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("scratchgpt.cli.commands.check", "训练之前看看数据 · look at data before training"),
     "generate": ("scratchgpt.cli.commands.generate", "续写一段文字 · continue a text"),
     "pack": ("scratchgpt.cli.commands.pack", "把训练结果打包成一半大小 · a finished run at half its size"),
+    "warm-up": ("scratchgpt.cli.commands.warm_up", "先编译好所有内核 · compile all kernels ahead of time"),
     "evaluate": ("scratchgpt.cli.commands.evaluate", "给一个检查点打分 · measure a checkpoint"),
 }
 """Module and description by the command's name."""

@@ -16,6 +16,9 @@ from scratchgpt.cli.machine_flags import Kernels, StageFlag, Threads, set_kernel
 from scratchgpt.cli.which_run import RunFlag, chosen_run
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.installation import typed
+from scratchgpt.runs.warm_up import for_talking, warm_up_if_cold
+from scratchgpt.stages.run_folder import most_advanced_stage
+from scratchgpt.terminal import VisibleConsole
 
 OptionalText = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
 
@@ -69,7 +72,10 @@ def _chat(argv: Sequence[str]) -> None:
     set_kernels(flags.kernels, flags.threads)
 
     sampling = SamplingConfig(flags.temperature, flags.top_k, flags.top_p, flags.repetition_penalty)
-    conversation = Conversation(chosen_run(flags.out), flags.stage, sampling, flags.max_length, flags.seed)
+    run = chosen_run(flags.out)
+    stage = flags.stage or most_advanced_stage(run)  # where there is none, nobody waits for that to be said
+    warm_up_if_cold(for_talking(), VisibleConsole(stderr=True))
+    conversation = Conversation(run, stage, sampling, flags.max_length, flags.seed)
     if flags.prompt is None:
         talk(conversation)
     else:

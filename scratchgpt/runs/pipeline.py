@@ -26,9 +26,10 @@ from scratchgpt.inside.profiler import STEPS, WARM_UP, profile_steps, profile_ta
 from scratchgpt.installation import typed
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.models.gpt2 import GPT
+from scratchgpt.runs.expected_time import say_expected_time
 from scratchgpt.runs.lock import only_run_at
 from scratchgpt.runs.memory import require_room
-from scratchgpt.runs.plan import Plan
+from scratchgpt.runs.plan import MAX_TOKEN_LENGTH, Plan
 from scratchgpt.runs.record import (
     Origin,
     begin,
@@ -40,6 +41,7 @@ from scratchgpt.runs.record import (
     start_record,
 )
 from scratchgpt.runs.report import Measure, Sample, StageResult, Turn, number_text, save_result, write_report
+from scratchgpt.runs.warm_up import for_training, warm_up_if_cold
 from scratchgpt.stages import ALL, stage_named
 from scratchgpt.stages.run_folder import (
     bring_log_back,
@@ -62,9 +64,6 @@ from scratchgpt.training.history import History
 from scratchgpt.training.loop import run_trainer
 from scratchgpt.training.trainer import Trainer
 
-MAX_TOKEN_LENGTH = 12
-"""Bytes of the longest token: four Han characters, as long as nearly all Chinese words and idioms are."""
-
 
 def run(plan: Plan, console: Console) -> None:
     """Run the plan's stages in order and write the report.
@@ -82,13 +81,18 @@ def run(plan: Plan, console: Console) -> None:
     # Whatever is wrong with a file is said before hours are spent on the others.
     reads = {read for stage in stages for read in stage.reads}
     with waiting(console, "reading the data"):
-        data = {read.__name__: digest_of(read(plan.data)) for read in reads}
+        records = {read.__name__: read(plan.data) for read in reads}
+        data = {name: digest_of(read) for name, read in records.items()}
     _say_notes(plan, console)
     with only_run_at(plan.out):
+        _check_startable(stages, plan, data, console)
+        warm_up_if_cold(for_training(), console)
+        say_expected_time(plan, records, console)
+        del records  # every stage reads what it needs
         _run_stages(stages, plan, data, console)
 
 
-def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], console: Console) -> None:
+def _check_startable(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], console: Console) -> None:
     for stage in stages:
         for need in stage.needs:
             if need not in plan.stages and not is_finished(plan.out, need):
@@ -100,6 +104,9 @@ def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], co
     if left := [stage for stage in stages if not (plan.resume and _finished_already(plan, stage))]:
         room = require_room(plan, left)
         console.print(f"memory: about {room}", highlight=False, soft_wrap=True)
+
+
+def _run_stages(stages: Sequence[Stage], plan: Plan, data: Mapping[str, str], console: Console) -> None:
     if start_record(plan.out):
         console.print(f"{plan.out}: of an earlier version, which kept no record of its run; from now on there is one")
     to_check = list(stages)

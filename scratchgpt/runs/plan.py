@@ -13,6 +13,9 @@ from scratchgpt.stages.presets import Preset
 from scratchgpt.stages.run_folder import is_finished
 from scratchgpt.stages.stage import Stage
 
+MAX_TOKEN_LENGTH = 12
+"""Bytes of the longest token: four Han characters, as long as nearly all Chinese words and idioms are."""
+
 
 @dataclass(frozen=True)
 class Plan:

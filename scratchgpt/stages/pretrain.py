@@ -20,6 +20,7 @@ from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import cosine_schedule, total_steps
 from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Sizes, Stage
 from scratchgpt.stages.warning_signs import supervised_signs
+from scratchgpt.stages.work import Outlook, Piece, Work, batches, measurements
 from scratchgpt.tokenizer import END_IDS, Tokenizer
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.memory import (
@@ -145,6 +146,21 @@ def _memory(sizes: Sizes) -> list[Parts]:
     return [together(held, moment) for moment in moments]
 
 
+def _work(outlook: Outlook) -> Work:
+    documents, heldout = outlook.read_by(DataSources.documents)
+    settings, size = outlook.settings, outlook.config.context_size
+    windows = max(1, outlook.tokens(documents) // size - 1)
+    batch = min(settings.batch_size, windows)
+    steps = settings.steps or total_steps(settings.epochs, batches(windows, batch))
+    looks = measurements(steps, settings.evaluate_every) + 2
+    pieces = [
+        Piece("train", steps, batch, size, size),
+        outlook.reading(looks * outlook.tokens(heldout) / size, 0, size),
+        outlook.writing(2 * SAMPLES, 8, CONTINUATION),
+    ]
+    return Work(steps, pieces)
+
+
 PRETRAIN = Stage(
     name="pretrain",
     title_zh="预训练",
@@ -153,6 +169,7 @@ PRETRAIN = Stage(
     config=PretrainConfig,
     reads=(DataSources.documents, DataSources.spoken),
     build=_build,
+    work=_work,
     from_nothing=True,
     writes="text",
     memory=_memory,

@@ -27,6 +27,7 @@ from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
 from scratchgpt.stages.stage import SAMPLES, Context, Setup, Sizes, Stage, accuracies
 from scratchgpt.stages.warning_signs import WINDOW, nothing_learned
+from scratchgpt.stages.work import Outlook, Piece, Work, batches, longest_of, measurements
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.best import Goal
 from scratchgpt.training.history import History, Metrics
@@ -228,6 +229,19 @@ def _memory(sizes: Sizes) -> list[Parts]:
     return [together(held, moment) for moment in moments]
 
 
+def _work(outlook: Outlook) -> Work:
+    pairs, heldout = outlook.read_by(DataSources.pairs)
+    settings, lengths = outlook.settings, outlook.pairs(pairs)
+    batch = min(settings.batch_size, len(pairs))
+    steps = total_steps(settings.epochs, batches(len(pairs), batch))
+    looks = measurements(steps, settings.evaluate_every) + 2
+    pieces = [
+        Piece("train", steps, 2 * batch, round(longest_of(lengths, 2 * batch)), 0),
+        outlook.scoring(looks * 2 * len(heldout), lengths.prompt, lengths.answer),
+    ]
+    return Work(steps, pieces)
+
+
 REWARD = Stage(
     name="reward",
     title_zh="奖励模型",
@@ -237,6 +251,7 @@ REWARD = Stage(
     reads=(DataSources.pairs,),
     build=_build,
     lengths=lengths,
+    work=_work,
     follows=("sft", "pretrain"),
     writes=None,
     memory=_memory,

@@ -29,9 +29,10 @@ from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts, answered
 from scratchgpt.evaluation.divergence import kl_k1
-from scratchgpt.evaluation.judge import AnswerJudge, answer_rows, as_records
+from scratchgpt.evaluation.judge import STANDARD_PROMPTS, AnswerJudge, answer_rows, as_records
 from scratchgpt.evaluation.measures import measured_tasks, task_accuracy
 from scratchgpt.evaluation.rollouts import (
+    FORWARD_BATCH,
     Rollouts,
     all_tokens,
     encode_prompt,
@@ -67,6 +68,7 @@ from scratchgpt.stages.warning_signs import (
     reward_against_measure,
     reward_far_from_reference,
 )
+from scratchgpt.stages.work import Outlook, Piece, Work, measurements
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.best import Goal
 from scratchgpt.training.checkpoints import load_reward_model
@@ -470,9 +472,35 @@ def _build(context: Context) -> Setup:
 
 
 def _memory(sizes: Sizes) -> list[Parts]:
-    asked = [*training_prompts(sizes.data), *(task["prompt"] for task in measured_tasks(sizes.data))]
+    asked = [record["prompt"] for record in (*training_prompts(sizes.data), *measured_tasks(sizes.data))]
     # policy, reference, reward and value model
     return policy_memory(sizes, asked, sizes.settings.batch_size, models=4, trained=2)
+
+
+def _work(outlook: Outlook) -> Work:
+    pairs, heldout = outlook.read_by(DataSources.pairs)
+    tasks, settings, lengths = outlook.read_by(measured_tasks), outlook.settings, outlook.pairs(pairs)
+    answer = min(settings.max_new_tokens, lengths.answer)
+    judged = (lengths.prompt, answer)
+    asked, whole = len({record["prompt"] for record in heldout}), round(lengths.prompt + answer)
+    sampled = settings.num_episodes * settings.batch_size
+    looks = measurements(settings.num_episodes, settings.evaluate_every) * min(PROGRESS_PROMPTS, asked)
+    measured = looks + 2 * asked
+    passes = settings.ppo_epochs * sampled / FORWARD_BATCH
+    trained_alone = min(settings.value_warmup, settings.num_episodes) / settings.num_episodes
+    pieces = [
+        # the policy's answers; those to the same prompts that are measured, and those of the reference
+        outlook.writing(sampled, *judged),
+        outlook.writing(measured + looks + asked + min(PROGRESS_PROMPTS, asked) + STANDARD_PROMPTS, *judged),
+        outlook.writing(2 * len(tasks), outlook.questions([task["prompt"] for task in tasks]), answer),
+        # log-probabilities by policy and reference; scores and values
+        outlook.reading(2 * (sampled + measured), *judged, batch=FORWARD_BATCH),
+        outlook.scoring(2 * sampled + measured + STANDARD_PROMPTS, *judged),
+        # the updates of both
+        Piece("train", passes * (1 - trained_alone), FORWARD_BATCH, whole, round(answer)),
+        Piece("train", passes, FORWARD_BATCH, whole, 0),
+    ]
+    return Work(settings.num_episodes, pieces)
 
 
 RLHF = Stage(
@@ -484,6 +512,7 @@ RLHF = Stage(
     reads=(DataSources.pairs, measured_tasks),
     build=_build,
     lengths=lengths,
+    work=_work,
     follows=("sft", "pretrain"),
     needs=("reward",),
     generates=True,

@@ -30,9 +30,10 @@ from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.answering import answer_prompts, answered
 from scratchgpt.evaluation.divergence import kl_k3
-from scratchgpt.evaluation.judge import AnswerJudge, answer_rows
+from scratchgpt.evaluation.judge import STANDARD_PROMPTS, AnswerJudge, answer_rows
 from scratchgpt.evaluation.measures import is_right, task_accuracy, verifiable_tasks
 from scratchgpt.evaluation.rollouts import (
+    FORWARD_BATCH,
     Rollouts,
     encode_prompt,
     sample_responses,
@@ -55,6 +56,7 @@ from scratchgpt.stages.policy_gradient import (
 from scratchgpt.stages.rlhf import heldout_prompts, training_prompts
 from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Sizes, Stage, accuracies
 from scratchgpt.stages.warning_signs import entropy_collapse, kl_blow_up, no_learning_signal, reward_against_measure
+from scratchgpt.stages.work import LONGEST_ANSWER, Outlook, Piece, Work, measurements
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.best import Goal
 from scratchgpt.training.checkpoints import load_checkpoint, load_reward_model
@@ -416,6 +418,36 @@ def lengths(data: DataSources, tokenizer: Tokenizer, context_size: int) -> str:
     return too_long_in_words(kinds, tokenizer, context_size, data.strict)
 
 
+MIXED = 0.5
+"""Of the groups, those with right and wrong answers, as a rule: only they teach."""
+
+
+def _work(outlook: Outlook) -> Work:
+    tasks, heldout = outlook.read_by(verifiable_tasks)
+    settings, asked = outlook.settings, outlook.questions([task["prompt"] for task in tasks])
+    # The policy answers as it was taught to; where this run does not teach it, nothing is known but the limit.
+    taught = outlook.records.get(DataSources.dialogues.__name__)
+    answer = min(settings.max_new_tokens, outlook.dialogues(taught[0]).answer if taught else LONGEST_ANSWER / 2)
+    sampled = settings.num_iterations * settings.samples_per_task * min(settings.tasks_per_iteration, len(tasks))
+    looks = measurements(settings.num_iterations, settings.evaluate_every) * min(PROGRESS_TASKS, len(heldout))
+    learned = MIXED * sampled
+    updates = settings.epochs_per_iteration * learned / FORWARD_BATCH
+    pieces = [
+        outlook.writing(sampled, asked, answer),
+        outlook.reading(2 * learned, asked, answer, batch=FORWARD_BATCH),
+        Piece("train", updates, FORWARD_BATCH, round(asked + answer), round(answer)),
+        outlook.writing(looks + 2 * len(heldout), asked, answer),
+    ]
+    if pairs := outlook.records.get(DataSources.pairs.__name__):  # answers are judged as in RLHF, before and after
+        prompts, lengths = len({record["prompt"] for record in pairs[1]}), outlook.pairs(pairs[0])
+        pieces += [
+            outlook.writing(3 * prompts + STANDARD_PROMPTS, lengths.prompt, lengths.answer),
+            outlook.reading(4 * prompts, lengths.prompt, lengths.answer, batch=FORWARD_BATCH),
+            outlook.scoring(2 * prompts + STANDARD_PROMPTS, lengths.prompt, lengths.answer),
+        ]
+    return Work(settings.num_iterations, pieces)
+
+
 RLVF = Stage(
     name="rlvf",
     title_zh="可验证奖励强化学习",
@@ -425,6 +457,7 @@ RLVF = Stage(
     reads=(verifiable_tasks,),
     build=_build,
     lengths=lengths,
+    work=_work,
     follows=("rlhf", "sft", "pretrain"),
     generates=True,
     questions=3,

@@ -28,6 +28,7 @@ from scratchgpt.nn.optimizers import AdamW
 from scratchgpt.nn.schedules import linear_schedule, total_steps
 from scratchgpt.stages.stage import SAMPLES, Context, Measures, Setup, Sizes, Stage, accuracies, tasks_to_measure
 from scratchgpt.stages.warning_signs import supervised_signs
+from scratchgpt.stages.work import LONGEST_ANSWER, Outlook, Piece, Work, batches, measurements
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import History, Metrics
 from scratchgpt.training.memory import (
@@ -144,9 +145,9 @@ def _build(context: Context) -> Setup:
         mix=data.mix,
         strict=data.strict,
     )
-    for kind, batches in (("dialogues", trainer.batches), ("held-out dialogues", trainer.heldout)):
-        if batches.too_long:
-            context.say(f"sft: {batches.too_long} {kind} exceed the context and are left out")
+    for kind, taken in (("dialogues", trainer.batches), ("held-out dialogues", trainer.heldout)):
+        if taken.too_long:
+            context.say(f"sft: {taken.too_long} {kind} exceed the context and are left out")
     measured = trainer.heldout.records
     context.say(f"sft: {len(trainer.batches.records):,} dialogues, {len(trainer.batches.shown):,} shown an epoch")
     if trainer.batches.drawn:
@@ -199,6 +200,28 @@ def lengths(data: DataSources, tokenizer: Tokenizer, context_size: int) -> str:
     return " and ".join(left_out)
 
 
+def _work(outlook: Outlook) -> Work:
+    dialogues, heldout = outlook.read_by(DataSources.dialogues)
+    tasks, settings = outlook.read_by(measured_tasks), outlook.settings
+    shown = sum(int(record.get("weight", 1)) for record in dialogues)
+    batch = min(settings.batch_size, shown)
+    steps = total_steps(settings.epochs, batches(shown, batch))
+    looks = measurements(steps, settings.evaluate_every)
+    lengths, asked = outlook.dialogues(dialogues), outlook.questions([task["prompt"] for task in tasks])
+    questions = sum("rubric" in record and len(record["messages"]) == 2 for record in heldout)
+    some = min(PROGRESS_TASKS, len(tasks))
+    pieces = [
+        Piece("train", steps, batch, round(lengths.prompt + lengths.answer), round(lengths.answer)),
+        outlook.reading((looks + 2) * len(heldout), 0, lengths.prompt + lengths.answer),
+        # A model that has not seen a dialogue does not know where an answer ends.
+        outlook.writing(some + len(tasks), asked, LONGEST_ANSWER),
+        outlook.writing(questions, lengths.prompt, LONGEST_ANSWER),
+        outlook.writing((looks - 1) * some + len(tasks), asked, lengths.answer),
+        outlook.writing(questions, lengths.prompt, lengths.answer),
+    ]
+    return Work(steps, pieces)
+
+
 SFT = Stage(
     name="sft",
     title_zh="监督微调",
@@ -208,6 +231,7 @@ SFT = Stage(
     reads=(DataSources.dialogues, DataSources.dialogues_mixed_in, measured_tasks),
     build=_build,
     lengths=lengths,
+    work=_work,
     follows=("pretrain",),
     from_nothing=True,
     questions=3,

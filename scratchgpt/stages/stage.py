@@ -17,6 +17,7 @@ from scratchgpt.datasets.records import Record
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.evaluation.measures import fitting_tasks, measured_tasks
 from scratchgpt.models.base import LanguageModel
+from scratchgpt.stages.work import Outlook, Work
 from scratchgpt.tokenizer import Tokenizer
 from scratchgpt.training.history import History
 from scratchgpt.training.memory import Parts, held_models, language_model_pass, together, tokens_of
@@ -130,6 +131,7 @@ class Stage:
         reads: what it reads of the data, methods of DataSources or functions of it: read before the first stage
             begins, so that whatever is wrong with a file is said before hours are spent.
         build: from where it starts to a stage that is ready to run.
+        work: how much there is to do, before anything is built, for the time that a run is expected to take.
         lengths: of the data, a tokenizer and a context size: what is too long and will be left out, in words. It is
             asked before the first stage of a run begins, and raises UserError where the stage could not run.
         follows: the stages whose checkpoint it can start from, the best first.
@@ -150,6 +152,7 @@ class Stage:
     config: type[Settings]
     reads: tuple[Callable[[DataSources], Any], ...]
     build: Callable[[Context], Setup]
+    work: Callable[[Outlook], Work]
     lengths: Callable[[DataSources, Tokenizer, int], str] = lambda data, tokenizer, context_size: ""
     follows: tuple[str, ...] = ()
     from_nothing: bool = False

@@ -255,7 +255,8 @@ def _find_merges(corpus, pairs, num_pairs, merges, max_token_length):
             _push_pairs(heap, pairs, index, index + 1)
             continue
         new_id = FIRST_MERGE_ID + count
-        merges[count] = left, right
+        merges[count, 0] = left
+        merges[count, 1] = right
         lengths[new_id] = lengths[left] + lengths[right]
         count += 1
         first_new_pair = num_pairs
@@ -277,6 +278,8 @@ def train(chunk_counts: Mapping[bytes, int], num_merges: int, max_token_length: 
     Returns:
         Pairs of ids in merge order, fewer than ``num_merges`` if nothing is left to merge.
     """
+    if num_merges == 0:
+        return []
     corpus = _build_corpus(chunk_counts)
     # each symbol begins a pair, and each of two symbols merged enters two at most; unused room takes no memory
     pairs = _empty_pairs(3 * len(corpus.symbol))

@@ -28,6 +28,7 @@ from scratchgpt.config import Bound, SupervisedConfig
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.stages.sft import SFTTrainer
 from scratchgpt.stages.stage import Setup, Stage
+from scratchgpt.stages.work import Piece, Work
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def build(context):
 
 
 POLISH = Stage(name="polish", title_zh="抛光", title_en="Polishing", directory="polished", config=PolishConfig,
-               reads=(DataSources.dialogues,), build=build, follows=("rlvf", "sft"), questions=1)
+               reads=(DataSources.dialogues,), build=build, work=lambda outlook: Work(1, [Piece("train", 99, 2, 8, 4)]), follows=("rlvf", "sft"), questions=1)
 '''
 MAIN = """
 import sys
@@ -97,6 +98,7 @@ def test_a_sixth_stage_is_one_file_and_one_entry(command, tmp_path: Path) -> Non
     save_checkpoint(out, "sft")
     printed = command("train", "--out", str(out), "--stage", "polish", *QUICK[:2], *write_data(tmp_path / "data"))
     assert f"polish: starts from {out / 'sft'}" in printed and "dull loss: " in printed
+    assert "in all on this machine: polish " in printed
     assert (out / "polished" / "model.safetensors").is_file() and (out / "logs" / "polish.jsonl").is_file()
     assert {row["stage"] for row in json.loads((out / "report.json").read_text(encoding="utf-8"))} == {"polish"}
     assert "## polish" in (out / "report.md").read_text(encoding="utf-8")

@@ -21,6 +21,11 @@ def test_training_equals_the_reference(seed: int) -> None:
     assert train(chunks, 60, max_token_length=3) == train_reference(chunks, 60, max_token_length=3)
 
 
+def test_where_there_is_no_room_nothing_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bpe_training, "_find_merges", None)  # nor compiled for that
+    assert train({b"ab": 3}, 0) == train_reference({b"ab": 3}, 0) == []
+
+
 def test_training_equals_the_reference_on_text() -> None:
     chunks = Counter(chunk.encode() for chunk in compile_splitter()(OWN_TEXT))
     assert train(chunks, 10_000) == train_reference(chunks, 10_000)

@@ -8,6 +8,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numba
 from llvmlite.binding import Linkage
 from numba import config
 from numba.core.caching import FunctionCache
@@ -99,3 +100,9 @@ def is_filled() -> bool:
 def is_kept() -> bool:
     """Whether the next start finds what this one compiles: False where no folder can be written."""
     return _kept
+
+
+def is_empty() -> bool:
+    """Whether there is a folder of compiled functions, and nothing in it yet."""
+    folder = Path(numba.config.CACHE_DIR)
+    return bool(numba.config.CACHE_DIR) and next(folder.rglob("*.nbi"), None) is None

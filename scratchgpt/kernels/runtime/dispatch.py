@@ -150,4 +150,10 @@ class _Announcement(event.Listener):
         print(line, file=sys.stderr, flush=True)
 
 
-event.register("numba:compile", _Announcement())
+_announcement = _Announcement()
+event.register("numba:compile", _announcement)
+
+
+def be_silent() -> None:
+    """Say nothing of compiling from now on: somebody else does."""
+    event.unregister("numba:compile", _announcement)

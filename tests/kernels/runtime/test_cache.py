@@ -43,6 +43,14 @@ def test_what_was_compiled_is_loaded(folder):
     assert cache.is_kept()
 
 
+def test_a_folder_is_empty_until_something_is_compiled(folder, monkeypatch):
+    assert cache.is_empty()
+    started()
+    assert not cache.is_empty()
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    assert not cache.is_empty()  # nothing can be kept: nothing is missing either
+
+
 def test_a_change_beside_a_function_makes_it_compile_anew(folder, monkeypatch):
     started()
     monkeypatch.setattr(cache, "_sources_of", lambda beside: "others now")

@@ -70,6 +70,17 @@ def test_that_compiling_goes_on_is_said_now_and_then(monkeypatch, capsys):
     ]
 
 
+def test_who_compiles_for_others_is_silent():
+    program = (
+        "from scratchgpt.kernels.runtime import dispatch\n"
+        "dispatch.be_silent()\n"
+        "with dispatch.event.trigger_event('numba:compile', data={'dispatcher': dispatch.loop(dispatch.dense)}): pass"
+    )
+    loud = program.replace("dispatch.be_silent()\n", "")
+    said = [subprocess.run([sys.executable, "-c", p], capture_output=True, text=True).stderr for p in (program, loud)]
+    assert said[0] == "" and said[1].startswith("compiling kernels")
+
+
 def test_dense_copies_only_what_it_must():
     a = np.arange(6.0).reshape(2, 3)
     assert dense(a) is a
