@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from scratchgpt import kernels
 from scratchgpt.config import GPTConfig
 from scratchgpt.tokenizer import CharTokenizer
 
 QUESTIONS = ["你好", "天空是什么颜色", "猫吃什么", "一加一等于几", "谁在唱歌", "今天星期几"]
 ANSWERS = ["你好呀。", "天空是蓝色的。", "猫吃鱼。", "等于二。", "小鸟在唱歌。", "今天星期三。"]
+
+
+@pytest.fixture(autouse=True)
+def kernels_as_they_were() -> Iterator[None]:
+    """Whatever a test chooses, the next one finds backend and precision as this one found them."""
+    backend, precision = kernels.backend(), kernels.precision()
+    yield
+    kernels.use(backend)
+    kernels.set_precision(precision)
 
 
 @pytest.fixture

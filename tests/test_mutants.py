@@ -139,7 +139,7 @@ def _helper(a):
 
 def test_a_modules_own_test_comes_first() -> None:
     chosen = chosen_tests(ROOT / "scratchgpt" / "verify" / "numerals.py")
-    assert [test.name for test in chosen] == ["test_numerals.py", "test_readers.py", "test_verifiers.py"]
+    assert [test.name for test in chosen] == ["test_numerals.py", "test_quantities.py", "test_readers.py"]
     assert "scratchgpt.stages.policy_gradient" in imports_of(ROOT / "tests/stages/test_policy_gradient.py")
     assert "scratchgpt.kernels.gelu" in imports_of(ROOT / "tests/kernels/test_gelu.py")  # by way of the package
     assert "scratchgpt.evaluation.rollouts" in imports_of(ROOT / "tests/stages/test_rlvf.py")  # by way of a helper

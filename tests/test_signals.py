@@ -90,6 +90,7 @@ def test_ctrl_c_is_an_exception_though_it_was_to_end_the_program_without_a_word(
 def test_ctrl_c_while_a_script_is_loading_ends_it_without_a_word(script: str, tmp_path) -> None:
     """In place of the package, whose import takes seconds, one that is interrupted while it is imported."""
     (tmp_path / "scratchgpt" / "cli").mkdir(parents=True)
+    (tmp_path / "scratchgpt" / "__init__.py").touch()  # a folder without one gives way to a package found later
     interrupted = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
     (tmp_path / "scratchgpt" / "cli" / f"{script}.py").write_text(interrupted)
     shutil.copy(ROOT / f"{script}.py", tmp_path)

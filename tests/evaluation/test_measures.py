@@ -83,7 +83,7 @@ def test_wins() -> None:
     assert np.isclose(win_rate([1, 1], [0, 1]), 0.75)
 
 
-@pytest.mark.parametrize("expected", ["3月5日", "3:2", "1e3", "x=3", "1 1/2"])
+@pytest.mark.parametrize("expected", ["3月5日", "3:2", "1e3", "x=3", "1 of 2"])
 @pytest.mark.parametrize("which", ["rlvf_data", "rlvf_heldout"])
 def test_a_task_that_cannot_be_judged_is_refused_with_file_and_line(tmp_path: Path, which: str, expected: str) -> None:
     good, bad = ({"type": "math", "prompt": answer, "expected_answer": answer} for answer in ("42", expected))

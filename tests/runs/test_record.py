@@ -97,7 +97,7 @@ def test_a_run_puts_down_what_its_stages_were_made_from(plan: Plan) -> None:
     assert begun_from(plan.out) == {"pretrain": pretrain, "sft": sft, "reward": reward}
     assert pretrain.base == {} and list(sft.base) == ["pretrain"] and list(reward.base) == ["sft"]
     assert pretrain.new_model["tokenizer"] == "char" and pretrain.new_model["emb_dim"] == 16 and sft.new_model == {}
-    assert set(pretrain.data) == {"documents", "dialogues"} and set(reward.data) == {"pairs"}
+    assert set(pretrain.data) == {"documents", "spoken"} and set(reward.data) == {"pairs"}
     assert sft.settings["batch_size"] == 4 and sft.seed == 0
     assert outdated_by(plan.out, "reward") is None
 

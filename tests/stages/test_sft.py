@@ -38,7 +38,7 @@ def test_only_what_is_measured_counts(
     long["rubric"] = {"must": [["你好"]]}
     tasks = [{"type": "math", "prompt": "你好", "expected_answer": "1"}]
     monkeypatch.setattr(DataSources, "dialogues", lambda self: (dialogues, [long, *dialogues]))
-    monkeypatch.setattr(DataSources, "tasks", lambda self: (tasks, tasks))
+    monkeypatch.setattr(DataSources, "tasks", lambda self, complaint=None: (tasks, tasks))
     said: list[str] = []
     context = Context(
         model=GPT(tiny_config),

@@ -13,7 +13,7 @@ import pytest
 from scratchgpt.config import Settings
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
-from scratchgpt.evaluation.measures import verifiable_tasks
+from scratchgpt.evaluation.measures import measured_tasks, verifiable_tasks
 from scratchgpt.stages import ALL, stage_named, writing_stages
 from tests.tiny import QUICK, save_checkpoint, write_data
 
@@ -117,7 +117,16 @@ def test_what_the_stages_declare_fits_together() -> None:
         assert set(stage.follows) | set(stage.needs) <= set(names[:position]), stage.name
         assert stage.follows or stage.from_nothing, stage.name
         assert issubclass(stage.config, Settings) and stage.config()
-        assert set(stage.reads) <= {DataSources.documents, DataSources.dialogues, DataSources.pairs, verifiable_tasks}
+        known = {
+            DataSources.documents,
+            DataSources.spoken,
+            DataSources.dialogues,
+            DataSources.dialogues_mixed_in,
+            DataSources.pairs,
+            measured_tasks,
+            verifiable_tasks,
+        }
+        assert set(stage.reads) <= known, stage.name
         assert stage.title_zh and stage.title_en
     assert [stage.name for stage in writing_stages()] == ["rlvf", "rlhf", "sft", "pretrain"]
 

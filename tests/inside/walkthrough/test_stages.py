@@ -38,7 +38,7 @@ def test_another_name_of_ppo(small_data: DataSources) -> None:
 
 # -- mistakes -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("stage", "place"), [("sft", "sft"), ("reward", "reward_model"), ("ppo", "rlhf"), ("rlvf", "rlvf")]
+    ("stage", "place"), [("sft", "sft"), ("reward", "reward_model"), ("ppo", "sft"), ("rlvf", "rlvf")]
 )
 def test_a_run_without_the_stage_names_the_command(
     stage: str, place: str, small_data: DataSources, tmp_path: Path
