@@ -184,7 +184,7 @@ def test_a_signal_after_the_last_look_is_not_swallowed(
     log, partial = files(tmp_path)
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as caught:
         patch.setattr(loop.Progress, "stop", stop)
-        run_trainer(make(tiny_config, char_tokenizer), log, partial, quiet())
+        run_trainer(make(tiny_config, char_tokenizer), log, partial, Console(file=io.StringIO(), force_terminal=True))
     assert caught.value.step == LAST and read_arrays(partial)[1]["step"] == str(LAST)
 
 
