@@ -1,11 +1,15 @@
 """Beam search: the most likely continuation among those that a narrow search finds.
 
 At every step each of the ``num_beams`` best continuations so far is extended by every token, and the best of
-all the extensions are kept (Sutskever et al. 2014, section 3.2). One that ends leaves the beam, which is then
-one narrower. Finished hypotheses compete by log P / lp, where the length penalty makes up for every further
+all the extensions are kept (Sutskever et al. 2014, section 3.2). One that ends leaves the beam, and the next best
+takes its place. Finished hypotheses compete by log P / lp, where the length penalty makes up for every further
 token lowering P:
 
     lp(Y) = ((5 + |Y|) / 6) ^ length_penalty            Wu et al. 2016, equation 14
+
+The search is that of ``transformers``, step by step: only an ending among the ``num_beams`` best extensions counts,
+the ``num_beams`` best hypotheses are kept, and when so many have ended and the best of the beam, were it to end
+here, would score no better than the worst of them, the search is over.
 """
 
 from __future__ import annotations
@@ -54,19 +58,23 @@ def beam_search(
     finished: list[tuple[float, list[int]]] = []
     for length in range(1, max_new_tokens + 1):
         extended = log_probs[:, None] + log_softmax(sequences.logits)  # (beams, V)
-        best = indices_of_largest(extended.reshape(-1), num_beams - len(finished))
+        # However many of them end at one of the stop tokens, enough are left to fill the beam.
+        best = indices_of_largest(extended.reshape(-1), (1 + len(stop_ids)) * num_beams)
         parents, tokens = np.divmod(best, extended.shape[1])
-        beams = [[*beams[parent], int(token)] for parent, token in zip(parents, tokens, strict=True)]
         log_probs = extended[parents, tokens]
         ended = np.isin(tokens, stop_ids) | (length == max_new_tokens)
         penalty = ((5 + length) / 6) ** length_penalty
-        finished += [(float(log_probs[i]) / penalty, beams[i]) for i in np.flatnonzero(ended)]
-        alive = np.flatnonzero(~ended)
-        if not len(alive):
+        for i in np.flatnonzero(ended[:num_beams]):
+            finished.append((float(log_probs[i]) / penalty, [*beams[parents[i]], int(tokens[i])]))
+        finished = sorted(finished, key=lambda hypothesis: -hypothesis[0])[:num_beams]
+        alive = np.flatnonzero(~ended)[:num_beams]
+        full = len(finished) == num_beams
+        if not len(alive) or (full and log_probs[alive[0]] / penalty <= finished[-1][0]):
             break
-        beams, log_probs = [beams[i] for i in alive], log_probs[alive]
+        beams = [[*beams[parents[i]], int(tokens[i])] for i in alive]
+        log_probs = log_probs[alive]
         sequences.advance(parents[alive], tokens[alive])
-    score, ids = max(finished, key=lambda hypothesis: hypothesis[0])
+    score, ids = finished[0]
     return ids, score
 
 

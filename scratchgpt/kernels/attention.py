@@ -43,7 +43,14 @@ KEY_BLOCK = round_up(64, KEY_STEP)
 # Queries are the columns of a tile in one product and the rows of one in another.
 QUERY_BLOCK = round_up(32, math.lcm(TILE_ROWS, COLUMNS32))
 QUERY_BLOCK64 = round_up(32, math.lcm(TILE_ROWS, COLUMNS64))
-HIDDEN = -1e30  # score of a hidden key: finite, so that differences of scores are never inf - inf
+# The score of a hidden key: below every other one, and finite, so that differences of scores are never inf - inf.
+HIDDEN32, HIDDEN64 = np.finfo(np.float32).min, np.finfo(np.float64).min
+
+
+@register_jitable
+def _hidden(array):
+    """The score of a hidden key, for the dtype of ``array``."""
+    return HIDDEN32 if array.itemsize == 4 else HIDDEN64
 
 
 def _split_heads(qkv: np.ndarray, num_heads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -106,7 +113,7 @@ def attention_forward_blocked(qkv: np.ndarray, num_heads: int) -> tuple[np.ndarr
     for b, h in np.ndindex(batch, num_heads):
         heads = qkv[b].reshape(time, 3, num_heads, size)
         q, k, v = heads[:, 0, h].copy(), heads[:, 1, h].copy(), heads[:, 2, h].copy()  # (T, D), their rows dense
-        o, top, total = np.zeros_like(q), np.full(time, HIDDEN, q.dtype), np.zeros(time, q.dtype)
+        o, top, total = np.zeros_like(q), np.full(time, _hidden(q), q.dtype), np.zeros(time, q.dtype)
         for first_query in range(0, time, QUERY_BLOCK):
             end_query = min(first_query + QUERY_BLOCK, time)
             for first_key in range(0, end_query, KEY_BLOCK):
@@ -172,10 +179,11 @@ def _copy_rows(source, offset, stride, count, scale, columns, target):
 @loop
 def _hide(scores, first_key, keys, first_query):
     """Set the scores of keys that come after the query; lanes are queries, rows are keys."""
+    hidden = _hidden(scores)
     for j in range(max(0, first_query - first_key), keys):
         row = scores[j]
         for i in range(min(first_key + j - first_query, row.size)):
-            row[i] = HIDDEN
+            row[i] = hidden
 
 
 @loop
@@ -239,7 +247,7 @@ def _forward_head(qkv, offset, time, channels, head_size, part, parts, out, out_
         count = min(lanes, time - first_query)
         _copy_rows(qkv, offset + first_query * stride, stride, count, scale, head_size, query)
         transpose(q, q_turned, lanes, width)
-        top[:] = HIDDEN
+        top[:] = _hidden(qkv)
         total[:] = 0
         for first_key in range(0, first_query + count, KEY_BLOCK):
             block = min(KEY_BLOCK, first_query + count - first_key)

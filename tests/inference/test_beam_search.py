@@ -1,6 +1,7 @@
 """Beam search against looking at every hypothesis, and against the same algorithm on plain lists."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,18 +57,25 @@ def test_a_wide_beam_finds_the_best_of_all_hypotheses(length_penalty):
 
 
 def plain_beam_search(model: GPT, prompt: list[int], longest: int, num_beams: int) -> list[int]:
-    """The algorithm on lists: the beam is one narrower for every hypothesis that has ended."""
+    """The algorithm on lists: what ends among the best leaves the beam, and the next best takes its place."""
     beam, finished = [(0.0, [])], []
-    while beam:
+    for length in range(1, longest + 1):
         extensions = []
         for total, ids in beam:
             log_probs = log_softmax(next_logits(model, [*prompt, *ids])[None])[0]
             extensions += [(total + log_probs[token], [*ids, token]) for token in range(5)]
-        beam = []
-        for total, ids in sorted(extensions, reverse=True)[: num_beams - len(finished)]:
-            done = ids[-1] == STOP or len(ids) == longest
-            (finished if done else beam).append((total, ids))
-    return max(finished, key=lambda hypothesis: hypothesis[0] / ((5 + len(hypothesis[1])) / 6) ** 0.6)[1]
+        extensions.sort(reverse=True)
+        lp = ((5 + length) / 6) ** 0.6
+
+        def ended(ids: list[int], length: int = length) -> bool:
+            return ids[-1] == STOP or length == longest
+
+        finished += [(total / lp, ids) for total, ids in extensions[:num_beams] if ended(ids)]
+        finished = sorted(finished, reverse=True)[:num_beams]
+        beam = [(total, ids) for total, ids in extensions if not ended(ids)][:num_beams]
+        if not beam or (len(finished) == num_beams and beam[0][0] / lp <= finished[-1][0]):
+            break
+    return finished[0][1]
 
 
 def test_a_narrow_beam_follows_the_algorithm():
@@ -86,6 +94,49 @@ def test_a_narrow_beam_follows_the_algorithm():
         assert results[0] == generate_batch(model, [prompt], 5, temperature=0, stop_ids=(STOP,))[0]
         greedy += results[2] == results[0]
     assert greedy < 20  # of 25: elsewhere the search changed its mind about an earlier token
+
+
+class WuPenalty(float):
+    """A length penalty of `transformers`, which divides by ``length ** penalty``, made that of Wu et al. 2016."""
+
+    def __rpow__(self, length: int) -> float:
+        return ((5 + length) / 6) ** float(self)
+
+
+@pytest.mark.parametrize("stop_ids", [(), (3,), (0, 2)], ids=["no end", "one end", "two ends"])
+def test_transformers_finds_the_same_tokens(stop_ids: tuple[int, ...], tmp_path: Path) -> None:
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    model = random_model(GPTConfig(vocab_size=7, emb_dim=32, num_heads=2, num_layers=2, context_size=24)).eval()
+    model.transformer.ln_f.bias.data[:] = 0
+    model.transformer.wpe.weight.data /= 4  # what counts is then what stands before, so that beams differ
+    for block in model.transformer.h:
+        block.attn.c_attn.weight.data *= 4
+        block.attn.c_proj.weight.data *= 4
+    model.save_pretrained(tmp_path)
+    theirs = transformers.GPT2LMHeadModel.from_pretrained(tmp_path).eval()
+    theirs.generation_config.max_length = None
+    rng = np.random.default_rng(6)
+    prompts = [rng.integers(0, 7, size).tolist() for size in (1, 3, 9)]
+    lengths, as_greedy = [], []
+    for prompt in prompts:
+        greedy, _ = beam_search(model, prompt, 8, 1, stop_ids=stop_ids)
+        for num_beams, length_penalty in itertools.product((2, 3, 5), (0.0, 0.6, 1.0, 2.0)):
+            found = theirs.generate(
+                torch.tensor([prompt]),
+                attention_mask=torch.ones(1, len(prompt), dtype=torch.int64),
+                do_sample=False,
+                max_new_tokens=8,
+                num_beams=num_beams,
+                length_penalty=WuPenalty(length_penalty),
+                eos_token_id=list(stop_ids) or None,
+                pad_token_id=0,
+            )[0, len(prompt) :].tolist()
+            ids, _ = beam_search(model, prompt, 8, num_beams, length_penalty, stop_ids)
+            assert ids == found, (prompt, num_beams, length_penalty)
+            lengths.append(len(ids))
+            as_greedy.append(ids == greedy)
+    assert not all(as_greedy)
+    assert len(set(lengths)) > 2 if stop_ids else set(lengths) == {8}
 
 
 def test_length_penalty_favours_longer_hypotheses():

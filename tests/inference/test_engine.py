@@ -1,5 +1,6 @@
 """The engine: whoever comes, goes or waits, a row gets the tokens that it gets alone."""
 
+import dataclasses
 import gc
 import json
 import threading
@@ -65,6 +66,64 @@ def test_batches_of_one_and_of_64_have_the_tokens_they_always_had(case, backend,
         assert generate_batch(model, prompts[:1], 30, **options) == [case["alone"]]
     finally:
         kernels.use(previous)
+
+
+DRAWS = 20_000
+DISTRIBUTIONS = [
+    SamplingConfig(),
+    SamplingConfig(temperature=0.6),
+    SamplingConfig(temperature=1.7),
+    SamplingConfig(top_k=7),
+    SamplingConfig(top_p=0.8),
+    SamplingConfig(repetition_penalty=2.5),
+    SamplingConfig(temperature=1.3, top_k=20, top_p=0.9, repetition_penalty=1.4),
+]
+
+
+def p_value(counts: np.ndarray, expected: np.ndarray) -> float:
+    """Of Pearson's chi-square test of counts against a distribution; tokens expected less than 5 times count as one."""
+    torch = pytest.importorskip("torch")
+    assert not counts[expected == 0].any(), "a token was drawn that had been ruled out"
+    rare = expected * counts.sum() < 5
+    groups = [(counts[~rare], expected[~rare]), (counts[rare].sum(keepdims=True), expected[rare].sum(keepdims=True))]
+    seen, share = (np.concatenate(parts) for parts in zip(*groups, strict=True))
+    seen, wanted = seen[share > 0], share[share > 0] * counts.sum()
+    statistic = ((seen - wanted) ** 2 / wanted).sum()
+    half = torch.tensor([len(seen) - 1, statistic], dtype=torch.float64) / 2
+    return float(torch.special.gammaincc(*half))
+
+
+@pytest.mark.parametrize("sampling", DISTRIBUTIONS, ids=str)
+def test_tokens_are_distributed_as_transformers_has_them(sampling, tmp_path):
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    model, prompt = random_model(CONFIG), [5, 60, 7, 60]
+    for parameter in model.transformer.ln_f.parameters():
+        parameter.data *= 0.6  # less sure, so that many tokens have a chance
+    model.save_pretrained(tmp_path)
+    theirs = transformers.GPT2LMHeadModel.from_pretrained(tmp_path).eval()
+    ids = torch.tensor([prompt])
+    with torch.no_grad():
+        logits = theirs(ids).logits[:, -1]
+
+    def probabilities(config: SamplingConfig) -> np.ndarray:
+        """What `transformers` draws from."""
+        warped = logits
+        for warper in (
+            transformers.RepetitionPenaltyLogitsProcessor(config.repetition_penalty),
+            transformers.TemperatureLogitsWarper(config.temperature),
+            *([transformers.TopKLogitsWarper(config.top_k)] if config.top_k else []),
+            *([transformers.TopPLogitsWarper(config.top_p)] if config.top_p < 1 else []),
+        ):
+            warped = warper(ids, warped)
+        return warped.double().softmax(-1)[0].numpy()
+
+    engine = Engine(model, max_rows=1000)
+    completions = [engine.submit(prompt, sampling, max_new_tokens=1, seed=(41, i)) for i in range(DRAWS)]
+    engine.drain()
+    counts = np.bincount([completion.tokens[0] for completion in completions], minlength=CONFIG.vocab_size)
+    assert p_value(counts, probabilities(sampling)) > 1e-3
+    wrong = dataclasses.replace(sampling, temperature=1.3 * sampling.temperature)
+    assert p_value(counts, probabilities(wrong)) < 1e-6
 
 
 def test_the_requests_differ_in_what_they_get(alone):

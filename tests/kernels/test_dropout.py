@@ -26,6 +26,22 @@ def test_share_and_scale_and_independence(dtype):
         assert abs(both - 0.01) < 0.001
 
 
+@pytest.mark.parametrize("p", [0.02, 0.1, 0.5, 0.9])
+def test_rows_positions_and_channels_are_dropped_independently(p):
+    """(B, T, C) as a model has it, seen as heads: shares and pairs of neighbours in each direction within 5 deviations."""
+    batch, time, heads, size = 4, 64, 4, 32
+    dropped = dropout_forward(np.ones((batch, time, heads, size), np.float32), p, 12) == 0
+    # Binomial: a share of n elements lies within 5 deviations of p. So do those of each row, position, head, channel.
+    for axes in ((0, 1, 2, 3), (1, 2, 3), (0, 2, 3), (0, 1, 3), (0, 1, 2)):
+        n = np.prod([dropped.shape[axis] for axis in axes])
+        assert (np.abs(dropped.mean(axis=axes) - p) < 5 * np.sqrt(p * (1 - p) / n)).all(), axes
+    deviation = dropped - p
+    for axis in range(4):
+        ahead, behind = (np.delete(deviation, place, axis) for place in (0, -1))
+        correlation = (ahead * behind).mean() / (p * (1 - p))
+        assert abs(correlation) < 5 / np.sqrt(ahead.size), axis
+
+
 def test_p_zero_keeps_all_and_p_one_is_refused(normal):
     x = normal(100)
     np.testing.assert_array_equal(dropout_forward(x, 0.0, 3), x)

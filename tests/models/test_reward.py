@@ -31,7 +31,13 @@ def test_transformers_loads_it_and_gives_the_same_scores(tmp_path: Path, tiny_co
         row[length:] = 0
     with torch.no_grad(), no_grad():
         expected = theirs(torch.from_numpy(ids), attention_mask=torch.from_numpy((ids != 0).astype(np.int64))).logits
-        np.testing.assert_allclose(model(ids, lengths).data, expected[:, 0].numpy(), atol=1e-4)
+        padded = model(ids, lengths).data
+        alone = [
+            model(row[None, :length], np.array([length])).data[0] for row, length in zip(ids, lengths, strict=True)
+        ]
+    np.testing.assert_allclose(padded, expected[:, 0].numpy(), atol=1e-4)
+    np.testing.assert_allclose(padded, alone, atol=1e-5)
+    assert np.ptp(padded) > 0.1  # they do differ
     again = RewardModel.from_pretrained(tmp_path, tiny_config)
     np.testing.assert_array_equal(again.score.weight.data, model.score.weight.data)
 

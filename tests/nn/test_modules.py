@@ -84,6 +84,14 @@ def test_dropout_is_off_in_evaluation_and_drawn_anew_in_training() -> None:
     assert dropout.eval()(x) is x and dropout.train()(x) is not x
 
 
+def test_dropout_passes_the_gradient_where_it_passed_the_value() -> None:
+    dropout, x = Dropout(0.5, np.random.default_rng(0)), Tensor(np.ones(1000), requires_grad=True)
+    first, second = dropout(x), dropout(x)
+    (first * 3.0 + second).sum().backward()
+    np.testing.assert_array_equal(x.grad, 3 * first.data + second.data)
+    assert set(first.data) == {0.0, 2.0}
+
+
 def test_train_and_eval_reach_every_module_below() -> None:
     network = Network()
     assert network.eval() is network
