@@ -75,8 +75,8 @@ DISTRIBUTIONS = [
     SamplingConfig(temperature=1.7),
     SamplingConfig(top_k=7),
     SamplingConfig(top_p=0.8),
-    SamplingConfig(repetition_penalty=2.5),
-    SamplingConfig(temperature=1.3, top_k=20, top_p=0.9, repetition_penalty=1.4),
+    SamplingConfig(repetition_penalty=2.5, penalize_prompt=True),
+    SamplingConfig(temperature=1.3, top_k=20, top_p=0.9, repetition_penalty=1.4, penalize_prompt=True),
 ]
 
 
