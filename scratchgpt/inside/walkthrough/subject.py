@@ -92,4 +92,4 @@ def fresh_subject(texts: Iterable[str], seed: int, context_size: int = 64) -> Su
 
 
 def _own_text() -> str:
-    return "\n".join(read_corpus(data_file("pretrain_data.txt")))[:FRESH_TEXT]
+    return "\n\n".join(read_corpus(data_file("pretrain_data.txt")))[:FRESH_TEXT]
