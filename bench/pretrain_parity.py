@@ -11,8 +11,8 @@ more than they may.
 
 Training is chaotic: once the learning rate is up, a difference of one rounding grows e-fold every seven steps or so
 until the curves are as far apart as those of two equally good runs. So it is not the weights that are compared but what
-counts, the loss curve and bits per character of the held-out text; and `--side nudged` says how near two runs can be at
-all: it is our side again, every first weight moved to a float beside it.
+counts, the loss curve and bits per character of the held-out text. How near two runs can be at all is seen with
+`--nudge N` (N = 0, 1, ...): a side once more, every weight that it starts from moved to a float beside it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from scratchgpt.datasets.batches import encode_documents, heldout_windows
 from scratchgpt.datasets.sources import DataSources
 from scratchgpt.errors import UserError
 from scratchgpt.evaluation.measures import EVALUATION_BATCH
+from scratchgpt.nn.modules import Module
 from scratchgpt.nn.schedules import cosine_schedule
 from scratchgpt.runs.pipeline import set_up
 from scratchgpt.runs.plan import Plan
@@ -112,18 +113,26 @@ class LossOf(torch.nn.Module):
         return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.reshape(-1))
 
 
+def move_to_neighbours(model: Module, rng: np.random.Generator) -> None:
+    """Let every weight be the next float above or below it."""
+    for parameter in model.parameters():
+        towards = rng.choice(np.array([-np.inf, np.inf], parameter.dtype), parameter.shape)
+        parameter.data[...] = np.nextafter(parameter.data, towards)
+
+
 class Side(ABC):
     """One of the two that learn.
 
     Args:
         trainer: the pretraining stage, before its first step.
+        nudge: None, or the seed by which its first weights are moved.
     """
 
-    name: str
-
-    def __init__(self, trainer: Pretrainer) -> None:
+    def __init__(self, trainer: Pretrainer, nudge: int | None) -> None:
         self.trainer = trainer
         trainer.fingerprint = json.dumps(origin_of(trainer))
+        if nudge is not None:
+            move_to_neighbours(trainer.model, np.random.default_rng(nudge))
 
     @abstractmethod
     def loss_of_step(self, index: int) -> float:
@@ -145,8 +154,6 @@ class Side(ABC):
 class OurSide(Side):
     """The stage itself."""
 
-    name = "ours"
-
     def loss_of_step(self, index: int) -> float:
         return self.trainer.step(index)["loss"]
 
@@ -160,26 +167,11 @@ class OurSide(Side):
         return load_state(self.trainer, path)
 
 
-class NudgedSide(OurSide):
-    """Our side, but every weight that it starts from is the next float above or below."""
-
-    name = "nudged"
-
-    def __init__(self, trainer: Pretrainer) -> None:
-        super().__init__(trainer)
-        rng = np.random.default_rng(trainer.seed)
-        for parameter in trainer.model.parameters():
-            towards = rng.choice(np.array([-np.inf, np.inf], parameter.dtype), parameter.shape)
-            parameter.data[...] = np.nextafter(parameter.data, towards)
-
-
 class TorchSide(Side):
     """The stage with its model, optimizer and arithmetic replaced by PyTorch's."""
 
-    name = "torch"
-
-    def __init__(self, trainer: Pretrainer) -> None:
-        super().__init__(trainer)
+    def __init__(self, trainer: Pretrainer, nudge: int | None) -> None:
+        super().__init__(trainer, nudge)
         with tempfile.TemporaryDirectory() as folder:
             trainer.model.save_pretrained(Path(folder))
             self.model = LossOf(GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32))
@@ -222,8 +214,7 @@ class TorchSide(Side):
         return state["done"]
 
 
-SIDES = {side.name: side for side in (OurSide, TorchSide, NudgedSide)}
-BOTH = ("ours", "torch")
+SIDES = {"ours": OurSide, "torch": TorchSide}
 
 
 def pretrainer(preset_name: str, steps: int | None, corpus: Path | None, seed: int, console: Console) -> Pretrainer:
@@ -254,9 +245,9 @@ def origin_of(trainer: Pretrainer) -> dict[str, str]:
     return {"settings": settings, "weights": weights.hexdigest(), "batches": batches.hexdigest()}
 
 
-def learn(side: Side, out: Path, how: str, console: Console) -> Curve:
-    """Make all steps of one side, or those that are left, and measure."""
-    total, state, so_far = side.trainer.total_steps, out / f"{side.name}.partial", out / f"{side.name}.losses"
+def learn(side: Side, file: Path, how: str, console: Console) -> None:
+    """Make all steps of one side, or those that are left, measure, and write its curve."""
+    total, state, so_far = side.trainer.total_steps, file.with_suffix(".partial"), file.with_suffix(".losses")
     losses: list[float] = []
     if state.is_file():
         done = side.load(state)
@@ -269,11 +260,9 @@ def learn(side: Side, out: Path, how: str, console: Console) -> Curve:
             side.save(state, len(losses))
         if len(losses) % max(1, total // ROWS) == 0:
             console.print(f"  step {len(losses)} of {total}: {losses[-1]:.4f}", highlight=False)
-    curve = Curve(json.loads(side.trainer.fingerprint), losses, side.bits_per_character(), how)
-    curve.save(out / f"{side.name}.json")
-    for file in (state, so_far):
-        file.unlink(missing_ok=True)
-    return curve
+    Curve(json.loads(side.trainer.fingerprint), losses, side.bits_per_character(), how).save(file)
+    state.unlink(missing_ok=True)
+    so_far.unlink(missing_ok=True)
 
 
 def largest_difference(one: Curve, other: Curve) -> tuple[float, int, float]:
@@ -325,6 +314,7 @@ def main() -> int:
     """Train the sides that were asked for, and compare those that there are; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", choices=[*SIDES, "both", "neither"], default="both", help="neither: compare alone")
+    parser.add_argument("--nudge", type=int, help="seed by which the first weights are moved to floats beside them")
     parser.add_argument("--preset", choices=["tiny", "mini", "base"], default="mini")
     parser.add_argument("--steps", type=int, help="training steps, schedule included (default: the preset's own)")
     parser.add_argument("--precision", choices=list(BOUNDS), default="float32", help="of our side (default: float32)")
@@ -343,23 +333,22 @@ def main() -> int:
     machine = machine_line(kernels.num_threads(), "torch", "transformers")
 
     flags.out.mkdir(parents=True, exist_ok=True)
-    for name in BOTH if flags.side == "both" else [name for name in SIDES if name == flags.side]:
-        console.print(f"{name}: {flags.preset} preset", highlight=False)
-        side = SIDES[name](pretrainer(flags.preset, flags.steps, flags.corpus, flags.seed, console))
-        learn(side, flags.out, f"{'float32' if name == 'torch' else flags.precision}; {machine}", console)
-    curves = {name: Curve.load(file) for name in SIDES if (file := flags.out / f"{name}.json").is_file()}
-    if "ours" in curves and "nudged" in curves:
-        nats, step, percent = largest_difference(curves["nudged"], curves["ours"])
-        console.print(
-            f"ours against itself, every first weight moved by one rounding: largest difference {nats:.2e} nats, "
-            f"in step {step}; in bits per character {percent:+.4f}%",
-            highlight=False,
-            soft_wrap=True,
-        )
-    if missing := [name for name in BOTH if name not in curves]:
+    for name in SIDES if flags.side == "both" else [name for name in SIDES if name == flags.side]:
+        nudged = "" if flags.nudge is None else f"-nudged-{flags.nudge}"
+        console.print(f"{name}{nudged}: {flags.preset} preset", highlight=False)
+        side = SIDES[name](pretrainer(flags.preset, flags.steps, flags.corpus, flags.seed, console), flags.nudge)
+        how = f"{'float32' if name == 'torch' else flags.precision}; {machine}"
+        learn(side, flags.out / f"{name}{nudged}.json", how, console)
+    if missing := [name for name in SIDES if not (flags.out / f"{name}.json").is_file()]:
         console.print(f"to compare, run the other side as well: there is no {', '.join(missing)} in {flags.out} yet")
         return 0
-    return 0 if compare(curves["ours"], curves["torch"], BOUNDS[flags.precision], console) else 1
+    ours, theirs = (Curve.load(flags.out / f"{name}.json") for name in SIDES)
+    for name, curve in zip(SIDES, (ours, theirs), strict=True):
+        for file in sorted(flags.out.glob(f"{name}-nudged-*.json")):
+            nats, step, percent = largest_difference(Curve.load(file), curve)
+            line = f"{file.stem} against {name}: {nats:.2e} nats, in step {step}; bits per character {percent:+.4f}%"
+            console.print(line, highlight=False, soft_wrap=True)
+    return 0 if compare(ours, theirs, BOUNDS[flags.precision], console) else 1
 
 
 if __name__ == "__main__":
