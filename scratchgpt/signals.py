@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,10 @@ from typing import Any
 Handlers = dict[int, Any]
 HANGUP: int | None = getattr(signal, "SIGHUP", None)
 ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+SOON = 0.01
+"""Seconds until a signal whose exception was lost is raised again."""
 
 
 class Ended(BaseException):
@@ -79,8 +85,34 @@ def raised() -> Iterator[None]:
         raise Ended(number)
 
     wordless = [number for number in [signal.SIGINT] if signal.getsignal(number) == signal.SIG_DFL]
-    with _handled(wordless, interrupt), _handled([number for number in ENDING if number != signal.SIGINT], end):
+    unwinding = [number for number in ENDING if number != signal.SIGINT]
+    with _never_swallowed(), _handled(wordless, interrupt), _handled(unwinding, end):
         yield
+
+
+@contextmanager
+def _never_swallowed() -> Iterator[None]:
+    """Raise once more what a signal has raised in the middle of a destructor, which lets no exception through."""
+    usual = sys.unraisablehook
+
+    def again(lost: Any) -> None:
+        if not isinstance(lost.exc_value, Ended | KeyboardInterrupt):
+            usual(lost)
+            return
+        number = lost.exc_value.number if isinstance(lost.exc_value, Ended) else signal.SIGINT
+        error = type(lost.exc_value)
+
+        def handler(number: int, frame: Any) -> None:
+            raise error(*([number] if error is Ended else []))
+
+        signal.signal(number, handler)
+        threading.Timer(SOON, signal.raise_signal, [number]).start()  # once the destructor has returned
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
 
 
 @contextmanager

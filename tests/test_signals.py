@@ -86,6 +86,23 @@ def test_ctrl_c_is_an_exception_though_it_was_to_end_the_program_without_a_word(
     assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
 
 
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_in_a_destructor_is_not_lost(
+    number: int, handlers: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Dying:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    if number == signal.SIGINT:
+        signal.signal(number, signal.default_int_handler)
+    hook = sys.unraisablehook
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else Ended), raised():
+        Dying()  # dies at once
+        time.sleep(5)
+    assert capsys.readouterr().err == "" and sys.unraisablehook is hook
+
+
 @pytest.mark.parametrize("script", ["train", "chat"])
 def test_ctrl_c_while_a_script_is_loading_ends_it_without_a_word(script: str, tmp_path) -> None:
     """In place of the package, whose import takes seconds, one that is interrupted while it is imported."""
