@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from scratchgpt.errors import UserError
 from scratchgpt.installation import typed
 from scratchgpt.stages.run_folder import DEFAULT_RUN, run_to_read
 
@@ -29,3 +30,16 @@ def chosen_run(named: Path | None) -> Path:
         train = typed("train")
         print(f"随附的模型 · the model that comes with scratchgpt (train your own: {train})", file=sys.stderr)
     return run
+
+
+def run_or_fresh(named: Path | None, fresh: bool) -> Path | None:
+    """What ``--checkpoint`` and ``--fresh`` mean together: the folder to read from; None: a fresh model is asked for.
+
+    Raises:
+        UserError: if both are given.
+    """
+    if not fresh:
+        return run_to_read(named)
+    if named is not None:
+        raise UserError("--fresh makes an untrained model, --checkpoint names a trained one; leave one of them out")
+    return None

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scratchgpt.cli.which_run import chosen_run
+from scratchgpt.cli.which_run import chosen_run, run_or_fresh
+from scratchgpt.errors import UserError
 from scratchgpt.stages import run_folder
 from tests.tiny import save_checkpoint
 
@@ -42,3 +43,10 @@ def test_without_any_the_folder_of_ones_own_is_named_for_the_complaint(
 ) -> None:
     monkeypatch.setattr(run_folder, "SHIPPED_RUN", travelling / "nowhere")
     assert chosen_run(None) == run_folder.DEFAULT_RUN
+
+
+def test_a_fresh_model_and_a_named_one_exclude_each_other(travelling: Path) -> None:
+    assert run_or_fresh(None, fresh=True) is None
+    assert run_or_fresh(None, fresh=False) == travelling and run_or_fresh(Path("x"), fresh=False) == Path("x")
+    with pytest.raises(UserError, match="leave one of them out"):
+        run_or_fresh(Path("x"), fresh=True)

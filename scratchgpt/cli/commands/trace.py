@@ -11,7 +11,7 @@ import tyro
 from rich.console import RenderableType
 from rich.text import Text as Styled
 
-from scratchgpt.cli.which_run import RunFlag
+from scratchgpt.cli.which_run import RunFlag, run_or_fresh
 from scratchgpt.errors import UserError
 from scratchgpt.inside.bilingual import Language, Text
 from scratchgpt.inside.trace import Traced, find_step, traced_steps
@@ -21,7 +21,6 @@ from scratchgpt.inside.walkthrough.page import labelled
 from scratchgpt.inside.walkthrough.sentence import Walk, walk_sentence
 from scratchgpt.inside.walkthrough.subject import load_subject
 from scratchgpt.inside.walkthrough.texts import Speech
-from scratchgpt.stages.run_folder import run_to_read
 from scratchgpt.terminal import VisibleConsole
 
 MOST_ROWS = 24
@@ -75,9 +74,7 @@ def walked(arguments: Arguments) -> Walk:
     """
     if arguments.seed < 0:
         raise UserError(f"--seed must not be negative, not {arguments.seed}")
-    if arguments.fresh and arguments.checkpoint is not None:
-        raise UserError("--fresh makes an untrained model, --checkpoint names a trained one; leave one of them out")
-    run = None if arguments.fresh else run_to_read(arguments.checkpoint)
+    run = run_or_fresh(arguments.checkpoint, arguments.fresh)
     subject = load_subject(run, [arguments.sentence], arguments.seed)
     speech = Speech(arguments.lang)
     return walk_sentence(subject, arguments.sentence, speech, arguments.layer, arguments.head, seed=arguments.seed)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from scratchgpt.cli.which_run import RunFlag
+from scratchgpt.cli.which_run import RunFlag, run_or_fresh
 from scratchgpt.errors import UserError
 from scratchgpt.inference.sampling import SamplingConfig
 from scratchgpt.inside.bilingual import Language
@@ -23,7 +23,6 @@ from scratchgpt.inside.walkthrough.sentence import walk_sentence
 from scratchgpt.inside.walkthrough.sft_pages import sft_pages
 from scratchgpt.inside.walkthrough.subject import load_subject
 from scratchgpt.inside.walkthrough.texts import Speech
-from scratchgpt.stages.run_folder import run_to_read
 from scratchgpt.terminal import VisibleConsole
 
 SENTENCE = "我 爱"
@@ -88,9 +87,7 @@ def pages_of(arguments: Arguments) -> list[Page]:
     """
     if arguments.seed < 0:
         raise UserError(f"--seed must not be negative, not {arguments.seed}")
-    if arguments.fresh and arguments.checkpoint is not None:
-        raise UserError("--fresh makes an untrained model, --checkpoint names a trained one; leave one of them out")
-    run = None if arguments.fresh else run_to_read(arguments.checkpoint)
+    run = run_or_fresh(arguments.checkpoint, arguments.fresh)
     return _sentence_pages(arguments, run) if arguments.stage is None else _stage_pages(arguments, arguments.stage, run)
 
 
