@@ -44,13 +44,13 @@ SHAPES: dict[str, str] = {
 """Each run's flags."""
 SHORT = {
     "pretrain": "--pretrain.steps 3",
-    "sft": "--sft.epochs 0.01",
+    "sft": "--sft.epochs 1",
     "reward": "--reward.epochs 0.1",
     "rlhf": "--rlhf.num-episodes 2 --rlhf.value-warmup 0 --rlhf.evaluate-every 5",
     "rlvf": "--rlvf.num-iterations 2 --rlvf.evaluate-every 5",
 }
 """What makes a stage a few steps long."""
-PARTS = {"sft": (4000, 64), "reward": (600, 80), "rlvf": (400, 64)}
+PARTS = {"sft": (600, 64), "reward": (600, 80), "rlvf": (400, 64)}
 """Records to train on and to measure on."""
 
 
