@@ -338,9 +338,11 @@ def context_of(plan: Plan, stage: Stage, model: LanguageModel, tokenizer: Tokeni
     def checkpoint_of(name: str) -> Path | None:
         return stage_directory(plan.out, name) if is_finished(plan.out, name) else None
 
+    start = plan.start_of(stage)
     return Context(
         model=model,
         tokenizer=tokenizer,
+        start=start[1] if start else None,
         settings=plan.preset.of(stage.name),
         settings_of=plan.preset.of,
         data=plan.data,

@@ -8,14 +8,17 @@ model learns to stop.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from scratchgpt.config import GPTConfig, SFTConfig
 from scratchgpt.datasets.batches import DialogueBatches
 from scratchgpt.datasets.records import Record, prompt_of, question_of
 from scratchgpt.datasets.sources import DataSources
-from scratchgpt.evaluation.answering import ANSWER_BATCH, answer_prompts, answered
+from scratchgpt.evaluation.answering import ANSWER_BATCH, answer_prompts, answered, encode_question
 from scratchgpt.evaluation.measures import (
     EVALUATION_BATCH,
     dialogue_metrics,
@@ -45,6 +48,8 @@ from scratchgpt.training.update import language_model_step
 
 PROGRESS_TASKS = 200
 """Held-out tasks that a measurement on the way looks at; the report looks at all."""
+REHEARSED = 4000
+"""Of the project's dialogues, that a model answers itself before they are mixed in, at most: a minute or so."""
 
 
 class SFTTrainer(Trainer):
@@ -127,6 +132,45 @@ class SFTTrainer(Trainer):
         return f"{self.question} -> {answer_prompts(self.model, self.tokenizer, [self.prompt])[0].text}"
 
 
+def rehearsed(model: LanguageModel, tokenizer: Tokenizer, dialogues: Sequence[Record]) -> list[Record]:
+    """Dialogues in which the answers are what the model itself says (pseudorehearsal: Robins 1995).
+
+    What a model has learned since it first saw a dialogue, such as to show its working because that pays, is kept by
+    its own answers and lost by the dialogue's. An answer that never comes to an end stays the dialogue's.
+
+    Args:
+        model, tokenizer: who answers, each turn after its own answers to those before.
+        dialogues: records with ``messages``.
+    """
+    turns = [[dict(message) for message in record["messages"]] for record in dialogues]
+    for number in range(max(map(len, turns))):
+        speaking = [
+            said
+            for said in turns
+            if number < len(said)
+            and said[number]["role"] == "assistant"
+            and len(encode_question(tokenizer, said[:number])) < model.config.context_size
+        ]
+        answers = answer_prompts(model, tokenizer, [said[:number] for said in speaking])
+        for said, answer in zip(speaking, answers, strict=True):
+            if answer.finished and answer.text:
+                said[number]["content"] = answer.text
+    return [{**record, "messages": said} for record, said in zip(dialogues, turns, strict=True)]
+
+
+def _mixed_in(context: Context, own: Sequence[Record]) -> list[Record]:
+    """The project's dialogues beside the user's own: answered by the model that is trained, if it answers already."""
+    dialogues, mix = context.data.dialogues_mixed_in(), context.data.mix
+    if not dialogues or context.start in (None, *SFT.follows):
+        return dialogues
+    weights = np.array([int(record.get("weight", 1)) for record in dialogues], float)
+    needed = sum(int(record.get("weight", 1)) for record in own) * context.settings.epochs * mix / (1 - mix)
+    count = min(len(dialogues), REHEARSED, math.ceil(needed))
+    picks = np.random.default_rng(context.seed).choice(len(dialogues), count, False, weights / weights.sum())
+    context.say(f"sft: the model answers {count:,} of the project's questions itself, to be reminded of what it knows")
+    return rehearsed(context.model, context.tokenizer, [{**dialogues[i], "weight": 1} for i in picks])
+
+
 def _build(context: Context) -> Setup:
     data = context.data
     dialogues, heldout = data.dialogues()
@@ -141,7 +185,7 @@ def _build(context: Context) -> Setup:
         heldout,
         tasks,
         context.seed,
-        mixed_in=data.dialogues_mixed_in(),
+        mixed_in=_mixed_in(context, dialogues),
         mix=data.mix,
         strict=data.strict,
     )

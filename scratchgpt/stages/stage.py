@@ -36,6 +36,7 @@ class Context:
 
     Attributes:
         model, tokenizer: where it starts: the model is trained in place.
+        start: the stage that this model comes from; None if it has learned nothing yet.
         settings: the stage's own, of the class that it declares.
         settings_of: the settings of any stage, by its name.
         data: what the run reads.
@@ -47,6 +48,7 @@ class Context:
 
     model: LanguageModel
     tokenizer: Tokenizer
+    start: str | None
     settings: Any
     settings_of: Callable[[str], Any]
     data: DataSources

@@ -43,6 +43,7 @@ def test_only_what_is_measured_counts(
     context = Context(
         model=GPT(tiny_config),
         tokenizer=char_tokenizer,
+        start=None,
         settings=SFTConfig(batch_size=2),
         settings_of=lambda name: None,
         data=DataSources(),
