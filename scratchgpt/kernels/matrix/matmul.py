@@ -111,7 +111,7 @@ def matmul_blocked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 # Why this is fast: see register_tile.py for the arithmetic. The blocks see to it that the tile never waits: a
 # panel of B stays in the first-level cache while all tiles of a block of rows go over it. Operands are turned,
 # and rounded, while they are packed, so that the products of backward, dY W^T and X^T dY, need no copies. The
-# bias is where the sums start, and GELU is applied to a block of rows before it leaves the cache.
+# bias is added where the sums are written, and GELU is applied to a block of rows before it leaves the cache.
 
 
 @loop

@@ -139,11 +139,6 @@ def _tile_of(height: int) -> Any:
             rows, columns = range(height), range(TILE_VECTORS)
             zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * lanes)
             flag = cgutils.as_bool_bit(builder, accumulate)
-            first_sums = []
-            for r in rows:
-                for v in columns:
-                    place = lane_offset(builder.add(start_offset, times(r, start_row)), v)
-                    first_sums.append(builder.select(flag, load(vector, start_data, place), zero))
             a_pointers = [builder.gep(a_data, [builder.add(a_offset, times(r, a_row))]) for r in rows]
 
             entry = builder.block
@@ -153,7 +148,7 @@ def _tile_of(height: int) -> Any:
             builder.position_at_end(body)
             k = builder.phi(depth.type)
             k.add_incoming(ir.Constant(depth.type, 0), entry)
-            sums = [builder.phi(vector) for _ in first_sums]
+            sums = [builder.phi(vector) for _ in range(height * TILE_VECTORS)]
             b_now = builder.add(b_offset, builder.mul(k, b_row))
             b_vectors = [load(elements, b_data, lane_offset(b_now, v)) for v in columns]
             multiply_add = _multiply_add(builder, vector, pairs)
@@ -169,16 +164,20 @@ def _tile_of(height: int) -> Any:
                     following.append(multiply_add(wide, b_vectors[v], sums[r * TILE_VECTORS + v]))
             after = builder.add(k, ir.Constant(k.type, 1))
             k.add_incoming(after, body)
-            for phi, before, then in zip(sums, first_sums, following, strict=True):
-                phi.add_incoming(before, entry)
+            for phi, then in zip(sums, following, strict=True):
+                phi.add_incoming(zero, entry)
                 phi.add_incoming(then, body)
             builder.cbranch(builder.icmp_signed("<", after, depth), body, done)
             builder.position_at_end(done)
+            # `start` is added to the finished sum: a sum that began there would round away more of every product.
             for r in rows:
                 for v in columns:
+                    place = lane_offset(builder.add(start_offset, times(r, start_row)), v)
+                    begin = builder.select(flag, load(vector, start_data, place), zero)
+                    total = builder.fadd(following[r * TILE_VECTORS + v], begin)
                     place = builder.gep(c_data, [lane_offset(builder.add(c_offset, times(r, c_row)), v)])
                     target = builder.bitcast(place, vector.as_pointer())
-                    builder.store(following[r * TILE_VECTORS + v], target, align=size)
+                    builder.store(total, target, align=size)
             return context.get_dummy_value()
 
         return signature, codegen

@@ -112,6 +112,16 @@ def test_weight_gradient_is_the_same_from_any_share_of_the_tokens(normal, agree)
         set_threads(threads)
 
 
+def test_a_long_sum_rounds_no_more_than_blocks_of_it():
+    # Each block of terms is summed by itself; one sum of all 4,096 would be off by 1.1e-6 here.
+    rng = np.random.default_rng(0)
+    shares = rng.standard_normal((2, 4096, 96)).astype(np.float32)
+    x, grad = (shares.view(np.uint32) & 0xFFFF0000).view(np.float32)  # floats that bf16 holds, too
+    exact = x.T.astype(np.float64) @ grad.astype(np.float64)
+    for product in (matmul(x.T, grad), weight_gradient(x, grad)[0]):
+        assert np.linalg.norm(product - exact) < 6e-7 * np.linalg.norm(exact)
+
+
 def test_bf16_rounds_the_operands_and_sums_in_float32(in_precision):
     if in_precision != "bf16":
         pytest.skip("a property of bf16")
