@@ -1,9 +1,9 @@
 """What a model keeps of what it knew while it learns two hundred dialogues of one's own.
 
-    python bench/own_dialogues.py [--base checkpoints:rlvf] [--mix 0 0.3] [--epochs 30] [--out FOLDER] [more flags of train.py]
+    python bench/own_dialogues.py [--base checkpoints:rlvf] [--mix 0 0.5] [--epochs 30] [--out FOLDER]
 
-An invented bookshop (`own_dialogues.json`): 50 facts, each asked in six ways, of which four are learned (200 dialogues) and
-two held out. For each `--mix` one run of `train.py --stage sft`; before and after it, the share of the held-out
+An invented bookshop (`own_dialogues.json`): 50 facts, each asked in six ways, of which four are learned (200
+dialogues) and two held out. More flags go to `train.py`. For each `--mix` one run of `train.py --stage sft`; before and after it, the share of the held-out
 questions about the shop, of the project's held-out questions and of its tasks that are answered rightly.
 """
 
@@ -76,7 +76,7 @@ def main() -> None:
     """Train with every share, measure, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", default="checkpoints:rlvf", metavar="RUN:STAGE")
-    parser.add_argument("--mix", type=float, nargs="+", default=[0.0, 0.3])
+    parser.add_argument("--mix", type=float, nargs="+", default=[0.0, 0.5])
     parser.add_argument("--epochs", type=float, default=30)
     parser.add_argument("--out", type=Path, help="where the runs are kept; by default nowhere")
     flags, more = parser.parse_known_args()

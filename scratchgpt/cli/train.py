@@ -23,10 +23,13 @@ from scratchgpt.models.architectures import read_config
 from scratchgpt.runs import pipeline
 from scratchgpt.runs.plan import Plan
 from scratchgpt.stages import ALL, stage_named
-from scratchgpt.stages.presets import get_preset
+from scratchgpt.stages.presets import Preset, get_preset
 from scratchgpt.stages.run_folder import DEFAULT_RUN, stage_directory
+from scratchgpt.stages.sft import SFT
 from scratchgpt.terminal import VisibleConsole
 
+GOING_ON = 0.2
+"""Of SFT's learning rate, where it goes on with a model that answers already: at all of it, it forgot how to add."""
 DATA_PATHS = (
     "corpus",
     "corpus_heldout",
@@ -160,7 +163,8 @@ def _train(argv: Sequence[str]) -> None:
     flags = parse_flags(flags_type, argv, typed("train"))
     run_flags: RunFlags = flags.run
     stages = stages_asked_for(flags)
-    preset = with_hyperparameters(get_preset(run_flags.preset), flags, stages)
+    base, base_stage = _base(run_flags.base)
+    preset = with_hyperparameters(_going_on(get_preset(run_flags.preset), stages[0], base_stage), flags, stages)
     _check(run_flags)
     set_kernels(run_flags.kernels, run_flags.threads)
     kernels.set_precision(run_flags.precision)
@@ -175,7 +179,6 @@ def _train(argv: Sequence[str]) -> None:
         encoding=run_flags.encoding,
         dialogues_follow=any(DataSources.dialogues in stage_named(name).reads for name in stages),
     )
-    base, base_stage = _base(run_flags.base)
     plan = Plan(
         stages=stages,
         preset=preset,
@@ -220,6 +223,14 @@ def _base(named: Path | None) -> tuple[Path | None, str | None]:
     if colon and folder and stage in {one.name for one in ALL}:
         return Path(folder), stage
     return named, None
+
+
+def _going_on(preset: Preset, first: str, base_stage: str | None) -> Preset:
+    """The preset of a run whose first stage, SFT, goes on with a model that answers: slower, lest it forget."""
+    if first != SFT.name or base_stage is None or base_stage in SFT.follows:
+        return preset
+    settings = dataclasses.replace(preset.of(first), lr=preset.of(first).lr * GOING_ON)
+    return dataclasses.replace(preset, settings={**preset.settings, first: settings})
 
 
 def _check_sizes(values: dict[str, Any], plan: Plan) -> None:

@@ -111,7 +111,11 @@ def work_left(plan: Plan, records: Mapping[str, Any]) -> tuple[GPTConfig, dict[s
     left = {}
     for stage in map(stage_named, plan.stages):
         if not _is_finished(plan, stage):
-            work = stage.work(Outlook(config, plan.preset.of(stage.name), plan.preset.of, records, tokenizer))
+            settings, start = plan.preset.of(stage.name), plan.start_of(stage)
+            outlook = Outlook(
+                config, settings, plan.preset.of, records, tokenizer, plan.data.mix, start[1] if start else None
+            )
+            work = stage.work(outlook)
             share = max(0.0, 1 - _steps_made(plan, stage) / work.steps)
             left[stage.name] = [replace(piece, times=share * piece.times) for piece in work.pieces if piece.times]
     return config, left

@@ -158,14 +158,28 @@ def rehearsed(model: LanguageModel, tokenizer: Tokenizer, dialogues: Sequence[Re
     return [{**record, "messages": said} for record, said in zip(dialogues, turns, strict=True)]
 
 
+def _is_rehearsed(start: str | None) -> bool:
+    """Whether the model of that stage answers already, so that it can answer itself what is mixed in."""
+    return start is not None and start not in SFT.follows
+
+
+def _rehearsals(own: Sequence[Record], epochs: float, mix: float, others: Sequence[Record]) -> int:
+    """How many dialogues are answered so: as many as are shown in all, up to :data:`REHEARSED`."""
+    return min(len(others), REHEARSED, math.ceil(_shown(own) * epochs * mix / (1 - mix)))
+
+
+def _shown(records: Sequence[Record]) -> int:
+    """Dialogues that an epoch shows."""
+    return sum(int(record.get("weight", 1)) for record in records)
+
+
 def _mixed_in(context: Context, own: Sequence[Record]) -> list[Record]:
     """The project's dialogues beside the user's own: answered by the model that is trained, if it answers already."""
-    dialogues, mix = context.data.dialogues_mixed_in(), context.data.mix
-    if not dialogues or context.start in (None, *SFT.follows):
+    dialogues = context.data.dialogues_mixed_in()
+    if not dialogues or not _is_rehearsed(context.start):
         return dialogues
+    count = _rehearsals(own, context.settings.epochs, context.data.mix, dialogues)
     weights = np.array([int(record.get("weight", 1)) for record in dialogues], float)
-    needed = sum(int(record.get("weight", 1)) for record in own) * context.settings.epochs * mix / (1 - mix)
-    count = min(len(dialogues), REHEARSED, math.ceil(needed))
     picks = np.random.default_rng(context.seed).choice(len(dialogues), count, False, weights / weights.sum())
     context.say(f"sft: the model answers {count:,} of the project's questions itself, to be reminded of what it knows")
     return rehearsed(context.model, context.tokenizer, [{**dialogues[i], "weight": 1} for i in picks])
@@ -214,6 +228,7 @@ def _build(context: Context) -> Setup:
 
 def _memory(sizes: Sizes) -> list[Parts]:
     model, (dialogues, heldout), tasks = sizes.model, sizes.data.dialogues(), measured_tasks(sizes.data)
+    others = sizes.data.dialogues_mixed_in()
 
     def longest(records: Sequence[Record]) -> int:
         turns = max(len(record["messages"]) for record in records)
@@ -222,7 +237,7 @@ def _memory(sizes: Sizes) -> list[Parts]:
     asked = [record["messages"][0]["content"] for record in heldout] + [task["prompt"] for task in tasks]
     held = together(held_models(model, 1, 1), {"packed weights": packed_weights(model)})
     moments = [
-        *language_model_pass(model, sizes.settings.batch_size, longest(dialogues)),
+        *language_model_pass(model, sizes.settings.batch_size, longest([*dialogues, *others])),
         measuring_loss(model, longest(heldout)),
         generating(model, min(ANSWER_BATCH, max(SAMPLES, len(heldout), len(tasks))), sizes.longest(asked, 2)),
     ]
@@ -247,7 +262,8 @@ def lengths(data: DataSources, tokenizer: Tokenizer, context_size: int) -> str:
 def _work(outlook: Outlook) -> Work:
     dialogues, heldout = outlook.read_by(DataSources.dialogues)
     tasks, settings = outlook.read_by(measured_tasks), outlook.settings
-    shown = sum(int(record.get("weight", 1)) for record in dialogues)
+    others = outlook.read_by(DataSources.dialogues_mixed_in)
+    shown = round(_shown(dialogues) / (1 - outlook.mix if others else 1))
     batch = min(settings.batch_size, shown)
     steps = total_steps(settings.epochs, batches(shown, batch))
     looks = measurements(steps, settings.evaluate_every)
@@ -263,6 +279,9 @@ def _work(outlook: Outlook) -> Work:
         outlook.writing((looks - 1) * some + len(tasks), asked, lengths.answer),
         outlook.writing(questions, lengths.prompt, lengths.answer),
     ]
+    if others and _is_rehearsed(outlook.start):
+        known, count = outlook.dialogues(others), _rehearsals(dialogues, settings.epochs, outlook.mix, others)
+        pieces.append(outlook.writing(count, known.prompt, known.answer))
     return Work(steps, pieces)
 
 

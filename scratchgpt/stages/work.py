@@ -91,6 +91,8 @@ class Outlook:
         settings_of: the settings of any stage, by its name.
         records: what the run's stages read, by the name of the method that reads it.
         tokenizer: of about the run's own kind: it tells how many tokens a text has.
+        mix: the share of the project's data beside a user's own, as :class:`DataSources` has it.
+        start: the stage whose model it starts from; None if that is not made yet.
     """
 
     config: GPTConfig
@@ -98,6 +100,8 @@ class Outlook:
     settings_of: Callable[[str], Any]
     records: Mapping[str, Any]
     tokenizer: Tokenizer
+    mix: float = 0.0
+    start: str | None = None
 
     def read_by(self, read: Callable[..., Any]) -> Any:
         """What that method read."""

@@ -107,6 +107,17 @@ def test_a_base_may_name_a_stage(plan_for, tmp_path):
     assert plan_for("--stage", "sft", "--base", str(odd)).base == odd
 
 
+def test_sft_goes_on_with_a_model_that_answers_at_a_fifth_of_the_learning_rate(plan_for, tmp_path):
+    usual = get_preset("mini").of("sft").lr
+
+    def rate(base: str, *flags: str) -> float:
+        return plan_for("--stage", "sft", "--base", f"{tmp_path}:{base}", *flags).preset.of("sft").lr
+
+    assert rate("rlvf") == rate("sft") == pytest.approx(usual / 5)
+    assert rate("pretrain") == usual
+    assert rate("rlvf", "--lr", "0.01") == rate("rlvf", "--sft.lr", "0.01") == 0.01
+
+
 def test_mix_and_strict_reach_the_data(plan_for, tmp_path):
     (tmp_path / "x.json").write_text("x")
     data = plan_for("--mix", "0.3", "--strict", "--sft-data", str(tmp_path / "x.json")).data
