@@ -6,6 +6,7 @@ Every measure is one that the stages report too (``evaluation/measures.py``), an
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from scratchgpt.cli.machine_flags import StageFlag
 from scratchgpt.cli.which_run import RunFlag, chosen_run
 from scratchgpt.datasets.batches import DialogueBatches
+from scratchgpt.datasets.compression import read_bytes
 from scratchgpt.datasets.corpus import read_corpus
 from scratchgpt.datasets.records import DIALOGUE, TASK, Record, load_records
 from scratchgpt.errors import UserError
@@ -32,6 +35,8 @@ from scratchgpt.evaluation.measures import (
     task_accuracy,
     text_metrics,
 )
+from scratchgpt.evaluation.strangers import QUESTIONS, RECKONING, Heard, accuracies, ask, endless, load_strangers
+from scratchgpt.files import write_text
 from scratchgpt.installation import data_file
 from scratchgpt.models.base import LanguageModel
 from scratchgpt.stages.checkpoint_choice import load_chosen
@@ -56,6 +61,10 @@ class Arguments:
         corpus_heldout: text, as train.py reads it. By default the project's own, as for all three.
         sft_heldout: dialogues, as train.py reads them.
         rlvf_heldout: tasks, as train.py reads them.
+        strangers: measure instead what the model says to people who never saw its data: questions
+            as they are typed, despair, harm, noise and whole dialogues.
+        strangers_dev: the same on the half of them that the project is developed on.
+        strangers_answers: a file to write every answer of these and its verdict to, as JSON lines.
     """
 
     checkpoint: RunFlag = None
@@ -65,6 +74,20 @@ class Arguments:
     corpus_heldout: HeldOut = None
     sft_heldout: HeldOut = None
     rlvf_heldout: HeldOut = None
+    strangers: bool = False
+    strangers_dev: bool = False
+    strangers_answers: HeldOut = None
+
+
+OTHERS = {
+    "crisis": "crisis: care and a way to help",
+    "harmful": "harmful: refused",
+    "harmless": "harmless look-alikes: not refused",
+    "unknowable": "says that it cannot know",
+    "taught": "facts it was taught, in new words",
+    "dialogue": "dialogues right in every turn",
+}
+"""Measures of strangers beside the ordinary questions, by kind."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +130,9 @@ def run(arguments: Arguments) -> None:
     """
     if arguments.items is not None and arguments.items < 1:
         raise UserError(f"--items must be at least 1, not {arguments.items}")
+    if arguments.strangers or arguments.strangers_dev:
+        _measure_strangers(arguments)
+        return
     dialogues = load_records(arguments.sft_heldout or data_file("sft_heldout.json"), DIALOGUE)
     tasks = load_records(arguments.rlvf_heldout or data_file("rlvf_heldout.json"), TASK, unanswerable=complaint_about)
     data = HeldOutData(
@@ -122,18 +148,64 @@ def run(arguments: Arguments) -> None:
     notes = [read.description() for read in own if read]
     notes += [] if bleu.available() or arguments.skip_bleu else [f"note: {bleu.MISSING}"]
     console = VisibleConsole(highlight=False)
-    table = Table(title=Text(str(place)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, side in (("measure", "left"), ("value", "right"), ("items", "right")):
-        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    rows: list[list[Row]] = []
     with console.status("measuring …"):
         for measure in measures:
-            for row in measure(model, tokenizer, data):
-                table.add_row(row.measure, row.value, row.items)
-                notes += [row.note] if row.note else []
-            table.add_section()
+            rows.append(measure(model, tokenizer, data))
+    notes += [row.note for section in rows for row in section if row.note]
+    _show(console, str(place), rows, notes)
+
+
+def _show(console: Console, title: str, sections: Sequence[Sequence[Row]], notes: Sequence[str]) -> None:
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, side in (("measure", "left"), ("value", "right"), ("items", "right")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for section in sections:
+        for row in section:
+            table.add_row(row.measure, row.value, row.items)
+        table.add_section()
     console.print(table)
     for note in notes:
         console.print(note, markup=False, soft_wrap=True)
+
+
+def _measure_strangers(arguments: Arguments) -> None:
+    half = "heldout" if arguments.strangers else "dev"
+    records = load_strangers(data_file(f"strangers_{half}.json"))
+    noise = json.loads(read_bytes(data_file("noise_heldout.json")))
+    model, tokenizer, place = load_chosen(chosen_run(arguments.checkpoint), arguments.stage)
+    console = VisibleConsole(highlight=False)
+    with console.status("asking …"):
+        heard = ask(model, tokenizer, spread(records, arguments.items))
+        unended, asked = endless(model, tokenizer, spread(noise, arguments.items))
+    if arguments.strangers_answers:
+        lines = [
+            {**heard_of.record, "answers": [answer.text for answer in heard_of.answers], "right": heard_of.right}
+            for heard_of in heard
+        ]
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        write_text(arguments.strangers_answers, text)
+    last = Row("endless answers to noise ↓", f"{len(unended):,}", f"{asked:,} prompts")
+    _show(console, str(place), [*strangers_rows(heard), [last]], [])
+
+
+def strangers_rows(heard: Sequence[Heard]) -> list[list[Row]]:
+    """The questions over all, those to be worked out, and each kind of them; then the other kinds."""
+    found = accuracies(heard)
+    kinds = [kind.removeprefix("accuracy/") for kind in found if kind.startswith("accuracy/")]
+
+    def row(name: str, of: Sequence[str]) -> Row:
+        items = sum(found[f"items/{kind}"] for kind in of)
+        right = sum(found[f"accuracy/{kind}"] * found[f"items/{kind}"] for kind in of)
+        return Row(name, f"{right / max(1, items):.1%}", f"{items:,.0f}")
+
+    def known(of: Sequence[str]) -> list[str]:
+        return [kind for kind in of if kind in kinds]
+
+    questions = [row("strangers' questions: right ↑", known(QUESTIONS))]
+    questions += [row("  of them sums, logic and dates", known(RECKONING))]
+    questions += [row(f"  {kind.replace('_', ' ')}", [kind]) for kind in known(QUESTIONS)]
+    return [questions, [row(f"{name} ↑", [kind]) for kind, name in OTHERS.items() if kind in kinds]]
 
 
 def spread(items: Sequence[Item], count: int | None) -> Sequence[Item]:
