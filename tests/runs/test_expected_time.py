@@ -48,6 +48,7 @@ def records(dialogues: list, pairs: list) -> dict[str, Any]:
         "documents": (texts, texts[:2]),
         "spoken": dialogues * 8,
         "dialogues": (dialogues * 8, dialogues[:1]),
+        "dialogues_mixed_in": [],
         "pairs": (pairs * 8, pairs[:1]),
         "verifiable_tasks": (tasks * 4, tasks[:1]),
         "measured_tasks": tasks[:1],
