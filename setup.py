@@ -19,7 +19,7 @@ class BuildWithData(build_py):
             return
         target = Path(self.build_lib) / INSTALLED
         target.mkdir(parents=True, exist_ok=True)
-        for file in sorted([*DATA.glob("*_data.*"), *DATA.glob("*_heldout.*")]):
+        for file in sorted([file for kind in ("data", "heldout", "dev") for file in DATA.glob(f"*_{kind}.*")]):
             (target / f"{file.name}.xz").write_bytes(lzma.compress(file.read_bytes()))
 
 

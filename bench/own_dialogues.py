@@ -3,8 +3,9 @@
     python bench/own_dialogues.py [--base checkpoints:rlvf] [--mix 0 0.5] [--epochs 30] [--out FOLDER]
 
 An invented bookshop (`own_dialogues.json`): 50 facts, each asked in six ways, of which four are learned (200
-dialogues) and two held out. More flags go to `train.py`. For each `--mix` one run of `train.py --stage sft`; before and after it, the share of the held-out
-questions about the shop, of the project's held-out questions and of its tasks that are answered rightly.
+dialogues) and two held out. For each `--mix` one run of `train.py --stage sft`, which further flags go to; before and
+after it, the share of the held-out questions about the shop, of the project's held-out questions and of its tasks
+that are answered rightly.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a model says to people who never saw its data: questions, despair, harm, noise and whole dialogues.
 
-A record is one of ``data/strangers_*.json``: its ``kind``, and its ``turns``, each a ``prompt`` with what makes the answer
-right, which was written before any model answered: a ``rubric``, or the ``expected_answer`` of a task. Between the
-turns stand the model's own answers. Nothing here is trained on.
+A record is one of ``data/strangers_*.json``: its ``kind``, and its ``turns``, each a ``prompt`` with what makes the
+answer right, which was written before any model answered: a ``rubric``, or the ``expected_answer`` of a task. Between
+the turns stand the model's own answers. Nothing here is trained on.
 """
 
 from __future__ import annotations
