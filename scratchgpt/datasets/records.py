@@ -17,11 +17,18 @@ import numpy as np
 
 from scratchgpt.datasets.compression import content_suffix, read_bytes
 from scratchgpt.datasets.encodings import read_text_file
-from scratchgpt.datasets.formats.dialogues import DIALOGUES
-from scratchgpt.datasets.formats.format import Format, MalformedRecordError, Record, format_of
+from scratchgpt.datasets.formats.dialogues import DIALOGUES, unfit_dialogue
+from scratchgpt.datasets.formats.format import (
+    Format,
+    MalformedRecordError,
+    Record,
+    UnusableRecordError,
+    format_of,
+    needs_more_than_text,
+)
 from scratchgpt.datasets.formats.pairs import PAIRS
 from scratchgpt.datasets.formats.plain_text import TEXTS, line_ends, text_format_of
-from scratchgpt.datasets.formats.tasks import TASKS
+from scratchgpt.datasets.formats.tasks import TASKS, is_surely_task
 from scratchgpt.datasets.rows import DELIMITERS, Row, json_line_rows, json_rows, parquet_rows, table_rows
 from scratchgpt.errors import UserError
 from scratchgpt.installation import is_own_data
@@ -147,6 +154,7 @@ class Kind:
         fields: what a record of our own must have, and of which type.
         complaint: what is wrong with a record that has these fields, or None.
         useless: why a record without fault teaches nothing, or None.
+        unfit: why a record, as it stands in its file, must not be used, or None.
     """
 
     name: str
@@ -154,6 +162,7 @@ class Kind:
     fields: Mapping[str, type]
     complaint: Callable[[Record], str | None]
     useless: Callable[[Record], str | None]
+    unfit: Callable[[Record], str | None] = needs_more_than_text
 
 
 def nothing_wrong(record: Record) -> str | None:
@@ -192,13 +201,18 @@ def load_records(
         where = f"{path}, {place}"
         last = _format_of(where, row, kind, last)
         name = recognised_as or last.name
+        converted, problem = row, ""
+        reason = kind.unfit(row) or ""
         try:
-            converted = last.convert(row)
-            if not ours:  # a second for each 60,000 dialogues, and ours are clean: a test holds that
-                converted = clean_values(converted, dropped)
+            if not reason:
+                converted = last.convert(row)
+                if not ours:  # a second for each 60,000 dialogues, and ours are clean: a test holds that
+                    converted = clean_values(converted, dropped)
+                problem, reason = _judged(converted, kind, last, unanswerable)
+        except UnusableRecordError as error:
+            reason = str(error)
         except MalformedRecordError as error:
             raise UserError(f"{where}: {error}" + ("" if last.own else f" (read as {name})")) from None
-        problem, reason = _judged(converted, kind, last, unanswerable)
         if problem:
             raise UserError(f"{where}: {problem}")
         found[name] += 1
@@ -296,7 +310,7 @@ def kind_of(path: Path, encoding: str | None = None) -> Kind | None:
     found = format_of(row, PAIRS), format_of(row, TASKS), format_of(row, DIALOGUES)
     if found[0]:
         return PAIR
-    if found[1] and (found[1].own or "expected_answer" in row or not found[2]):
+    if found[1] and (found[1].own or is_surely_task(row) or not found[2]):
         return TASK
     return DIALOGUE if found[2] else None
 
@@ -339,7 +353,7 @@ def _useless_dialogue(record: Record) -> str | None:
     return None
 
 
-DIALOGUE = Kind("dialogues", DIALOGUES, {"messages": list}, _wrong_dialogue, _useless_dialogue)
+DIALOGUE = Kind("dialogues", DIALOGUES, {"messages": list}, _wrong_dialogue, _useless_dialogue, unfit_dialogue)
 
 
 def read_dialogues(path: Path) -> list[Record]:

@@ -203,6 +203,24 @@ def test_what_nobody_sees_is_dropped_and_counted_and_alone_it_is_no_answer(tmp_p
     assert "4 invisible characters (2 U+200B zero width space" in read.description()
 
 
+def test_what_must_not_be_learned_or_cannot_be_read_is_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    pictured = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "1.jpg"}}]}]}
+    rows = [DIALOGUE | {"label": True}, DIALOGUE | {"label": False}, DIALOGUE | {"images": ["1.jpg"]}, pictured]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    read = load_records(path, DIALOGUE_KIND)
+    assert len(read.records) == 1 and read.formats == {"messages": 4}
+    assert read.left_out == {
+        "it is marked as a bad answer": LeftOut(1, "line 2"),
+        "it needs a picture, a video or a sound": LeftOut(2, "line 3"),
+    }
+    with pytest.raises(UserError, match="line 2: it is marked as a bad answer; mend it"):
+        load_records(path, DIALOGUE_KIND, strict=True)
+    path.write_text(json.dumps({"prompt": "a", "chosen": "b", "rejected": "c", "images": ["1.jpg"]}), encoding="utf-8")
+    with pytest.raises(UserError, match="no pairs can be used: 1 left out, first line 1: it needs a picture"):
+        load_records(path, PAIR_KIND)
+
+
 def test_pairs_that_are_the_same_or_empty_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     records = [PAIR, PAIR | {"rejected": "b "}, PAIR | {"rejected": "  "}]
@@ -294,6 +312,10 @@ def test_several_formats_in_one_file_are_counted(tmp_path: Path) -> None:
         ({"question": "a", "answer": "b"}, DIALOGUE_KIND),
         ({"chosen": [], "rejected": []}, PAIR_KIND),
         ({"text": "a"}, None),
+        ({"question": "a", "response_chosen": "b", "response_rejected": "c"}, PAIR_KIND),
+        ({"instruction": "a", "output": ["b", "c"]}, PAIR_KIND),
+        ({"prompt": [{"role": "user", "content": "a"}], "reward_model": {"ground_truth": "7"}}, TASK_KIND),
+        ({"prompt": {"text": "a", "role": "prompter", "replies": []}}, DIALOGUE_KIND),
         (["a"], None),
     ],
 )
