@@ -26,6 +26,7 @@ from scratchgpt.datasets.formats.format import (
     format_of,
     needs_more_than_text,
 )
+from scratchgpt.datasets.formats.messengers import message_rows_of
 from scratchgpt.datasets.formats.pairs import PAIRS
 from scratchgpt.datasets.formats.plain_text import TEXTS, line_ends, text_format_of
 from scratchgpt.datasets.formats.tasks import TASKS, is_surely_task
@@ -226,7 +227,7 @@ def load_records(
         record.place = where
         records.append(record)
     if not found:
-        raise UserError(f"{path}: holds no records")
+        raise UserError(f"{path}: holds no records" + (f" (read as {recognised_as})" if recognised_as else ""))
     if not records:
         raise UserError(f"{path}: no {kind.name} can be used: {left_out_in_words(reasons)}")
     return RecordFile(path, kind.name, how, found, records, reasons, note, dropped)
@@ -234,6 +235,15 @@ def load_records(
 
 def _rows(path: Path, kind: Kind, encoding: str | None) -> tuple[Iterator[Row], str, str, str]:
     """The rows of a file, in which container they are, as what they were recognised already, and a note."""
+    rows, how, name, note = _contained_rows(path, kind, encoding)
+    first = list(itertools.islice(rows, 1))
+    rows = itertools.chain(first, rows)
+    talk = message_rows_of(first[0][1]) if first else None
+    return (rows, how, name, note) if talk is None else (talk.dialogues(rows), how, talk.name, talk.says)
+
+
+def _contained_rows(path: Path, kind: Kind, encoding: str | None) -> tuple[Iterator[Row], str, str, str]:
+    """The rows of a file as its container holds them, and the rest as ``_rows``."""
     suffix = content_suffix(path)
     if suffix == ".parquet":
         return parquet_rows(path, read_bytes(path)), "Parquet", "", ""
@@ -302,7 +312,10 @@ def kind_of(path: Path, encoding: str | None = None) -> Kind | None:
             return DIALOGUE
         if text.lstrip()[:1] not in {"[", "{"}:
             return None
-    row = next(_rows(path, DIALOGUE, encoding)[0], ("", None))[1]
+    rows, _, talk, _ = _rows(path, DIALOGUE, encoding)
+    if talk:
+        return DIALOGUE
+    row = next(rows, ("", None))[1]
     if not isinstance(row, dict):
         return None
     if any(isinstance(value, str) and "####" in value for value in row.values()) and format_of(row, TASKS):

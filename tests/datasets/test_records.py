@@ -277,6 +277,30 @@ def test_packed_and_in_another_encoding_and_parquet(tmp_path: Path) -> None:
     assert read.records == [DIALOGUE] * 2 and place_of(read.records[1]).endswith("a.parquet, row 2")
 
 
+def test_exports_of_messengers_as_json_and_csv(tmp_path: Path) -> None:
+    said = [("user7", "在吗"), ("user9", "在")]
+    sent = [
+        {"id": 4 + i, "type": "message", "date": f"2024-05-01T12:0{i}:00", "from": who, "from_id": who, "text": text}
+        for i, (who, text) in enumerate(said)
+    ]
+    telegram, table, alone = tmp_path / "result.json", tmp_path / "a.csv", tmp_path / "alone.txt"
+    telegram.write_text(json.dumps({"name": "甲", "type": "personal_chat", "id": 7, "messages": sent}, indent=1))
+    table.write_text(
+        "id,type_name,is_sender,room_name,content,CreateTime\n1,文本,0,甲,在吗,2024-05-01 12:00:00\n"
+        "2,文本,1,甲,在,2024-05-01 12:01:00\n", encoding="utf-8"
+    )
+    for path, place in ((telegram, "message 4"), (table, "line 2")):
+        assert kind_of(path) is DIALOGUE_KIND
+        read = load_records(path, DIALOGUE_KIND)
+        assert [record["messages"] for record in read.records] == [dialogue("在吗", "在")["messages"]]
+        assert place_of(read.records[0]) == f"{path}, {place}" and "is the assistant" in read.description()
+    telegram.write_text(json.dumps({"name": "甲", "type": "personal_chat", "id": 7, "messages": sent[:1]}))
+    assert kind_of(telegram) is DIALOGUE_KIND
+    alone.write_text("2024-05-01 12:00 甲: 在吗\n2024-05-01 18:00 乙: 在\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"holds no records \(read as messenger export\)"):
+        load_records(alone, DIALOGUE_KIND)
+
+
 def test_a_missing_field_of_a_known_format_names_the_format(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     good = {"conversations": [{"from": "human", "value": "问"}, {"from": "gpt", "value": "答"}]}

@@ -52,7 +52,7 @@ NOT_TEXT = "it needs a picture, a video or a sound"
 
 
 def needs_more_than_text(record: Record) -> str | None:
-    """Why a record that comes with a picture, a video or a sound is of no use, or None; its answers would be guesses."""
+    """Why a record that comes with a picture, a video or a sound is of no use, or None: its answers are guesses."""
     return NOT_TEXT if any(record.get(name) for name in _MEDIA) else None
 
 
