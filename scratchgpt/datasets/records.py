@@ -17,11 +17,19 @@ import numpy as np
 
 from scratchgpt.datasets.compression import content_suffix, read_bytes
 from scratchgpt.datasets.encodings import read_text_file
-from scratchgpt.datasets.formats.dialogues import DIALOGUES
-from scratchgpt.datasets.formats.format import Format, MalformedRecordError, Record, format_of
+from scratchgpt.datasets.formats.dialogues import DIALOGUES, unfit_dialogue
+from scratchgpt.datasets.formats.format import (
+    Format,
+    MalformedRecordError,
+    Record,
+    UnusableRecordError,
+    format_of,
+    needs_more_than_text,
+)
+from scratchgpt.datasets.formats.messengers import message_rows_of
 from scratchgpt.datasets.formats.pairs import PAIRS
 from scratchgpt.datasets.formats.plain_text import TEXTS, line_ends, text_format_of
-from scratchgpt.datasets.formats.tasks import TASKS
+from scratchgpt.datasets.formats.tasks import TASKS, is_surely_task
 from scratchgpt.datasets.rows import DELIMITERS, Row, json_line_rows, json_rows, parquet_rows, table_rows
 from scratchgpt.errors import UserError
 from scratchgpt.installation import is_own_data
@@ -147,6 +155,7 @@ class Kind:
         fields: what a record of our own must have, and of which type.
         complaint: what is wrong with a record that has these fields, or None.
         useless: why a record without fault teaches nothing, or None.
+        unfit: why a record, as it stands in its file, must not be used, or None.
     """
 
     name: str
@@ -154,6 +163,7 @@ class Kind:
     fields: Mapping[str, type]
     complaint: Callable[[Record], str | None]
     useless: Callable[[Record], str | None]
+    unfit: Callable[[Record], str | None] = needs_more_than_text
 
 
 def nothing_wrong(record: Record) -> str | None:
@@ -192,13 +202,18 @@ def load_records(
         where = f"{path}, {place}"
         last = _format_of(where, row, kind, last)
         name = recognised_as or last.name
+        converted, problem = row, ""
+        reason = kind.unfit(row) or ""
         try:
-            converted = last.convert(row)
-            if not ours:  # a second for each 60,000 dialogues, and ours are clean: a test holds that
-                converted = clean_values(converted, dropped)
+            if not reason:
+                converted = last.convert(row)
+                if not ours:  # a second for each 60,000 dialogues, and ours are clean: a test holds that
+                    converted = clean_values(converted, dropped)
+                problem, reason = _judged(converted, kind, last, unanswerable)
+        except UnusableRecordError as error:
+            reason = str(error)
         except MalformedRecordError as error:
             raise UserError(f"{where}: {error}" + ("" if last.own else f" (read as {name})")) from None
-        problem, reason = _judged(converted, kind, last, unanswerable)
         if problem:
             raise UserError(f"{where}: {problem}")
         found[name] += 1
@@ -212,7 +227,7 @@ def load_records(
         record.place = where
         records.append(record)
     if not found:
-        raise UserError(f"{path}: holds no records")
+        raise UserError(f"{path}: holds no records" + (f" (read as {recognised_as})" if recognised_as else ""))
     if not records:
         raise UserError(f"{path}: no {kind.name} can be used: {left_out_in_words(reasons)}")
     return RecordFile(path, kind.name, how, found, records, reasons, note, dropped)
@@ -220,6 +235,15 @@ def load_records(
 
 def _rows(path: Path, kind: Kind, encoding: str | None) -> tuple[Iterator[Row], str, str, str]:
     """The rows of a file, in which container they are, as what they were recognised already, and a note."""
+    rows, how, name, note = _contained_rows(path, kind, encoding)
+    first = list(itertools.islice(rows, 1))
+    rows = itertools.chain(first, rows)
+    talk = message_rows_of(first[0][1]) if first else None
+    return (rows, how, name, note) if talk is None else (talk.dialogues(rows), how, talk.name, talk.says)
+
+
+def _contained_rows(path: Path, kind: Kind, encoding: str | None) -> tuple[Iterator[Row], str, str, str]:
+    """The rows of a file as its container holds them, and the rest as ``_rows``."""
     suffix = content_suffix(path)
     if suffix == ".parquet":
         return parquet_rows(path, read_bytes(path)), "Parquet", "", ""
@@ -288,7 +312,10 @@ def kind_of(path: Path, encoding: str | None = None) -> Kind | None:
             return DIALOGUE
         if text.lstrip()[:1] not in {"[", "{"}:
             return None
-    row = next(_rows(path, DIALOGUE, encoding)[0], ("", None))[1]
+    rows, _, talk, _ = _rows(path, DIALOGUE, encoding)
+    if talk:
+        return DIALOGUE
+    row = next(rows, ("", None))[1]
     if not isinstance(row, dict):
         return None
     if any(isinstance(value, str) and "####" in value for value in row.values()) and format_of(row, TASKS):
@@ -296,7 +323,7 @@ def kind_of(path: Path, encoding: str | None = None) -> Kind | None:
     found = format_of(row, PAIRS), format_of(row, TASKS), format_of(row, DIALOGUES)
     if found[0]:
         return PAIR
-    if found[1] and (found[1].own or "expected_answer" in row or not found[2]):
+    if found[1] and (found[1].own or is_surely_task(row) or not found[2]):
         return TASK
     return DIALOGUE if found[2] else None
 
@@ -339,7 +366,7 @@ def _useless_dialogue(record: Record) -> str | None:
     return None
 
 
-DIALOGUE = Kind("dialogues", DIALOGUES, {"messages": list}, _wrong_dialogue, _useless_dialogue)
+DIALOGUE = Kind("dialogues", DIALOGUES, {"messages": list}, _wrong_dialogue, _useless_dialogue, unfit_dialogue)
 
 
 def read_dialogues(path: Path) -> list[Record]:

@@ -203,6 +203,24 @@ def test_what_nobody_sees_is_dropped_and_counted_and_alone_it_is_no_answer(tmp_p
     assert "4 invisible characters (2 U+200B zero width space" in read.description()
 
 
+def test_what_must_not_be_learned_or_cannot_be_read_is_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    pictured = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "1.jpg"}}]}]}
+    rows = [DIALOGUE | {"label": True}, DIALOGUE | {"label": False}, DIALOGUE | {"images": ["1.jpg"]}, pictured]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    read = load_records(path, DIALOGUE_KIND)
+    assert len(read.records) == 1 and read.formats == {"messages": 4}
+    assert read.left_out == {
+        "it is marked as a bad answer": LeftOut(1, "line 2"),
+        "it needs a picture, a video or a sound": LeftOut(2, "line 3"),
+    }
+    with pytest.raises(UserError, match="line 2: it is marked as a bad answer; mend it"):
+        load_records(path, DIALOGUE_KIND, strict=True)
+    path.write_text(json.dumps({"prompt": "a", "chosen": "b", "rejected": "c", "images": ["1.jpg"]}), encoding="utf-8")
+    with pytest.raises(UserError, match="no pairs can be used: 1 left out, first line 1: it needs a picture"):
+        load_records(path, PAIR_KIND)
+
+
 def test_pairs_that_are_the_same_or_empty_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     records = [PAIR, PAIR | {"rejected": "b "}, PAIR | {"rejected": "  "}]
@@ -259,6 +277,30 @@ def test_packed_and_in_another_encoding_and_parquet(tmp_path: Path) -> None:
     assert read.records == [DIALOGUE] * 2 and place_of(read.records[1]).endswith("a.parquet, row 2")
 
 
+def test_exports_of_messengers_as_json_and_csv(tmp_path: Path) -> None:
+    said = [("user7", "在吗"), ("user9", "在")]
+    sent = [
+        {"id": 4 + i, "type": "message", "date": f"2024-05-01T12:0{i}:00", "from": who, "from_id": who, "text": text}
+        for i, (who, text) in enumerate(said)
+    ]
+    telegram, table, alone = tmp_path / "result.json", tmp_path / "a.csv", tmp_path / "alone.txt"
+    telegram.write_text(json.dumps({"name": "甲", "type": "personal_chat", "id": 7, "messages": sent}, indent=1))
+    table.write_text(
+        "id,type_name,is_sender,room_name,content,CreateTime\n1,文本,0,甲,在吗,2024-05-01 12:00:00\n"
+        "2,文本,1,甲,在,2024-05-01 12:01:00\n", encoding="utf-8"
+    )
+    for path, place in ((telegram, "message 4"), (table, "line 2")):
+        assert kind_of(path) is DIALOGUE_KIND
+        read = load_records(path, DIALOGUE_KIND)
+        assert [record["messages"] for record in read.records] == [dialogue("在吗", "在")["messages"]]
+        assert place_of(read.records[0]) == f"{path}, {place}" and "is the assistant" in read.description()
+    telegram.write_text(json.dumps({"name": "甲", "type": "personal_chat", "id": 7, "messages": sent[:1]}))
+    assert kind_of(telegram) is DIALOGUE_KIND
+    alone.write_text("2024-05-01 12:00 甲: 在吗\n2024-05-01 18:00 乙: 在\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"holds no records \(read as messenger export\)"):
+        load_records(alone, DIALOGUE_KIND)
+
+
 def test_a_missing_field_of_a_known_format_names_the_format(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     good = {"conversations": [{"from": "human", "value": "问"}, {"from": "gpt", "value": "答"}]}
@@ -294,6 +336,10 @@ def test_several_formats_in_one_file_are_counted(tmp_path: Path) -> None:
         ({"question": "a", "answer": "b"}, DIALOGUE_KIND),
         ({"chosen": [], "rejected": []}, PAIR_KIND),
         ({"text": "a"}, None),
+        ({"question": "a", "response_chosen": "b", "response_rejected": "c"}, PAIR_KIND),
+        ({"instruction": "a", "output": ["b", "c"]}, PAIR_KIND),
+        ({"prompt": [{"role": "user", "content": "a"}], "reward_model": {"ground_truth": "7"}}, TASK_KIND),
+        ({"prompt": {"text": "a", "role": "prompter", "replies": []}}, DIALOGUE_KIND),
         (["a"], None),
     ],
 )

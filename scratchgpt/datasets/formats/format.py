@@ -16,6 +16,10 @@ class MalformedRecordError(ValueError):
     """What keeps a record from being read in its format, in words that follow the file and the line."""
 
 
+class UnusableRecordError(ValueError):
+    """Why a record without fault is of no use to a model of text; it is left out for that reason, and counted."""
+
+
 @dataclass(frozen=True)
 class Format:
     """A way in which files hold records.
@@ -25,7 +29,7 @@ class Format:
         fields: what it looks like, for whoever has to write it.
         recognises: whether a record is meant to be one; by the field that tells it from others, so that a record that
             lacks another one is refused as what it was meant to be.
-        convert: from a record of this format to one of our own; raises MalformedRecordError.
+        convert: from a record of this format to one of our own; raises MalformedRecordError or UnusableRecordError.
         own: whether it is our own, whose records stay as they are.
     """
 
@@ -39,6 +43,17 @@ class Format:
 def format_of(record: Record, formats: Sequence[Format]) -> Format | None:
     """The first of the formats that recognises a record."""
     return next((one for one in formats if one.recognises(record)), None)
+
+
+# -- pictures and sound ---------------------------------------------------------------------------------------
+_MEDIA = ("image", "images", "video", "videos", "audio", "audios")
+"""Fields of a record that name what is to be seen or heard with it."""
+NOT_TEXT = "it needs a picture, a video or a sound"
+
+
+def needs_more_than_text(record: Record) -> str | None:
+    """Why a record that comes with a picture, a video or a sound is of no use, or None: its answers are guesses."""
+    return NOT_TEXT if any(record.get(name) for name in _MEDIA) else None
 
 
 # -- fields ---------------------------------------------------------------------------------------------------
@@ -97,6 +112,7 @@ def plain_messages(turns: Any, role: str, content: str) -> list[dict[str, Any]]:
 
     Raises:
         MalformedRecordError: with the number of the turn.
+        UnusableRecordError: if a turn holds more than text.
     """
     if not isinstance(turns, list):
         raise MalformedRecordError(f"the turns must be a list, not {turns!r:.40}")
@@ -116,7 +132,8 @@ def plain_messages(turns: Any, role: str, content: str) -> list[dict[str, Any]]:
 def _plain_message(turn: Any, role: str, content: str, number: int) -> list[dict[str, Any]]:
     if not isinstance(turn, Mapping):
         raise MalformedRecordError(f"turn {number} is no object but {turn!r:.40}")
-    for name in (role,) if turn.get("tool_calls") or turn.get("function_call") else (role, content):
+    silent = turn.get("tool_calls") or turn.get("function_call") or "observation" in turn
+    for name in (role,) if silent else (role, content):
         if name not in turn:
             raise MalformedRecordError(f"turn {number} has no {name!r}")
     speaker = ROLE_OF.get(str(turn[role]).strip().lower())
@@ -124,10 +141,13 @@ def _plain_message(turn: Any, role: str, content: str, number: int) -> list[dict
         known = ", ".join(dict.fromkeys(ROLE_OF))
         raise MalformedRecordError(f"turn {number} is of {turn[role]!r:.40}, which is none of {known}")
     said = _text_of(turn.get(content), number)
+    if speaker == "tool" and "observation" in turn:  # ChatGLM3's: what was asked of the tool, and its answer
+        call = {"name": turn.get("name"), "arguments": turn.get("parameters")}
+        return [_tool_call(_json(call)), _tool_response(_json(turn["observation"]))]
     if speaker == "tool":
-        return [{"role": "user", "content": f"<tool_response>\n{said}\n</tool_response>"}]
+        return [_tool_response(said)]
     if speaker == "call":
-        return [{"role": "assistant", "content": f"<tool_call>\n{said}\n</tool_call>", "of_tool": True}]
+        return [_tool_call(said)]
     calls = [f"<tool_call>\n{_json(_function_of(call))}\n</tool_call>" for call in _calls_of(turn, number)]
     message: dict[str, Any] = {"role": speaker, "content": joined(said, *calls)}
     weight = turn.get("weight")
@@ -137,6 +157,14 @@ def _plain_message(turn: Any, role: str, content: str, number: int) -> list[dict
         if weight == 0:
             message["weight"] = 0
     return [message]
+
+
+def _tool_call(asked: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": f"<tool_call>\n{asked}\n</tool_call>", "of_tool": True}
+
+
+def _tool_response(answered: str) -> dict[str, Any]:
+    return {"role": "user", "content": f"<tool_response>\n{answered}\n</tool_response>"}
 
 
 def _text_of(content: Any, number: int) -> str:
@@ -152,6 +180,8 @@ def _text_of(content: Any, number: int) -> str:
         text = part if isinstance(part, str) else part.get("text") if isinstance(part, Mapping) else None
         if not isinstance(text, str):
             kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+            if any(medium in str(kind) for medium in ("image", "video", "audio")):
+                raise UnusableRecordError(NOT_TEXT)
             raise MalformedRecordError(f"turn {number} holds a part of type {kind!r:.40}; only text can be read")
         texts.append(text)
     return "\n".join(texts)

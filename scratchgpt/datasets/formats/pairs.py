@@ -5,6 +5,7 @@ Where the prompt is more than one question, what stands before the last one is t
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from scratchgpt.datasets.formats.format import (
     Format,
     MalformedRecordError,
     Record,
+    UnusableRecordError,
     answer_field,
     history_field,
     joined,
@@ -73,11 +75,13 @@ def _from_whole_dialogues(record: Record) -> Record:
 
 
 def _common(chosen: list[dict[str, Any]], rejected: list[dict[str, Any]], record: Record) -> Record:
-    if not chosen or not rejected or chosen[:-1] != rejected[:-1]:
-        raise MalformedRecordError("chosen and rejected must be the same but for their last turn")
-    if {chosen[-1]["role"], rejected[-1]["role"]} != {"assistant"}:
-        raise MalformedRecordError("chosen and rejected must end with the assistant's turn")
-    return _pair(with_system(chosen[:-1], record), chosen[-1]["content"], rejected[-1]["content"])
+    """Where two dialogues part, their two answers to one question; what follows answers other things already."""
+    both = itertools.zip_longest(chosen, rejected, fillvalue={"role": "nobody"})
+    part = next((at for at, (one, other) in enumerate(both) if one != other), len(chosen) - 1)
+    better, worse = (side[part : part + 1] for side in (chosen, rejected))
+    if [turn["role"] for turn in (*better, *worse)] != ["assistant", "assistant"]:
+        raise UnusableRecordError("chosen and rejected do not part at an answer of the assistant")
+    return _pair(with_system(chosen[:part], record), better[0]["content"], worse[0]["content"])
 
 
 def _is_hh(record: Record) -> bool:
@@ -106,12 +110,33 @@ def _from_conversations(record: Record) -> Record:
     return _pair(messages, answer_field(record, "chosen"), answer_field(record, "rejected"))
 
 
-def _from_question(record: Record) -> Record:
-    """The question under another name, with an ``input`` to it in Alpaca's way."""
-    name = next((name for name in QUESTIONS if name in record), QUESTIONS[1])
+def _question(record: Record) -> list[dict[str, Any]]:
+    """The question under another name, with an ``input`` to it in Alpaca's way, and what stands before it."""
+    name = next((name for name in (*QUESTIONS, "prompt") if name in record), QUESTIONS[1])
     asked = joined(text_field(record, name), optional_text(record, "input"))
-    messages = with_system([*history_field(record), {"role": "user", "content": asked}], record)
-    return _pair(messages, answer_field(record, "chosen"), answer_field(record, "rejected"))
+    return with_system([*history_field(record), {"role": "user", "content": asked}], record)
+
+
+def _from_question(record: Record) -> Record:
+    return _pair(_question(record), answer_field(record, "chosen"), answer_field(record, "rejected"))
+
+
+def _from_medicalgpt(record: Record) -> Record:
+    sides = (answer_field(record, name) for name in ("response_chosen", "response_rejected"))
+    return _pair(_question(record), *sides)
+
+
+def _is_ranked(record: Record) -> bool:
+    ranked = record.get("output")
+    several = isinstance(ranked, list) and len(ranked) > 1 and all(isinstance(answer, str) for answer in ranked)
+    return several and any(name in record for name in QUESTIONS)
+
+
+def _from_ranked(record: Record) -> Record:
+    """``output`` holds several answers, the best one first: it and the last one are furthest apart."""
+    if not _is_ranked(record):
+        raise UnusableRecordError("it has no two answers to compare")
+    return _pair(_question(record), record["output"][0], record["output"][-1])
 
 
 def _from_openai(record: Record) -> Record:
@@ -163,6 +188,13 @@ PAIRS = (
         lambda record: _is_pair(record) and "prompt" not in record and any(name in record for name in QUESTIONS),
         _from_question,
     ),
+    Format(
+        "question, response_chosen, response_rejected (MedicalGPT)",
+        "question, response_chosen, response_rejected",
+        lambda record: "response_chosen" in record or "response_rejected" in record,
+        _from_medicalgpt,
+    ),
+    Format("ranked answers (Alpaca)", "instruction, output: [best, …, worst]", _is_ranked, _from_ranked),
     Format("prompt, chosen, rejected", "prompt, chosen, rejected", _is_pair, _from_text, own=True),
 )
 """Every format of preference pairs; the first that recognises a record reads it. Our own is the last, the plainest."""

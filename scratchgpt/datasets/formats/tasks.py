@@ -16,21 +16,25 @@ from scratchgpt.datasets.formats.format import (
 )
 
 QUESTIONS = ("prompt", "question", "problem", "query", "instruction", "q", "题目", "问题", "问")
-ANSWERS = (
-    "expected_answer", "expected", "ground_truth", "final_answer", "answer", "solution", "output", "response", "target",
-    "label", "a", "答案", "回答", "答",
-)  # fmt: skip
+SURE_ANSWERS = ("expected_answer", "expected", "ground_truth", "final_answer")
+ANSWERS = (*SURE_ANSWERS, "answer", "solution", "output", "response", "target", "label", "a", "答案", "回答", "答")
 """Fields that may hold the question and the answer, the surest first."""
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d+)?")
+_LAST_LINE = re.compile(r"\n(?:A|Answer|Final answer|答|答案)[:：]([^\n]+)$", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\s*\{")
 
 
 def final_answer_of(text: str) -> str:
-    r"""The answer at the end of a worked solution: behind GSM8K's ``####``, in MATH's ``\boxed{}``, or all of it."""
+    r"""The answer at the end of a worked solution, or all of it.
+
+    It stands behind GSM8K's ``####``, in MATH's ``\boxed{}``, or in a last line ``A: 42``.
+    """
     if "####" in text:
         text = text.rpartition("####")[2]
     elif boxed := list(_BOXED.finditer(text)):
         text = _to_closing_brace(text[boxed[-1].end() :])
+    elif last_line := _LAST_LINE.search(text.strip()):
+        text = last_line[1]
     text = text.strip().strip("$").strip()
     return text.replace(",", "") if _NUMBER.fullmatch(text) else text
 
@@ -58,6 +62,12 @@ def _from_question(record: Record) -> Record:
     kind = "math" if _NUMBER.fullmatch(found) else "logic"
     task: Record = {"type": kind, "prompt": prompt, "expected_answer": found}
     return task | {name: record[name] for name in ("keywords", "family", "level") if record.get(name)}
+
+
+def is_surely_task(record: Record) -> bool:
+    """Whether a record says that its answer is the one to be checked by, and not just some answer to learn."""
+    nested = record.get("reward_model")
+    return any(name in record for name in SURE_ANSWERS) or (isinstance(nested, dict) and "ground_truth" in nested)
 
 
 def _nested_answer(record: Record) -> str:

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from scratchgpt.datasets.formats.format import (
+    NOT_TEXT,
     MalformedRecordError,
+    UnusableRecordError,
     answer_field,
     format_of,
     history_field,
     joined,
     names_of_turns,
+    needs_more_than_text,
     optional_text,
     plain_messages,
     text_field,
@@ -72,7 +75,7 @@ def test_a_weight_of_zero_is_kept() -> None:
         ([{"content": "a"}], "turn 1 has no 'role'"),
         ([{"role": "narrator", "content": "a"}], "turn 1 is of 'narrator', which is none of system"),
         ([{"role": "user", "content": 5}], "what turn 1 says must be text"),
-        ([{"role": "user", "content": [{"type": "image_url"}]}], "a part of type 'image_url'"),
+        ([{"role": "user", "content": [{"type": "refusal"}]}], "a part of type 'refusal'"),
         ([{"role": "assistant", "content": "", "weight": 2}], "weight of turn 1 must be 0 or 1"),
         ([{"role": "assistant", "content": "", "tool_calls": "x"}], "'tool_calls' of turn 1 must be a list"),
     ],
@@ -80,6 +83,29 @@ def test_a_weight_of_zero_is_kept() -> None:
 def test_wrong_turns_are_named_by_their_number(turns: Any, message: str) -> None:
     with pytest.raises(MalformedRecordError, match=message):
         plain_messages(turns, "role", "content")
+
+
+@pytest.mark.parametrize("kind", ["image_url", "image", "input_audio", "video"])
+def test_a_turn_with_a_picture_or_a_sound_makes_its_record_unusable(kind: str) -> None:
+    parts = [{"type": kind, kind: "1.bin"}, {"type": "text", "text": "这是什么？"}]
+    with pytest.raises(UnusableRecordError, match=NOT_TEXT):
+        plain_messages([{"role": "user", "content": parts}], "role", "content")
+
+
+def test_a_record_that_comes_with_a_picture_needs_more_than_text() -> None:
+    assert needs_more_than_text({"images": ["1.jpg"]}) == needs_more_than_text({"audio": "1.wav"}) == NOT_TEXT
+    assert needs_more_than_text({"images": [], "video": None, "image": ""}) is None
+
+
+def test_what_is_asked_of_a_tool_may_stand_with_its_answer() -> None:
+    turn = {"role": "tool", "name": "clock", "parameters": {"zone": "东八区"}, "observation": {"now": "八点"}}
+    turns = [{"role": "user", "content": "几点了？"}, turn, {"role": "assistant", "content": "八点。"}]
+    assert [message["content"] for message in plain_messages(turns, "role", "content")] == [
+        "几点了？",
+        '<tool_call>\n{"name": "clock", "arguments": {"zone": "东八区"}}\n</tool_call>',
+        '<tool_response>\n{"now": "八点"}\n</tool_response>',
+        "八点。",
+    ]
 
 
 def test_fields() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scratchgpt.datasets.formats.format import MalformedRecordError, format_of
-from scratchgpt.datasets.formats.tasks import TASKS, final_answer_of
+from scratchgpt.datasets.formats.tasks import TASKS, final_answer_of, is_surely_task
 
 OWN, OTHER = TASKS[0].name, TASKS[1].name
 TASK = {"type": "math", "prompt": "3+4=?", "expected_answer": "7"}
@@ -36,6 +36,10 @@ def test_a_format_is_recognised_and_converted(name: str, record: dict, expected:
         ("a\n#### 1,234", "1234"),
         ("#### -3.5", "-3.5"),
         (r"\boxed{1} then \boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+        ("3 + 4 = 7\nA: 7", "7"),
+        ("先算三加四。\n答案：7\n", "7"),
+        ("A: 周二", "A: 周二"),
+        ("A: 甲\n因为乙", "A: 甲\n因为乙"),
         ("周二", "周二"),
         ("红,绿", "红,绿"),
         (r"\boxed{7", "7"),
@@ -43,6 +47,12 @@ def test_a_format_is_recognised_and_converted(name: str, record: dict, expected:
 )
 def test_the_answer_behind_the_working(text: str, answer: str) -> None:
     assert final_answer_of(text) == answer
+
+
+def test_an_answer_to_be_checked_by_makes_a_record_surely_a_task() -> None:
+    assert is_surely_task({"question": "a", "ground_truth": "b"})
+    assert is_surely_task({"prompt": [], "reward_model": {"ground_truth": "7"}})
+    assert not is_surely_task({"question": "a", "answer": "b"}) and not is_surely_task({"reward_model": "x"})
 
 
 @pytest.mark.parametrize(
