@@ -93,7 +93,8 @@ def number_reader(prompt: str, asked: Asked = ANY_NUMBER) -> AnswerReader:
             quotient = right.split("余")[0 if not wants_remainder else -1]
             return _chosen(quotient, mentions(quotient))
         for side in (right, left):
-            value, outside = UNCLEAR, side
+            value: Reading = UNCLEAR
+            outside = side
             match mentions(side):
                 case [number]:
                     value, outside = number.value, side[: number.start] + "0" + side[number.end :]
