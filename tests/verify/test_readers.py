@@ -407,11 +407,7 @@ def test_names() -> None:
     assert [is_name(text) for text in ("小学", "老师", "小明明", "明小", "")] == [False] * 5
 
 
-@given(
-    st.lists(st.sampled_from([*"0123半一两元角分=等于+-×÷/余是比不个，", "小时", "一半", "等于"]), max_size=14).map(
-        "".join
-    )
-)
+@given(st.lists(st.sampled_from([*"12半两元分=+-÷/余比不个", "半小时", "一半", "等于"]), max_size=8).map("".join))
 @settings(max_examples=300, deadline=None, derandomize=True)
 def test_no_clause_breaks_the_reading_of_numbers(clause: str) -> None:
     for reader in (APPLES, number_reader("7÷2余几？")):
