@@ -348,9 +348,9 @@ def closed_reader(prompt: str) -> AnswerReader:
             or (values and _WONDER.search(clause))
         ):
             return UNCLEAR
-        if not values and _WONDER.search(clause):
+        if not values:  # 可能是 is unclear, 可能小花走了 says nothing
             return UNCLEAR if exact(_WONDER.sub("", clause)) is not None else None
-        return next(iter(values), None)
+        return values.pop()
 
     return AnswerReader(read, read, exact, guesses=False, denial=True)
 

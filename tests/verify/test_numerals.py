@@ -288,8 +288,8 @@ def spelled(number: int) -> str:
     for unit, name in ((10**8, "亿"), (10**4, "万")):
         if number >= unit:
             counted, rest = divmod(number, unit)
-            zero = "零" if 0 < rest < unit // 10 else ""
-            return spelled(counted) + name + zero + (spelled(rest) if rest else "")
+            between = "零" if 0 < rest < unit // 10 else ""
+            return spelled(counted) + name + between + (spelled(rest) if rest else "")
     written, zero = "", False
     for unit, name in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
         digit = number // unit % 10
