@@ -152,9 +152,9 @@ class _Spoken:
 
     @cached_property
     def _first_said(self) -> int:
-        """Where the first clause with an answer in it ends; past the end if there is none."""
+        """Where the first clause with an answer in it ends; the end of the text if there is none."""
         whole = self.clauses_from(0, len(self.text))
-        return next((end for end, clause in whole if self.reader.read(clause) is not None), len(self.text) + 1)
+        return next((end for end, clause in whole if self.reader.read(clause) is not None), len(self.text))
 
     def bare_after(self, place: int, end: int) -> Reading:
         """What the clauses between the mark at ``place`` and the end of its sentence agree on, read as bare answers."""

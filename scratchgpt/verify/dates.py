@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from scratchgpt.verify.answers import Reading
-from scratchgpt.verify.numerals import numbers_in
+from scratchgpt.verify.numerals import integer_in, numbers_in
 from scratchgpt.verify.readers import Mention, pattern_finder
 
 Find = Callable[[str], list[Mention]]
@@ -27,11 +27,6 @@ _RANGE = re.compile(
 _RATIO = re.compile(rf"(?<![\d:])(?P<left>{_RANGE_END})(?:[:∶：比])(?P<right>{_RANGE_END})(?![\d:])")
 
 
-def _whole(text: str | None) -> int:
-    found = numbers_in(text or "")
-    return int(found[0].value) if found else 0
-
-
 def date_finder(default_year: int | None, with_year: bool) -> Callable[[str], list[Mention]]:
     """A ``find`` for dates such as 6月1日, 六月一号, 1949-10-01.
 
@@ -41,9 +36,9 @@ def date_finder(default_year: int | None, with_year: bool) -> Callable[[str], li
     """
 
     def value_of(match: re.Match[str]) -> Reading:
-        year = _whole(match["year"] or match["iso_year"]) or default_year
-        month = _whole(match["month"] or match["iso_month"] or match["short_month"])
-        day = _whole(match["day"] or match["iso_day"] or match["short_day"])
+        year = integer_in(match["year"] or match["iso_year"]) or default_year
+        month = integer_in(match["month"] or match["iso_month"] or match["short_month"])
+        day = integer_in(match["day"] or match["iso_day"] or match["short_day"])
         if not 1 <= month <= 12 or not 1 <= day <= 31:
             return None
         return f"date {year if with_year else ''}-{month}-{day}"
@@ -52,8 +47,10 @@ def date_finder(default_year: int | None, with_year: bool) -> Callable[[str], li
 
 
 def _signed(sign: str | None, number: str) -> Reading:
-    found = numbers_in(number)
-    return None if len(found) != 1 else -found[0].value if sign else found[0].value
+    match numbers_in(number):
+        case [found]:
+            return -found.value if sign else found.value
+    return None
 
 
 def _range_value(match: re.Match[str]) -> Reading:

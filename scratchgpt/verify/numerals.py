@@ -121,7 +121,8 @@ _SPLIT_THOUSANDS = re.compile(
 def join_thousands(text: str) -> str:
     """A normalised text in which 1，234 is one number, as who wrote the comma on a Chinese keyboard meant it.
 
-    Only where the sentence has no other clause with a digit: 十位2+8=10，109 is a step and the answer.
+    Only where the sentence has no other clause with a digit, and the clause no heading: 十位：2+8=10，109 is a
+    step and the answer.
     """
     return _SENTENCE.sub(_join_in_sentence, text)
 
@@ -151,36 +152,32 @@ def han_integer(text: str) -> int | None:
         text = "一" + text  # 百二 is 120
     total = section = 0
     digit: int | None = None
-    last_unit = 1
-    zero = False
     for character in text:
         if character in _DIGITS:
             if digit not in (None, 0):
                 return None
-            digit, zero = _DIGITS[character], zero or character in "零〇"
+            digit = _DIGITS[character]
             continue
         unit = _UNITS[character]
         if unit >= 10**4:
             section += digit or 0
+            if total < unit:  # 三万五千亿: the 亿 counts the 万 too
+                total, section = 0, total + section
             if section == 0:
                 return None
-            if total >= unit:  # 三亿五千万: the 万 counts what came after the 亿
-                total += section * unit
-            else:
-                total = (total + section) * unit
-            section = 0
+            total, section = total + section * unit, 0
         else:
             if not digit and unit != 10:
                 return None
             section += (digit or 1) * unit
-        digit, last_unit, zero = None, unit, False
-    if digit and last_unit >= 100 and not zero:
-        digit *= last_unit // 10
+        digit = None
+    if digit and text[-2] in _UNITS:
+        digit *= _UNITS[text[-2]] // 10  # 一百五 is 150
     return total + section + (digit or 0)
 
 
 def _plain(text: str) -> Fraction | None:
-    if text[0].isdigit() and text[0].isascii():
+    if text[0].isascii():
         return Fraction(text.replace(",", ""))
     value = han_integer(text)
     return None if value is None else Fraction(value)
@@ -251,10 +248,15 @@ def numbers_in(text: str) -> list[NumberMention]:
     return found
 
 
+def integer_in(text: str | None) -> int:
+    """The first number of a normalised text, without its fraction; 0 where there is none."""
+    return next((int(number.value) for number in numbers_in(text or "")), 0)
+
+
 def parse_number(text: str) -> Fraction | None:
     """The value of a text that is one number, perhaps with a unit behind it (42, 负三, 3/4, 42个); None otherwise."""
     clean = normalise(text)
-    mentions = numbers_in(clean)
-    if len(mentions) != 1 or mentions[0].start != 0:
-        return None
-    return mentions[0].value if re.fullmatch(r"[^\d\W]{0,4}|°|℃", clean[mentions[0].end :]) else None
+    match numbers_in(clean):
+        case [NumberMention(0, end, value)] if re.fullmatch(r"[^\d\W]{0,4}", clean[end:]):
+            return value
+    return None

@@ -93,13 +93,13 @@ def units_called(name: str) -> list[Unit]:
 
 def _ratio_of(larger: str, smaller: str) -> Fraction | None:
     """How many of the smaller unit make the larger one; None if they do not measure the same."""
-    sizes = [
+    sizes = (
         one.size / other.size
         for one in units_called(larger)
         for other in units_called(smaller)
         if one.dimension == other.dimension
-    ]
-    return sizes[0] if sizes else None
+    )
+    return next(sizes, None)
 
 
 def _same_amount(one: Quantity, other: Quantity) -> bool:
@@ -133,33 +133,34 @@ def _quantity_from(text: str, numbers: list[NumberMention], index: int) -> tuple
     """The quantity that begins with a number, and the index of the first number behind it."""
     start, end, value = numbers[index]
     index += 1
+    sign = -1 if value < 0 else 1
     if (half := _HALF.match(text, end)) and text[end - 1] != "半":
-        value, end = value + Fraction(1, 2), half.end()
+        value, end = value + sign * Fraction(1, 2), half.end()
     unit, place = _unit_at(text, end)
-    last, sign = unit, -1 if value < 0 else 1
-    while last is not None and unit is not None:
+    last, last_in_unit = unit, Fraction(1)  # the smallest unit so far, and how many of it make the first
+    while unit is not None:
         if text.startswith("半", place):
-            value, end = value + sign * Fraction(1, 2) / (_ratio_of(unit, last) or 1), place + 1
+            value, end = value + sign * Fraction(1, 2) / last_in_unit, place + 1
             break
-        if index < len(numbers) and text.startswith("零", place) and numbers[index] == (place, place + 1, 0):
+        if text.startswith("零", place) and numbers[index : index + 1] == [(place, place + 1, 0)]:
             index, place = index + 1, place + 1  # 1小时零5分
         if index == len(numbers) or numbers[index].start != place or numbers[index].value < 0:
             break
         part = numbers[index]
         smaller, after = _unit_at(text, part.end)
         size = _ratio_of(unit, smaller) if smaller else None
-        written = text[part.start : part.end]
-        if smaller and size is not None and size > (_ratio_of(unit, last) or 1):
+        if size is not None and size > last_in_unit:
             value, end = value + sign * part.value / size, after
-            last, place, index = smaller, after, index + 1
+            last, last_in_unit, place, index = smaller, size, after, index + 1
             continue
+        written = text[part.start : part.end]
         if (
             last in _TAIL_DECIMALS
             and re.fullmatch(r"\d{1,3}|[零〇一二三四五六七八九]{1,3}", written)
             and _AFTER_DECIMALS.match(text, part.end)
         ):
             digits = Fraction(int(part.value), 10 ** len(written))
-            value, end, index = value + sign * digits / (_ratio_of(unit, last) or 1), part.end, index + 1
+            value, end, index = value + sign * digits / last_in_unit, part.end, index + 1
         break
     return Quantity(start, end, value, unit), index
 
@@ -203,8 +204,8 @@ def asked_of(prompt: str, expected: str) -> Asked:
         expected: the right answer, normalised.
     """
     form = None
-    for match in _ASKED_FORM.finditer(prompt):
-        form = _FORMS[match[1] or match[2] or match[3]]
+    for named in _ASKED_FORM.finditer(prompt):
+        form = _FORMS[named[1] or named[2] or named[3]]
     hundredths = False
     if form == "percent" and _form_of(expected) != "percent":  # the task counts hundredths, or means a bare 0.5
         known = parse_number(expected)
@@ -213,16 +214,16 @@ def asked_of(prompt: str, expected: str) -> Asked:
     elif form == "percent":
         hundredths = "百分之几" in prompt or "百分之多少" in prompt
     unit, counts, convertible = None, False, False
-    own = quantities_in(expected)
-    for match in _ASKED_UNIT.finditer(prompt):
-        unit, counts, convertible = match[1], True, bool(match[2])
-        if match[2]:
+    for named in _ASKED_UNIT.finditer(prompt):
+        unit, counts, convertible = named[1], True, bool(named[2])
+        if named[2]:
             unit = "元"
         elif unit in ("块", "分", "两"):  # a piece, a mark, a pair, as like as not
             unit = None
-    if len(own) == 1 and own[0].unit is not None and (unit or not counts):
-        unit, counts = own[0].unit, True
-        convertible = not any(_same_amount(own[0], given) for given in quantities_in(prompt))
+    match quantities_in(expected):
+        case [own] if own.unit is not None and (unit or not counts):
+            unit, counts = own.unit, True
+            convertible = not any(_same_amount(own, given) for given in quantities_in(prompt))
     return Asked(unit, convertible, counts, form, hundredths)
 
 
@@ -273,7 +274,7 @@ def quantity_finder(asked: Asked) -> Callable[[str], list[tuple[int, int, Hashab
 def parse_quantity(text: str, asked: Asked) -> Hashable | None:
     """The value of a text that is one quantity, perhaps with a word behind it (42个, 1小时30分); None otherwise."""
     clean = normalise(text)
-    found = quantity_finder(asked)(clean)
-    if len(found) != 1 or found[0][0] != 0:
-        return None
-    return found[0][2] if re.fullmatch(r"(?: ?[^\d\W]){0,4}", clean[found[0][1] :]) else None
+    match quantity_finder(asked)(clean):
+        case [(0, end, value)] if re.fullmatch(r"(?: ?[^\d\W]){0,4}", clean[end:]):
+            return value
+    return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from scratchgpt.verify.answers import UNCLEAR, AnswerReader, Reading, clauses
-from scratchgpt.verify.numerals import normalise, numbers_in
+from scratchgpt.verify.numerals import integer_in, normalise
 from scratchgpt.verify.quantities import ANY_NUMBER, Asked, quantity_finder
 
 
@@ -87,16 +87,19 @@ def number_reader(prompt: str, asked: Asked = ANY_NUMBER) -> AnswerReader:
         return [Mention(*mention) for mention in find(clause)]
 
     def equation(clause: str) -> Reading:
-        sides = [side for side in re.split(r"=|等于", clause) if numbers_in(side)]
+        sides = [side for side in re.split(r"=|等于", clause) if mentions(side)]
         right, left = sides[-1], sides[0]
         if "余" in right:
             quotient = right.split("余")[0 if not wants_remainder else -1]
             return _chosen(quotient, mentions(quotient))
         for side in (right, left):
-            found = mentions(side)
-            outside = side if len(found) != 1 else side[: found[0].start] + "0" + side[found[0].end :]
+            value: Reading = UNCLEAR
+            outside = side
+            match mentions(side):
+                case [number]:
+                    value, outside = number.value, side[: number.start] + "0" + side[number.end :]
             if not re.search(r"\d[+×÷*/-]|[加减乘除]", outside):
-                return found[0].value if len(found) == 1 else UNCLEAR
+                return value
         return UNCLEAR
 
     def read(clause: str) -> Reading:
@@ -112,16 +115,16 @@ def number_reader(prompt: str, asked: Asked = ANY_NUMBER) -> AnswerReader:
         return _chosen(clause, found)
 
     def bare(clause: str) -> Reading:
-        found = _standing(clause, mentions(clause))
-        if len(found) != 1 or not re.fullmatch(_FILLER, clause[: found[0].start]):
-            return None
-        return found[0].value if re.fullmatch(r"(?:[^\d\W]| ){0,6}[✓✔√]?", clause[found[0].end :]) else None
+        match _standing(clause, mentions(clause)):
+            case [number] if re.fullmatch(_FILLER, clause[: number.start]):
+                return number.value if re.fullmatch(r"(?:[^\d\W]| ){0,6}[✓✔√]?", clause[number.end :]) else None
+        return None
 
     def stated(clause: str) -> Reading:
         value = read(clause)
         if value is None or value is UNCLEAR or bare(clause) is not None:
             return value
-        division = re.search(r"(\d+)[÷/](\d+)=\d+余", clause)
+        division = re.search(r"(\d+)[÷/]\d+=\d+余", clause)
         if (
             _STEP.search(clause)
             or clause in given_clauses
@@ -129,13 +132,13 @@ def number_reader(prompt: str, asked: Asked = ANY_NUMBER) -> AnswerReader:
         ):
             return UNCLEAR
         found = _standing(clause, mentions(clause))
-        head, tail = clause[: found[-1].start], clause[found[-1].end :]
-        if found[0].start == 0 and found[0].value == value and re.match(r"[^\d\W]{0,3}=", clause[found[0].end :]):
+        first, last = found[0], found[-1]
+        if first.start == 0 and first.value == value and re.match(r"[^\d\W]{0,3}=", clause[first.end :]):
             return value
-        announced = _ANNOUNCING.search(head) or (len(found) == 1 and value not in given_values)
-        if announced and re.fullmatch(r"[^\d\W]{0,6}", tail) and found[-1].value == value:
+        announced = _ANNOUNCING.search(clause[: last.start]) or (len(found) == 1 and value not in given_values)
+        if announced and re.fullmatch(r"[^\d\W]{0,6}", clause[last.end :]) and last.value == value:
             return value
-        return value if found[0].value == value and _COMPARED.search(clause[found[0].end :]) else UNCLEAR
+        return value if first.value == value and _COMPARED.search(clause[first.end :]) else UNCLEAR
 
     return AnswerReader(read, stated, bare)
 
@@ -173,15 +176,15 @@ def choice_reader(
 
     def bare(clause: str) -> Reading:
         named = find(clause)
-        found = _standing(clause, named)
-        if opposite and len(named) == 1 and not found:  # 也不是偶数 says odd as plainly as 也是奇数
-            found, head = [named[0]._replace(value=opposite[str(named[0].value)])], clause[: named[0].start]
-            head = _DENIED_BEFORE.sub("", head)
-        else:
-            head = clause[: found[0].start] if found else ""
-        if len(found) != 1 or not re.fullmatch(_FILLER, head):
-            return None
-        return found[0].value if re.fullmatch(r"[的了吧啊哦呀呢钟整]*", clause[found[0].end :]) else None
+        match _standing(clause, named), named:
+            case [word], _:
+                head, value = clause[: word.start], word.value
+            case [], [word] if opposite:  # 也不是偶数 says odd as plainly as 也是奇数
+                head, value = _DENIED_BEFORE.sub("", clause[: word.start]), opposite[str(word.value)]
+            case _:
+                return None
+        alone = re.fullmatch(_FILLER, head) and re.fullmatch(r"[的了吧啊哦呀呢钟整]*", clause[word.end :])
+        return value if alone else None
 
     def stated(clause: str) -> Reading:
         value = read(clause)
@@ -190,12 +193,13 @@ def choice_reader(
         if canonical(clause) in given:
             return UNCLEAR
         found = _standing(clause, find(clause)) or find(clause)
-        head, tail = clause[: found[0].start], clause[found[0].end :]
+        first, last = found[0], found[-1]
+        head, tail = clause[: first.start], clause[first.end :]
         if len(found) == 1 and any(tail == after and before.endswith(head) for before, after in asked_about):
             return value  # the answer in the place of the question's 谁
-        if _AFTER_CHOICE.fullmatch(clause[found[-1].end :]) and (opposite or found[-1].value == value):
+        if _AFTER_CHOICE.fullmatch(clause[last.end :]) and (opposite or last.value == value):
             return value
-        return value if found[0].value == value and _COMPARED.search(clause[found[0].end :]) else UNCLEAR
+        return value if first.value == value and _COMPARED.search(tail) else UNCLEAR
 
     return AnswerReader(read, stated, bare)
 
@@ -234,23 +238,18 @@ def _weekday_value(match: re.Match[str]) -> Reading:
     return f"weekday {_WEEKDAY_NUMBERS.get(match[1]) or int(match[1])}"
 
 
-def _whole(text: str | None) -> int:
-    found = numbers_in(text or "")
-    return int(found[0].value) if found else 0
-
-
 def _time_value(match: re.Match[str]) -> Reading:
-    hour, part, half_day = _whole(match["hour"]), match["part"], (match["half_day"] or "").lower()
+    hour, part, half_day = integer_in(match["hour"]), match["part"], (match["half_day"] or "").lower()
     night = part in ("夜里", "深夜", "半夜", "午夜")
     late = (night and hour >= 6) or (part == "中午" and hour < 4)
     if hour == 12 and (night or part == "晚上" or half_day == "am"):
         hour = 0
     elif 0 < hour < 12 and (late or part in ("下午", "午后", "傍晚", "晚上") or half_day == "pm"):
         hour += 12
-    minute = 30 if match["half"] else 15 * _whole(match["quarter"]) if match["quarter"] else 0
-    minute = minute or _whole(match["minute"] or match["digits"])
+    minute = 30 if match["half"] else 15 * integer_in(match["quarter"]) if match["quarter"] else 0
+    minute = minute or integer_in(match["minute"] or match["digits"])
     if lacking := match["to"] or match["before"]:  # 差5分10点, 10点差5分
-        minutes = 60 * hour + minute - (15 if "一刻" in lacking else _whole(lacking[1:]))
+        minutes = 60 * hour + minute - (15 if "一刻" in lacking else integer_in(lacking[1:]))
         hour, minute = divmod(minutes % (24 * 60), 60)
     return f"time {hour}:{minute:02d}"
 
@@ -303,11 +302,7 @@ def asked_statement(prompt: str) -> str:
     for index, part in enumerate(parts):
         if "吗" in part or "是否" in part or part.endswith("是不是"):
             statement = _OPENING.sub("", part.split("吗")[0].rstrip("？"))
-            statement = (
-                re.sub(r"^(?:请?判断|能不能推出|是不是可以推出)", "", statement)
-                .replace("是否是", "是")
-                .replace("是否", "")
-            )
+            statement = re.sub(r"^(?:请?判断|能不能推出|是不是可以推出)", "", statement).replace("是否", "")
             if statement in ("对", "是", "正确", "是这样", "成立", "这样说对", "这句话对") and index:
                 return _OPENING.sub("", parts[index - 1])
             return statement
@@ -336,16 +331,16 @@ def closed_reader(prompt: str) -> AnswerReader:
             return "yes"
         if plain in negations or part in negations:
             return "no"
-        if statement and len(part) > 1 and statement.endswith(part) and re.match("是|会|能|比|有", part):
+        if statement.endswith(part) and re.match("是|会|能|比|有", part):
             return "yes"
-        denied = part.startswith(("不", "没")) and len(part) > 2
-        return "no" if denied and any(said.endswith(part) for said in negations) else None
+        denied = part.startswith(("不", "没")) and any(said.endswith(part) for said in negations)
+        return "no" if denied else None
 
     def read(clause: str) -> Reading:
         if _WHETHER.search(clause):
             return "unknown"
         unknown = _UNKNOWN.search(clause)
-        parts = re.split(r"[、/ ]|或者|或|还是|和", clause)
+        parts = [clause] if exact(clause) is not None else re.split(r"[、/ ]|或者|或|还是|和", clause)
         values = {"unknown" if _UNKNOWN.search(part) else exact(part) for part in parts} - {None}
         if (
             len(values) > 1
@@ -353,9 +348,9 @@ def closed_reader(prompt: str) -> AnswerReader:
             or (values and _WONDER.search(clause))
         ):
             return UNCLEAR
-        if not values and _WONDER.search(clause):
+        if not values:  # 可能是 is unclear, 可能小花走了 says nothing
             return UNCLEAR if exact(_WONDER.sub("", clause)) is not None else None
-        return next(iter(values), None)
+        return values.pop()
 
     return AnswerReader(read, read, exact, guesses=False, denial=True)
 

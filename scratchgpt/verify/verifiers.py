@@ -162,8 +162,10 @@ def _kind_of(expected: str, keywords: list[str], prompt: str) -> _Kind:
 
 def _whole_value(find: Callable[[str], list[Mention]], text: str) -> Reading:
     """What a text means that is one answer and nothing else; None otherwise."""
-    found = find(text)
-    return found[0].value if len(found) == 1 and (found[0].start, found[0].end) == (0, len(text)) else None
+    match find(text):
+        case [Mention(0, end, value)] if end == len(text):
+            return value
+    return None
 
 
 def _list_kind(expected: str, parts: list[str], prompt: str) -> _Kind:

@@ -58,7 +58,7 @@ def list_finder(items: Collection[str], in_order: bool) -> Callable[[str], list[
 
     def value_of(match: re.Match[str]) -> Reading:
         named = re.findall(item, match[0], re.IGNORECASE)
-        others = match["more"] or _LISTED_BEFORE.search(match.string[max(0, match.start() - 4) : match.start()])
+        others = match["more"] or _LISTED_BEFORE.search(match.string, match.start() - 4, match.start())
         return UNCLEAR if others or len(set(named)) < len(named) else list_value(named, in_order)
 
     return pattern_finder(run, value_of)
