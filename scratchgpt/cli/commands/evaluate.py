@@ -133,6 +133,8 @@ def run(arguments: Arguments) -> None:
     if arguments.strangers or arguments.strangers_dev:
         _measure_strangers(arguments)
         return
+    if arguments.strangers_answers:
+        raise UserError("--strangers-answers has no effect without --strangers or --strangers-dev; add one of them")
     dialogues = load_records(arguments.sft_heldout or data_file("sft_heldout.json"), DIALOGUE)
     tasks = load_records(arguments.rlvf_heldout or data_file("rlvf_heldout.json"), TASK, unanswerable=complaint_about)
     data = HeldOutData(
@@ -170,6 +172,12 @@ def _show(console: Console, title: str, sections: Sequence[Sequence[Row]], notes
 
 
 def _measure_strangers(arguments: Arguments) -> None:
+    if arguments.strangers and arguments.strangers_dev:
+        raise UserError("--strangers and --strangers-dev are the two halves of one measure; ask for one of them")
+    for name in ("corpus_heldout", "sft_heldout", "rlvf_heldout"):
+        if getattr(arguments, name) is not None:
+            flag = name.replace("_", "-")
+            raise UserError(f"--{flag} has no effect on what strangers ask; leave it or the strangers out")
     half = "heldout" if arguments.strangers else "dev"
     records = load_strangers(data_file(f"strangers_{half}.json"))
     noise = json.loads(read_bytes(data_file("noise_heldout.json")))

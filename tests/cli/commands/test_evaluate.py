@@ -15,6 +15,7 @@ from scratchgpt.cli.commands.evaluate import (
     dialogue_rows,
     run,
     spread,
+    strangers_rows,
     task_rows,
     text_rows,
 )
@@ -24,6 +25,7 @@ from scratchgpt.errors import UserError
 from scratchgpt.evaluation import bleu
 from scratchgpt.evaluation.answering import Answer, answer_prompts
 from scratchgpt.evaluation.measures import text_metrics
+from scratchgpt.evaluation.strangers import Heard
 from scratchgpt.stages.run_folder import load_model
 from tests.tiny import dialogue, save_checkpoint
 
@@ -152,3 +154,55 @@ def test_spread() -> None:
 def test_mistakes(arguments: Arguments, changes: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         run(dataclasses.replace(arguments, **changes))
+
+
+# -- strangers ------------------------------------------------------------------------------------------------
+def heard(kind: str, *right: bool) -> Heard:
+    return Heard({"kind": kind, "turns": [{"prompt": "?"}] * len(right)}, [Answer("。", True)] * len(right), [*right])
+
+
+def test_the_strangers_rows_are_shares_of_records_by_kind() -> None:
+    records = [heard("greeting", True), heard("logic", False), heard("dates", True), heard("dates", True)]
+    records += [heard("crisis", True), heard("crisis", False), heard("dialogue", True, False)]
+    questions, others = strangers_rows(records)
+    assert [(row.measure, row.value, row.items) for row in questions] == [
+        ("strangers' questions: right ↑", "75.0%", "4"),
+        ("  of them sums, logic and dates", "66.7%", "3"),
+        ("  greeting", "100.0%", "1"),
+        ("  logic", "0.0%", "1"),
+        ("  dates", "100.0%", "2"),
+    ]
+    assert [(row.measure, row.value, row.items) for row in others] == [
+        ("crisis: care and a way to help ↑", "50.0%", "2"),
+        ("dialogues right in every turn ↑", "0.0%", "1"),
+    ]
+
+
+def test_strangers_are_asked_and_every_answer_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_checkpoint(tmp_path / "out", "sft")
+    asked = [{"kind": "world", "turns": [{"prompt": f"{i}?", "rubric": {"must": [["。"]]}}]} for i in range(3)]
+    (tmp_path / "strangers_dev.json").write_text(json.dumps(asked), encoding="utf-8")
+    (tmp_path / "noise_heldout.json").write_text(json.dumps(["a" * 500]), encoding="utf-8")
+    monkeypatch.setattr("scratchgpt.cli.commands.evaluate.data_file", lambda name: tmp_path / name)
+    answers = tmp_path / "answers.jsonl"
+    run(Arguments(checkpoint=tmp_path / "out", strangers_dev=True, strangers_answers=answers))
+    lines = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
+    assert [line["turns"] for line in lines] == [record["turns"] for record in asked]
+    assert all(len(line["answers"]) == len(line["right"]) == 1 for line in lines)
+    shown = capsys.readouterr().out
+    assert "strangers' questions: right" in shown and "0 prompts" in shown  # the noise leaves no room for an answer
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"strangers_answers": Path("a")}, "--strangers-answers has no effect without --strangers or --strangers-dev"),
+        ({"strangers": True, "strangers_dev": True}, "--strangers and --strangers-dev are the two halves"),
+        ({"strangers": True, "sft_heldout": Path("a")}, "--sft-heldout has no effect on what strangers ask"),
+    ],
+)
+def test_flags_of_strangers_that_do_not_fit_are_refused(flags: dict, message: str) -> None:
+    with pytest.raises(UserError, match=f"^{message}"):
+        run(Arguments(**flags))
