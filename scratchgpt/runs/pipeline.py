@@ -206,7 +206,8 @@ def _run_stage(
     began = time.monotonic()
     model, tokenizer = _start(stage, plan, console)
     _check_lengths(to_check, plan, tokenizer, model.config.context_size, console)
-    setup = stage.build(context_of(plan, stage, model, tokenizer, console))
+    with waiting(console, f"{stage.name}: getting ready"):
+        setup = stage.build(context_of(plan, stage, model, tokenizer, console))
     settings = plan.preset.of(stage.name)
     with waiting(console, f"{stage.name}: measuring the model as it begins"):
         before, samples_before = setup.measure(), setup.samples()
